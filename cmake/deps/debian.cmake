@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: Apache-2.0
+# Libraries from the distribution's packages: well kept, and built once for everybody.
+if(NOT TARGET nlohmann_json::nlohmann_json)
+  find_package(nlohmann_json 3.11 REQUIRED)  # JSON: the field's usual parser
+endif()
+if(NOT TARGET fmt::fmt)
+  find_package(fmt REQUIRED)  # formatting: GCC 12 has no <format>
+endif()
+if(NOT TARGET spdlog::spdlog)
+  find_package(spdlog REQUIRED)  # log sinks
+endif()
+if(NOT TARGET yaml-cpp)
+  find_package(yaml-cpp REQUIRED)  # YAML with line numbers
+endif()
+if(NOT TARGET CLI11::CLI11)
+  find_package(CLI11 REQUIRED)  # command lines
+endif()
+if(NOT TARGET cpx_pcre2)
+  find_library(PCRE2_LIBRARY pcre2-8 REQUIRED)
+  find_path(PCRE2_INCLUDE_DIR pcre2.h REQUIRED)
+  add_library(cpx_pcre2 INTERFACE IMPORTED GLOBAL)  # regular expressions with Unicode classes
+  target_link_libraries(cpx_pcre2 INTERFACE ${PCRE2_LIBRARY})
+  target_include_directories(cpx_pcre2 INTERFACE ${PCRE2_INCLUDE_DIR})
+endif()

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writing that never loses what was there: every write is checked, files and folders are made
+// aside, synced and put in place by one rename.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace cpx {
+
+/// A file being written. Errors throw DataError with the path, the system's reason and the free
+/// space. Not closed by sync_and_close(): closed without syncing by the destructor.
+class OutputFile {
+ public:
+  enum class Mode { kTruncate, kAppend };
+
+  explicit OutputFile(std::filesystem::path path, Mode mode = Mode::kTruncate);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  void write(std::span<const std::byte> bytes);
+  void write(std::string_view text);
+
+  /// Hands buffered bytes to the system; they survive this process, not a power cut.
+  void flush();
+  /// Flushes, waits for the disk (fsync) and closes.
+  void sync_and_close();
+
+  const std::filesystem::path& path() const { return path_; }
+
+ private:
+  [[noreturn]] void fail(int code) const;
+
+  std::filesystem::path path_;
+  std::string buffer_;
+  int fd_ = -1;
+};
+
+/// The whole content of a text file; throws DataError when it cannot be read.
+std::string read_text_file(const std::filesystem::path& path);
+
+/// Replaces `path` by `content`: written aside, synced, renamed.
+void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// A folder that comes into being as a whole: files go to staging(), commit() syncs them and puts
+/// the folder in the target's place (by one exchanging rename where the target exists; what stood
+/// there is removed). Without commit() the staging folder is removed by the destructor.
+class AtomicFolder {
+ public:
+  explicit AtomicFolder(std::filesystem::path target);
+  ~AtomicFolder();
+  AtomicFolder(const AtomicFolder&) = delete;
+  AtomicFolder& operator=(const AtomicFolder&) = delete;
+
+  const std::filesystem::path& staging() const { return staging_; }
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::filesystem::path staging_;
+  bool is_committed_ = false;
+};
+
+}  // namespace cpx

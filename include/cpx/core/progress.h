@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// Progress on standard error: one line that is rewritten on a terminal, a plain line every few
+// seconds elsewhere.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace cpx {
+
+/// Shows how far a job is. Not thread-safe; one at a time.
+class Progress {
+ public:
+  /// `title` opens each line; `total` units of work are expected (0: unknown); work that was done
+  /// by an earlier run (`done_before`) does not count in the rate.
+  Progress(std::string title, int64_t total, int64_t done_before = 0);
+  /// Ends the line, so that what follows starts on a new one.
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// Reports `done` finished units and a few words of detail; draws at most a few times a second.
+  void update(int64_t done, std::string_view detail = {});
+
+ private:
+  void draw(int64_t done, std::string_view detail);
+
+  std::string title_;
+  int64_t total_;
+  int64_t done_before_;
+  std::chrono::steady_clock::time_point start_;
+  std::chrono::steady_clock::time_point last_drawn_;
+  bool is_terminal_;
+  bool has_drawn_ = false;
+};
+
+/// "1:02:03" or "2:03" for a duration in seconds.
+std::string format_duration(double seconds);
+
+}  // namespace cpx

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The speed of the machine's matrix product, the yardstick of model FLOPs utilisation (MFU).
+#pragma once
+
+#include <torch/types.h>
+
+namespace cpx::tensor {
+
+/// FLOP/s of at::mm on [480, 4096] x [4096, 4096] in `dtype`: the best of `num_runs` after a
+/// warm-up, with the threads now set. Takes a fraction of a second.
+double measure_matmul_flops(const torch::Device& device, torch::Dtype dtype, int num_runs = 5);
+
+/// The compute type for "auto": bfloat16 on a GPU that has it, and on a CPU where its matrix
+/// product is measured to be at least 1.3 times as fast as float32's; else float32.
+torch::Dtype choose_compute_dtype(const torch::Device& device);
+
+}  // namespace cpx::tensor

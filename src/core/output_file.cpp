@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/core/output_file.h"
+
+#include <cerrno>
+#include <fcntl.h>
+#include <fstream>
+#include <sstream>
+#include <stdio.h>
+#include <system_error>
+#include <unistd.h>
+
+#include "cpx/core/error.h"
+
+namespace cpx {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr size_t kBufferBytes = size_t{1} << 20;
+
+fs::path parent_or_here(const fs::path& path) {
+  const auto parent = path.parent_path();
+  return parent.empty() ? fs::path(".") : parent;
+}
+
+std::string free_space_text(const fs::path& path) {
+  std::error_code error;
+  const auto space = fs::space(parent_or_here(path), error);
+  if (error) return "unknown free space";
+  return fmt::format("{} MiB free there", space.available >> 20);
+}
+
+[[noreturn]] void fail_write(const fs::path& path, int code) {
+  throw_<DataError>(
+      "[write] {}: cannot be written: {} ({}). What was there before is untouched; free space or "
+      "choose another folder.",
+      path.string(), system_error_text(code), free_space_text(path));
+}
+
+void sync_path(const fs::path& path, int flags) {
+  const int fd = ::open(path.c_str(), flags | O_CLOEXEC);
+  if (fd < 0) fail_write(path, errno);
+  const int result = fsync(fd);
+  const int code = errno;
+  close(fd);
+  if (result != 0) fail_write(path, code);
+}
+
+void sync_folder(const fs::path& path) { sync_path(path, O_RDONLY | O_DIRECTORY); }
+
+}  // namespace
+
+OutputFile::OutputFile(fs::path path, Mode mode) : path_(std::move(path)) {
+  const int flags = mode == Mode::kTruncate ? O_TRUNC : O_APPEND;
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644);
+  if (fd_ < 0) fail(errno);
+}
+
+OutputFile::~OutputFile() {
+  if (fd_ < 0) return;
+  try {
+    flush();
+  } catch (const DataError&) {
+    // A destructor must not throw; whoever needs the bytes calls sync_and_close().
+  }
+  close(fd_);
+}
+
+void OutputFile::write(std::span<const std::byte> bytes) {
+  write(std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size()));
+}
+
+void OutputFile::write(std::string_view text) {
+  buffer_.append(text);
+  if (buffer_.size() >= kBufferBytes) flush();
+}
+
+void OutputFile::flush() {
+  std::string_view rest = buffer_;
+  while (!rest.empty()) {
+    const ssize_t written = ::write(fd_, rest.data(), rest.size());
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      const int code = errno;
+      buffer_.clear();
+      fail(code);
+    }
+    rest.remove_prefix(static_cast<size_t>(written));
+  }
+  buffer_.clear();
+}
+
+void OutputFile::sync_and_close() {
+  flush();
+  const int fd = fd_;
+  if (fsync(fd) != 0) fail(errno);
+  fd_ = -1;
+  if (close(fd) != 0) fail(errno);
+}
+
+void OutputFile::fail(int code) const { fail_write(path_, code); }
+
+std::string read_text_file(const fs::path& path) {
+  std::error_code error;
+  if (fs::is_directory(path, error)) {
+    throw_<DataError>("[read] {}: is a folder, expected a file.", path.string());
+  }
+  errno = 0;
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream content;
+  if (file && file.peek() != std::ifstream::traits_type::eof()) content << file.rdbuf();
+  if (!file && !file.eof()) {
+    throw_<DataError>("[read] {}: cannot be read: {}.", path.string(),
+                      system_error_text(errno == 0 ? EIO : errno));
+  }
+  return std::move(content).str();
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  fs::path aside = path;
+  aside += ".tmp";
+  try {
+    OutputFile file(aside);
+    file.write(content);
+    file.sync_and_close();
+  } catch (...) {
+    std::error_code ignored;
+    fs::remove(aside, ignored);
+    throw;
+  }
+  if (::rename(aside.c_str(), path.c_str()) != 0) fail_write(path, errno);
+  sync_folder(parent_or_here(path));
+}
+
+AtomicFolder::AtomicFolder(fs::path target) : target_(std::move(target)) {
+  staging_ = parent_or_here(target_) / fmt::format(".{}.tmp", target_.filename().string());
+  std::error_code error;
+  fs::remove_all(staging_, error);  // left by a run that was killed
+  fs::create_directories(staging_, error);
+  if (error) fail_write(staging_, error.value());
+}
+
+AtomicFolder::~AtomicFolder() {
+  if (is_committed_) return;
+  std::error_code ignored;
+  fs::remove_all(staging_, ignored);
+}
+
+void AtomicFolder::commit() {
+  for (const auto& entry : fs::recursive_directory_iterator(staging_)) {
+    if (entry.is_regular_file()) sync_path(entry.path(), O_RDONLY);
+  }
+  sync_folder(staging_);
+  std::error_code error;
+  if (fs::exists(target_, error)) {
+    if (renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) {
+      fail_write(target_, errno);
+    }
+    is_committed_ = true;
+    fs::remove_all(staging_, error);  // now holds what stood at the target
+  } else {
+    if (::rename(staging_.c_str(), target_.c_str()) != 0) fail_write(target_, errno);
+    is_committed_ = true;
+  }
+  sync_folder(parent_or_here(target_));
+}
+
+}  // namespace cpx
