@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// YAML into option structs, with every fault found and located.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpx/config/fields.h"
+
+namespace cpx::config {
+
+/// Where the values of a loaded config came from: "demo.yaml:12", "command line: a.b=c", or, for
+/// a key that was not given, the file as a whole.
+class Sources {
+ public:
+  Sources() = default;
+  explicit Sources(std::string file) : file_(std::move(file)) {}
+
+  /// Whether the file or the command line gave this key ("adapter.rank").
+  bool is_set(std::string_view key) const { return where_.find(key) != where_.end(); }
+  std::string_view where(std::string_view key) const;
+  /// All keys that were given, sorted.
+  std::vector<std::string> keys() const;
+
+  void set(std::string key, std::string where) { where_[std::move(key)] = std::move(where); }
+
+ private:
+  std::string file_ = "config";
+  std::map<std::string, std::string, std::less<>> where_;
+};
+
+struct Loaded {
+  Sources sources;
+  std::vector<std::string> faults;  // in the order of the file; empty: all values are good
+};
+
+/// Fills `section` from YAML text that came from `file_name` (for messages) and then from
+/// `overrides`, each "a.b=value" with a YAML value; a map adds to the section, anything else
+/// replaces what stood there. A value with a fault keeps its default, except that the items of a
+/// list are undefined then. Never throws for what the text holds.
+Loaded load_text(const Section& section, std::string_view text, const std::string& file_name,
+                 std::span<const std::string> overrides = {});
+
+/// The same from a file; one that cannot be read is a fault.
+Loaded load_file(const Section& section, const std::filesystem::path& file,
+                 std::span<const std::string> overrides = {});
+
+}  // namespace cpx::config

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+// The config of cpx-train: every key with its default. What a key means, and its limits, stand in
+// the visit_fields() of train_config.cpp; docs/config.md is made from them.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "cpx/config/fields.h"
+#include "cpx/config/load.h"
+
+namespace cpx::recipes {
+
+enum class ComputeType { kAuto, kFloat32, kBfloat16, kFloat16 };
+constexpr std::array<std::string_view, 4> enum_names(ComputeType) {
+  return {"auto", "float32", "bfloat16", "float16"};
+}
+
+enum class Quantization { kNone, kNf4, kFp4, kInt8 };
+constexpr std::array<std::string_view, 4> enum_names(Quantization) {
+  return {"none", "nf4", "fp4", "int8"};
+}
+
+enum class TextTemplate { kPlain, kLlama2, kTulu, kChat };
+constexpr std::array<std::string_view, 4> enum_names(TextTemplate) {
+  return {"plain", "llama2", "tulu", "chat"};
+}
+
+enum class PaddingRule { kExclude, kPublished };
+constexpr std::array<std::string_view, 2> enum_names(PaddingRule) {
+  return {"exclude", "published"};
+}
+
+enum class CentroidKind { kBatch, kGroup, kBase };
+constexpr std::array<std::string_view, 3> enum_names(CentroidKind) {
+  return {"batch", "group", "base"};
+}
+
+enum class DistanceKind { kAbsolute, kSigned };
+constexpr std::array<std::string_view, 2> enum_names(DistanceKind) {
+  return {"absolute", "signed"};
+}
+
+enum class OptimizerKind { kAdamw };
+constexpr std::array<std::string_view, 1> enum_names(OptimizerKind) { return {"adamw"}; }
+
+enum class ScheduleKind { kConstant, kLinear, kCosine, kWsd };
+constexpr std::array<std::string_view, 4> enum_names(ScheduleKind) {
+  return {"constant", "linear", "cosine", "wsd"};
+}
+
+enum class Recompute { kAuto, kNone, kFull };
+constexpr std::array<std::string_view, 3> enum_names(Recompute) { return {"auto", "none", "full"}; }
+
+enum class SelectionMetric { kLoss, kSeparation, kRatio };
+constexpr std::array<std::string_view, 3> enum_names(SelectionMetric) {
+  return {"loss", "separation", "ratio"};
+}
+
+struct ModelOptions {
+  std::filesystem::path path;
+  ComputeType dtype = ComputeType::kAuto;
+  Quantization quantization = Quantization::kNone;
+  bool double_quantization = false;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct AdapterOptions {
+  int64_t rank = 64;
+  double alpha = 16.0;
+  double dropout = 0.1;
+  std::vector<std::string> target_modules = {"q_proj", "v_proj"};  // or only kAllLinear
+  bool rslora = false;
+  std::optional<std::filesystem::path> init_from;
+
+  static constexpr std::string_view kAllLinear = "all-linear";
+  bool targets_all_linear() const;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct DataOptions {
+  std::vector<std::string> train;  // globs
+  std::vector<std::string> eval;   // globs
+  TextTemplate text_template = TextTemplate::kPlain;
+  bool append_eos = true;
+  int64_t max_tokens = 256;
+  bool shuffle = true;
+  bool drop_last = false;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct ContrastivePerplexityOptions {
+  static constexpr std::string_view kName = "contrastive_perplexity";
+  static constexpr std::string_view kDoc =
+      "Toxic texts are pushed from the neutral texts' perplexity (Klein and Nabi, ACL 2025)";
+
+  int64_t num_positives = 6;
+  int64_t num_hard_negatives = 6;
+  int64_t num_random_negatives = 0;
+  double alpha = 100.0;
+  double beta = 1.0;
+  double tau = 1.0;
+  double label_smoothing = 0.0;
+  PaddingRule padding = PaddingRule::kExclude;
+  CentroidKind centroid = CentroidKind::kBatch;
+  DistanceKind distance = DistanceKind::kAbsolute;
+  double anchor = 0.0;
+  double hold = 0.0;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct SftOptions {
+  static constexpr std::string_view kName = "sft";
+  static constexpr std::string_view kDoc =
+      "The mean negative log-likelihood of the neutral texts, a token weighing the same everywhere";
+
+  int64_t num_positives = 6;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+using ObjectiveOptions = std::variant<ContrastivePerplexityOptions, SftOptions>;
+
+struct OptimizerOptions {
+  OptimizerKind name = OptimizerKind::kAdamw;
+  double lr = 2.0e-4;
+  std::array<double, 2> betas = {0.9, 0.999};
+  double eps = 1.0e-8;
+  double weight_decay = 0.001;
+  double max_grad_norm = 0.3;
+  double lora_plus_ratio = 1.0;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct ScheduleOptions {
+  ScheduleKind name = ScheduleKind::kConstant;
+  double warmup_ratio = 0.0;
+  double decay_ratio = 0.1;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct TrainingOptions {
+  int64_t epochs = 4;     // 0: no limit
+  int64_t max_steps = 0;  // 0: no limit
+  int64_t groups = 2;
+  int64_t accumulate = 1;
+  int64_t seed = 42;
+  std::filesystem::path output;
+  Recompute recompute = Recompute::kAuto;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct EvaluationOptions {
+  int64_t every_steps = 50;
+  int64_t early_stopping_patience = 0;
+  SelectionMetric metric = SelectionMetric::kLoss;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct CheckpointOptions {
+  int64_t every_steps = 50;
+  int64_t keep_last = 3;
+  bool keep_best = true;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct LoggingOptions {
+  int64_t every_steps = 1;
+  bool tensorboard = true;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct TrainConfig {
+  int64_t version = 1;
+  ModelOptions model;
+  AdapterOptions adapter;
+  DataOptions data;
+  ObjectiveOptions objective;
+  OptimizerOptions optimizer;
+  ScheduleOptions schedule;
+  TrainingOptions training;
+  EvaluationOptions evaluation;
+  CheckpointOptions checkpoint;
+  LoggingOptions logging;
+
+  config::Sources sources;  // which keys were given, and where
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+/// Loads and checks a config; `overrides` are "a.b=value". Throws ConfigError with all faults.
+/// Files and folders that the config names are not looked at. Where max_steps is given and epochs
+/// is not, epochs becomes 0.
+TrainConfig load_train_config(const std::filesystem::path& file,
+                              std::span<const std::string> overrides = {});
+
+/// The same from text; `file_name` is for messages.
+TrainConfig parse_train_config(std::string_view text, const std::string& file_name,
+                               std::span<const std::string> overrides = {});
+
+/// What is allowed but probably not meant, one line each (for --validate).
+std::vector<std::string> train_config_notices(const TrainConfig& config);
+
+/// The resolved config as YAML; loads to the same config.
+std::string train_config_yaml(const TrainConfig& config);
+
+/// All keys with type, default and meaning, for --help.
+std::string train_config_help();
+
+/// The text of docs/config.md.
+std::string train_config_markdown();
+
+/// What a PEFT folder fixes for the adapter that starts from it.
+struct AdapterShape {
+  int64_t rank = 0;
+  double alpha = 0.0;
+  std::vector<std::string> target_modules;
+  bool rslora = false;
+};
+
+/// Takes over the shape of the adapter in adapter.init_from. Throws ConfigError when a key that
+/// was given says otherwise (the order of target modules does not count).
+void adopt_adapter_shape(TrainConfig& config, const AdapterShape& shape);
+
+/// The keys whose values differ and that may not change on resume, with both values, one line
+/// each: `saved` is the run's config, `current` what it is resumed with.
+std::vector<std::string> config_differences(const TrainConfig& saved, const TrainConfig& current);
+
+/// The keys that may change on resume.
+std::vector<std::string> keys_free_on_resume();
+
+}  // namespace cpx::recipes

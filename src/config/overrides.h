@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Overrides from the command line, "a.b=value", as YAML trees.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "yaml_node.h"
+
+namespace cpx::config {
+
+/// The tree {a: {b: value}} of one override, or null with its fault in `faults`.
+YamlNodePtr parse_override(std::string_view text, std::vector<std::string>& faults);
+
+}  // namespace cpx::config

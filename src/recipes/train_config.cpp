@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/recipes/train_config.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cpx/config/print.h"
+#include "cpx/core/error.h"
+
+namespace cpx::recipes {
+
+using config::FieldVisitor;
+
+// ---- the keys ----------------------------------------------------------------------------------
+
+void ModelOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("path", path, "Folder of a Hugging Face model, or a .gguf file", {.required = true});
+  visit.field(
+      "dtype", dtype,
+      "Type that is computed in; auto measures the CPU, or takes bfloat16 on a GPU; float16 "
+      "is refused for training");
+  visit.field("quantization", quantization,
+              "Of the frozen base weights; only none in this version");
+  visit.field("double_quantization", double_quantization,
+              "Quantizes the quantization's own constants too; only false in this version");
+}
+
+void AdapterOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("rank", rank, "Rank of the LoRA matrices: more of it learns more and costs memory",
+              {.at_least = 1});
+  visit.field("alpha", alpha, "Scale of the adapter: its output is multiplied by alpha / rank",
+              {.above = 0});
+  visit.field("dropout", dropout, "Share of the adapter's inputs that is dropped in training",
+              {.at_least = 0, .below = 1});
+  visit.field(
+      "target_modules", target_modules,
+      "Linear layers that get an adapter: ends of their names (lm_head too), or all-linear: "
+      "all but lm_head",
+      {.non_empty = true, .instead_of_list = kAllLinear});
+  visit.field("rslora", rslora, "Multiplies by alpha / sqrt(rank) instead");
+  visit.field("init_from", init_from,
+              "A PEFT folder to go on from; rank, alpha, rslora and target_modules come from it");
+}
+
+void DataOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("train", train, "Files to train on; * and ? stand for any characters",
+              {.required = true, .non_empty = true});
+  visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/");
+  visit.field("template", text_template,
+              "Form that texts are put in: plain as they are; chat is the model's own");
+  visit.field("append_eos", append_eos, "Ends each text that was not cut by the EOS token");
+  visit.field("max_tokens", max_tokens, "Longer texts are cut to this many tokens",
+              {.at_least = 2});
+  visit.field(
+      "shuffle", shuffle,
+      "Order and texts drawn anew each epoch; false: file order and a record's first texts");
+  visit.field("drop_last", drop_last,
+              "Leaves out an epoch's last micro batch when it is not full (published: true)");
+}
+
+void ContrastivePerplexityOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("num_positives", num_positives, "Neutral texts drawn from each record",
+              {.at_least = 1});
+  visit.field("num_hard_negatives", num_hard_negatives, "Toxic texts drawn from the same record",
+              {.at_least = 0});
+  visit.field("num_random_negatives", num_random_negatives,
+              "Toxic texts drawn from other target groups (published: 6); at alpha 100 they get no "
+              "gradient and only enter the loss's divisor",
+              {.at_least = 0});
+  visit.field("alpha", alpha, "Margin added to the logits of hard negatives", {.at_least = 0});
+  visit.field("beta", beta, "Weight of the contrastive term", {.at_least = 0});
+  visit.field("tau", tau, "Divides the scores: smaller is sharper", {.above = 0});
+  visit.field("label_smoothing", label_smoothing, "Share of the label spread over all texts",
+              {.at_least = 0, .below = 1});
+  visit.field(
+      "padding", padding,
+      "exclude: own tokens only; published: the pad tokens in front count in a text's mean");
+  visit.field(
+      "centroid", centroid,
+      "What texts are compared with: the positives' mean of the micro batch (published), of "
+      "the group, or under the frozen base");
+  visit.field("distance", distance,
+              "absolute (published); signed: a negative's score falls only as it becomes less "
+              "probable than the centroid");
+  visit.field("anchor", anchor,
+              "Weight of the positives' mean negative log-likelihood (published: 0)",
+              {.at_least = 0});
+  visit.field("hold", hold,
+              "Weight of the positives' squared distance from the base's token log-likelihoods: "
+              "keeps neutral text as it is (published: 0)",
+              {.at_least = 0});
+}
+
+void SftOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("num_positives", num_positives, "Neutral texts drawn from each record",
+              {.at_least = 1});
+}
+
+void OptimizerOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("name", name, "The optimizer");
+  visit.field("lr", lr, "Highest learning rate", {.above = 0});
+  visit.field("betas", betas, "Decay of the averages of gradient and squared gradient",
+              {.at_least = 0, .below = 1});
+  visit.field("eps", eps, "Added to the divisor of an update", {.above = 0});
+  visit.field("weight_decay", weight_decay, "Pull towards zero, times the learning rate; 0: off",
+              {.at_least = 0});
+  visit.field("max_grad_norm", max_grad_norm, "A longer gradient is shortened to this; 0: off",
+              {.at_least = 0});
+  visit.field("lora_plus_ratio", lora_plus_ratio,
+              "Learning rate of the B matrices over that of the A matrices (LoRA+)", {.above = 0});
+}
+
+void ScheduleOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("name", name, "Course of the learning rate; wsd: constant, then down to 0");
+  visit.field("warmup_ratio", warmup_ratio, "First part of the steps, in which it rises from 0",
+              {.at_least = 0, .at_most = 1});
+  visit.field("decay_ratio", decay_ratio, "Last part of the steps, in which wsd falls",
+              {.at_least = 0, .at_most = 1});
+}
+
+void TrainingOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("epochs", epochs,
+              "Times through the data; 0: no limit, and so where only max_steps is given",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("max_steps", max_steps,
+              "Optimizer steps; 0: no limit; with epochs, what is reached first ends the run",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("groups", groups,
+              "Groups (a record's texts) in one micro batch: memory grows with it",
+              {.at_least = 1});
+  visit.field("accumulate", accumulate, "Micro batches in one optimizer step", {.at_least = 1});
+  visit.field("seed", seed, "Seed of order, draws, dropout and the adapter's start",
+              {.at_least = 0});
+  visit.field("output", output, "Folder of the run", {.required = true, .free_on_resume = true});
+  visit.field(
+      "recompute", recompute,
+      "What the backward pass computes again instead of keeping: full takes less memory and "
+      "more time; auto decides by the memory at hand",
+      {.free_on_resume = true});
+}
+
+void EvaluationOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("every_steps", every_steps, "Optimizer steps between evaluations; 0: off",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("early_stopping_patience", early_stopping_patience,
+              "Evaluations without a better metric that end the run; 0: off",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field(
+      "metric", metric,
+      "Says which checkpoint is best: loss (lower), separation (higher) or ratio (higher) of "
+      "toxic against neutral text");
+}
+
+void CheckpointOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("every_steps", every_steps, "Optimizer steps between checkpoints; 0: off",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("keep_last", keep_last, "Checkpoints kept, the newest ones; 0: all",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("keep_best", keep_best, "Keeps the adapter of the best evaluation as best/",
+              {.free_on_resume = true});
+}
+
+void LoggingOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("every_steps", every_steps, "Optimizer steps between progress lines; 0: off",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("tensorboard", tensorboard, "Writes TensorBoard event files",
+              {.free_on_resume = true});
+}
+
+void TrainConfig::visit_fields(FieldVisitor& visit) {
+  visit.field("version", version, "Form of the config", {.at_least = 1, .at_most = 1});
+  visit.field("model", model, "The base model, which stays as it is");
+  visit.field("adapter", adapter, "The LoRA adapter, which is what is trained");
+  visit.field("data", data, "The texts");
+  visit.one_of("objective", objective, "What is minimised; the other keys are those of the name",
+               {"prototype", "transfer", "cycle", "dpo", "simpo", "ppo"});
+  visit.field("optimizer", optimizer, "How the adapter is changed");
+  visit.field("schedule", schedule, "Course of the learning rate over the steps");
+  visit.field("training", training, "Length and size of the run");
+  visit.field("evaluation", evaluation, "Evaluation on `data.eval` during the run");
+  visit.field("checkpoint", checkpoint, "What is kept to go on from");
+  visit.field("logging", logging, "What is shown and written of each step");
+}
+
+bool AdapterOptions::targets_all_linear() const {
+  return target_modules.size() == 1 && target_modules.front() == kAllLinear;
+}
+
+// ---- checks ------------------------------------------------------------------------------------
+
+namespace {
+
+// With this margin a random negative's weight, e^-alpha, is lost beside 1 in float32.
+constexpr double kMarginWithoutGradient = 16.0;
+
+// The faults of a config whose values are good each by itself.
+class Checks {
+ public:
+  Checks(const TrainConfig& config, std::vector<std::string>& faults)
+      : config_(config), faults_(faults) {}
+
+  void run() {
+    check_model();
+    check_adapter();
+    check_objective();
+    check_length();
+    check_evaluation();
+  }
+
+ private:
+  template <class... Args>
+  void fault(std::string_view key, fmt::format_string<Args...> format, Args&&... args) {
+    faults_.push_back(fmt::format("[{}] {}: {}", config_.sources.where(key), key,
+                                  fmt::format(format, std::forward<Args>(args)...)));
+  }
+
+  void check_model() {
+    const ModelOptions& model = config_.model;
+    if (model.dtype == ComputeType::kFloat16) {
+      fault("model.dtype",
+            "got 'float16', expected auto, float32 or bfloat16: the gradients of training leave "
+            "float16's range.");
+    }
+    if (model.quantization != Quantization::kNone) {
+      fault("model.quantization", "'{}' is not in this version, expected none.",
+            config::enum_name(model.quantization));
+    }
+    if (model.double_quantization) {
+      fault("model.double_quantization", "'true' is not in this version, expected false.");
+    }
+  }
+
+  void check_adapter() {
+    const std::vector<std::string>& names = config_.adapter.target_modules;
+    const std::set<std::string> different(names.begin(), names.end());
+    if (different.size() != names.size()) {
+      fault("adapter.target_modules", "a name is given twice, expected different names.");
+    }
+    if (names.size() > 1 && different.contains(std::string(AdapterOptions::kAllLinear))) {
+      fault("adapter.target_modules", "got {} beside other names, expected it alone, or names.",
+            AdapterOptions::kAllLinear);
+    }
+  }
+
+  void check_objective() {
+    const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config_.objective);
+    if (contrast != nullptr && contrast->beta == 0 && contrast->anchor == 0 &&
+        contrast->hold == 0) {
+      fault("objective.beta",
+            "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
+    }
+  }
+
+  void check_length() {
+    const ScheduleOptions& schedule = config_.schedule;
+    if (schedule.name == ScheduleKind::kWsd && schedule.warmup_ratio + schedule.decay_ratio > 1) {
+      fault("schedule.decay_ratio", "got {} beside warmup_ratio {}, expected a sum of at most 1.",
+            schedule.decay_ratio, schedule.warmup_ratio);
+    }
+    if (config_.training.epochs == 0 && config_.training.max_steps == 0) {
+      fault("training.epochs", "epochs and max_steps are both 0, expected one > 0.");
+    }
+  }
+
+  void check_evaluation() {
+    const EvaluationOptions& evaluation = config_.evaluation;
+    if (evaluation.early_stopping_patience == 0) {
+      return;
+    }
+    if (config_.data.eval.empty()) {
+      fault("evaluation.early_stopping_patience", "got {}, expected 0 where data.eval is empty.",
+            evaluation.early_stopping_patience);
+    }
+    if (evaluation.every_steps == 0) {
+      fault("evaluation.early_stopping_patience",
+            "got {}, expected 0 where evaluation.every_steps is 0.",
+            evaluation.early_stopping_patience);
+    }
+  }
+
+  const TrainConfig& config_;
+  std::vector<std::string>& faults_;
+};
+
+TrainConfig checked(TrainConfig config, config::Loaded loaded) {
+  config.sources = std::move(loaded.sources);
+  const TrainingOptions& training = config.training;
+  if (training.max_steps > 0 && !config.sources.is_set("training.epochs")) {
+    config.training.epochs = 0;
+  }
+  Checks(config, loaded.faults).run();
+  if (!loaded.faults.empty()) {
+    throw ConfigError(std::move(loaded.faults));
+  }
+  return config;
+}
+
+std::vector<config::FlatValue> flat_values(TrainConfig config) {
+  return config::flatten(config::fields_of(config));
+}
+
+}  // namespace
+
+TrainConfig load_train_config(const std::filesystem::path& file,
+                              std::span<const std::string> overrides) {
+  TrainConfig config;
+  config::Loaded loaded = config::load_file(config::fields_of(config), file, overrides);
+  return checked(std::move(config), std::move(loaded));
+}
+
+TrainConfig parse_train_config(std::string_view text, const std::string& file_name,
+                               std::span<const std::string> overrides) {
+  TrainConfig config;
+  config::Loaded loaded = config::load_text(config::fields_of(config), text, file_name, overrides);
+  return checked(std::move(config), std::move(loaded));
+}
+
+std::vector<std::string> train_config_notices(const TrainConfig& config) {
+  std::vector<std::string> notices;
+  const auto add = [&](std::string_view key, std::string_view text) {
+    notices.push_back(fmt::format("[{}] {}: {}", config.sources.where(key), key, text));
+  };
+  const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config.objective);
+  if (contrast != nullptr && contrast->num_random_negatives > 0 &&
+      contrast->num_hard_negatives > 0 && contrast->alpha >= kMarginWithoutGradient) {
+    add("objective.num_random_negatives",
+        fmt::format("at alpha {} random negatives get no gradient (their weight is e^-{}), they "
+                    "only enter the loss's divisor.",
+                    contrast->alpha, contrast->alpha));
+  }
+  if (contrast != nullptr && contrast->num_random_negatives == 0 &&
+      contrast->num_hard_negatives == 0) {
+    add("objective.num_hard_negatives",
+        "without negatives the contrastive term only draws the positives together.");
+  }
+  return notices;
+}
+
+// ---- what the keys give ------------------------------------------------------------------------
+
+std::string train_config_yaml(const TrainConfig& config) {
+  TrainConfig copy = config;
+  return config::to_yaml(config::fields_of(copy));
+}
+
+std::string train_config_help() {
+  TrainConfig defaults;
+  return config::key_help(config::fields_of(defaults));
+}
+
+std::string train_config_markdown() {
+  TrainConfig defaults;
+  return "<!-- SPDX-License-Identifier: Apache-2.0 -->\n"
+         "<!-- Made from src/recipes/train_config.cpp; the test TrainConfigDocs rewrites it. -->\n"
+         "# The config of cpx-train\n\n"
+         "YAML; every key can be set on the command line as `key=value`, with the value in YAML "
+         "(lists are\n`[x, y]`). Keys that are not listed are errors. Where a key counts or "
+         "limits, "
+         "0 switches it off.\nRelative paths are relative to the working folder. The keys below an "
+         "objective's heading\nare its own: beside another name they are errors.\n\n" +
+         config::key_markdown(config::fields_of(defaults));
+}
+
+void adopt_adapter_shape(TrainConfig& config, const AdapterShape& shape) {
+  AdapterOptions& adapter = config.adapter;
+  std::vector<std::string> faults;
+  const std::string folder = adapter.init_from ? adapter.init_from->string() : "";
+  const auto adopt = [&](std::string_view name, auto& ours, const auto& theirs, bool is_equal,
+                         const auto& show) {
+    const std::string key = fmt::format("adapter.{}", name);
+    if (!is_equal && config.sources.is_set(key)) {
+      faults.push_back(fmt::format("[{}] {}: got {}, expected {} (from {}). Leave the key out.",
+                                   config.sources.where(key), key, show(ours), show(theirs),
+                                   folder));
+    }
+    ours = theirs;
+  };
+  const auto show_plain = [](const auto& value) { return fmt::format("{}", value); };
+  const auto show_names = [](const std::vector<std::string>& names) {
+    return fmt::format("[{}]", fmt::join(names, ", "));
+  };
+  adopt("rank", adapter.rank, shape.rank, adapter.rank == shape.rank, show_plain);
+  adopt("alpha", adapter.alpha, shape.alpha, adapter.alpha == shape.alpha, show_plain);
+  adopt("rslora", adapter.rslora, shape.rslora, adapter.rslora == shape.rslora, show_plain);
+  const std::set<std::string> ours(adapter.target_modules.begin(), adapter.target_modules.end());
+  const std::set<std::string> theirs(shape.target_modules.begin(), shape.target_modules.end());
+  adopt("target_modules", adapter.target_modules, shape.target_modules, ours == theirs, show_names);
+  if (!faults.empty()) {
+    throw ConfigError(std::move(faults));
+  }
+}
+
+std::vector<std::string> config_differences(const TrainConfig& saved, const TrainConfig& current) {
+  std::map<std::string, std::string> saved_values;
+  for (const config::FlatValue& value : flat_values(saved)) {
+    saved_values[value.key] = value.yaml;
+  }
+  std::vector<std::string> differences;
+  for (const config::FlatValue& value : flat_values(current)) {
+    const auto found = saved_values.find(value.key);
+    const std::string before = found == saved_values.end() ? "nothing" : found->second;
+    if (!value.rule.free_on_resume && before != value.yaml) {
+      differences.push_back(fmt::format("{}: got {}, expected {} (from the saved run).", value.key,
+                                        value.yaml, before));
+    }
+  }
+  return differences;
+}
+
+std::vector<std::string> keys_free_on_resume() {
+  std::vector<std::string> keys;
+  for (const config::FlatValue& value : flat_values({})) {
+    if (value.rule.free_on_resume) {
+      keys.push_back(value.key);
+    }
+  }
+  return keys;
+}
+
+}  // namespace cpx::recipes

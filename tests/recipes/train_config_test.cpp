@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/recipes/train_config.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/output_file.h"
+#include "cpx/core/random.h"
+
+namespace cpx::recipes {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+using testing::UnorderedElementsAre;
+
+constexpr const char* kLeastConfig =
+    "model: {path: m}\n"
+    "data: {train: [d.json]}\n"
+    "training: {output: out}\n";
+
+TrainConfig least_config(const std::vector<std::string>& overrides = {}) {
+  return parse_train_config(kLeastConfig, "t.yaml", overrides);
+}
+
+std::vector<std::string> faults_of(const std::string& text,
+                                   const std::vector<std::string>& overrides = {}) {
+  try {
+    parse_train_config(text, "t.yaml", overrides);
+  } catch (const ConfigError& error) {
+    return error.faults();
+  }
+  return {};
+}
+
+// The faults of the least config with lines added; the first added line is line 4.
+std::vector<std::string> faults_with(const std::string& lines) {
+  return faults_of(kLeastConfig + lines);
+}
+
+std::vector<std::string> faults_of_overrides(const std::vector<std::string>& overrides) {
+  return faults_of(kLeastConfig, overrides);
+}
+
+TEST(TrainConfig, DefaultsAreThoseOfTheDesign) {
+  EXPECT_EQ(train_config_yaml(least_config()), R"(version: 1
+model:
+  path: m
+  dtype: auto
+  quantization: none
+  double_quantization: false
+adapter:
+  rank: 64
+  alpha: 16.0
+  dropout: 0.1
+  target_modules: [q_proj, v_proj]
+  rslora: false
+  init_from: null
+data:
+  train: [d.json]
+  eval: []
+  template: plain
+  append_eos: true
+  max_tokens: 256
+  shuffle: true
+  drop_last: false
+objective:
+  name: contrastive_perplexity
+  num_positives: 6
+  num_hard_negatives: 6
+  num_random_negatives: 0
+  alpha: 100.0
+  beta: 1.0
+  tau: 1.0
+  label_smoothing: 0.0
+  padding: exclude
+  centroid: batch
+  distance: absolute
+  anchor: 0.0
+  hold: 0.0
+optimizer:
+  name: adamw
+  lr: 0.0002
+  betas: [0.9, 0.999]
+  eps: 1.0e-08
+  weight_decay: 0.001
+  max_grad_norm: 0.3
+  lora_plus_ratio: 1.0
+schedule:
+  name: constant
+  warmup_ratio: 0.0
+  decay_ratio: 0.1
+training:
+  epochs: 4
+  max_steps: 0
+  groups: 2
+  accumulate: 1
+  seed: 42
+  output: out
+  recompute: auto
+evaluation:
+  every_steps: 50
+  early_stopping_patience: 0
+  metric: loss
+checkpoint:
+  every_steps: 50
+  keep_last: 3
+  keep_best: true
+logging:
+  every_steps: 1
+  tensorboard: true
+)");
+}
+
+TEST(TrainConfig, ResolvedYamlLoadsToTheSameConfig) {
+  const TrainConfig config = least_config(
+      {"objective.name=sft", "objective.num_positives=3", "adapter.target_modules=all-linear",
+       "adapter.init_from=runs/first/final", "optimizer.lr=2.2e-5", "training.max_steps=7",
+       "data.eval=['*.json', \"a b.json\"]"});
+  const std::string yaml = train_config_yaml(config);
+  EXPECT_EQ(train_config_yaml(parse_train_config(yaml, "config.yaml")), yaml);
+  EXPECT_THAT(yaml, HasSubstr("objective:\n  name: sft\n  num_positives: 3\noptimizer:"));
+  EXPECT_THAT(yaml, HasSubstr("  target_modules: all-linear\n"));
+  EXPECT_TRUE(config.adapter.targets_all_linear());
+}
+
+TEST(TrainConfig, TellsAllMissingKeys) {
+  EXPECT_THAT(
+      faults_of("version: 1\n"),
+      ElementsAre(
+          "[t.yaml] model.path: missing, expected a path. Folder of a Hugging Face model, or "
+          "a .gguf file.",
+          "[t.yaml] data.train: missing, expected a list of texts, at least one. Files to "
+          "train on; * and ? stand for any characters.",
+          "[t.yaml] training.output: missing, expected a path. Folder of the run."));
+}
+
+TEST(TrainConfig, MissingKeysMayComeFromTheCommandLine) {
+  EXPECT_THAT(faults_of("version: 1\n", {"model.path=m", "data.train=[d]", "training.output=o"}),
+              IsEmpty());
+}
+
+TEST(TrainConfig, RefusesAnotherVersion) {
+  EXPECT_THAT(faults_with("version: 2\n"), ElementsAre("[t.yaml:4] version: got '2', expected 1."));
+}
+
+TEST(TrainConfig, TellsWhatIsNotInThisVersion) {
+  EXPECT_THAT(faults_with("objective: {name: dpo}\n"),
+              ElementsAre("[t.yaml:4] objective.name: 'dpo' is not in this version, expected "
+                          "contrastive_perplexity or sft."));
+  for (const char* name : {"prototype", "transfer", "cycle", "simpo", "ppo"}) {
+    EXPECT_THAT(faults_of_overrides({std::string("objective.name=") + name}),
+                ElementsAre(HasSubstr("is not in this version")));
+  }
+  EXPECT_THAT(
+      faults_of_overrides({"model.quantization=nf4", "model.double_quantization=true"}),
+      ElementsAre(
+          "[command line: model.quantization=nf4] model.quantization: 'nf4' is not in this "
+          "version, expected none.",
+          "[command line: model.double_quantization=true] model.double_quantization: 'true' "
+          "is not in this version, expected false."));
+}
+
+TEST(TrainConfig, TellsWhoseKeyAnotherObjectivesKeyIs) {
+  EXPECT_THAT(faults_with("objective:\n  name: sft\n  alpha: 3\n"),
+              ElementsAre("[t.yaml:6] objective.alpha: a key of contrastive_perplexity, but "
+                          "objective.name is sft."));
+}
+
+TEST(TrainConfig, RefusesFloat16) {
+  EXPECT_THAT(
+      faults_of_overrides({"model.dtype=float16"}),
+      ElementsAre("[command line: model.dtype=float16] model.dtype: got 'float16', expected "
+                  "auto, float32 or bfloat16: the gradients of training leave float16's "
+                  "range."));
+}
+
+TEST(TrainConfig, RefusesNumbersOutOfRange) {
+  for (const char* text : {"adapter.rank=0",
+                           "adapter.alpha=0",
+                           "adapter.dropout=1",
+                           "adapter.dropout=-0.1",
+                           "data.max_tokens=1",
+                           "objective.num_positives=0",
+                           "objective.num_hard_negatives=-1",
+                           "objective.num_random_negatives=-1",
+                           "objective.tau=0",
+                           "objective.label_smoothing=1",
+                           "objective.anchor=-1",
+                           "objective.hold=-1",
+                           "objective.beta=-1",
+                           "objective.alpha=-1",
+                           "optimizer.lr=0",
+                           "optimizer.betas=[0.9, 1]",
+                           "optimizer.eps=0",
+                           "optimizer.weight_decay=-1",
+                           "optimizer.max_grad_norm=-1",
+                           "optimizer.lora_plus_ratio=0",
+                           "schedule.warmup_ratio=1.1",
+                           "schedule.decay_ratio=-0.1",
+                           "training.epochs=-1",
+                           "training.max_steps=-1",
+                           "training.groups=0",
+                           "training.accumulate=0",
+                           "training.seed=-1",
+                           "evaluation.every_steps=-1",
+                           "evaluation.early_stopping_patience=-1",
+                           "checkpoint.every_steps=-1",
+                           "checkpoint.keep_last=-1",
+                           "logging.every_steps=-1",
+                           "data.train=[]",
+                           "adapter.target_modules=[]"}) {
+    EXPECT_THAT(faults_of_overrides({text}), ElementsAre(HasSubstr("expected "))) << text;
+  }
+}
+
+TEST(TrainConfig, RefusesTargetModulesThatContradict) {
+  EXPECT_THAT(faults_of_overrides({"adapter.target_modules=[q_proj, q_proj]"}),
+              ElementsAre("[command line: adapter.target_modules=[q_proj, q_proj]] "
+                          "adapter.target_modules: a name is given twice, expected different "
+                          "names."));
+  EXPECT_THAT(faults_of_overrides({"adapter.target_modules=[all-linear, lm_head]"}),
+              ElementsAre("[command line: adapter.target_modules=[all-linear, lm_head]] "
+                          "adapter.target_modules: got all-linear beside other names, expected it "
+                          "alone, or names."));
+}
+
+TEST(TrainConfig, RefusesAnObjectiveWithoutWeights) {
+  EXPECT_THAT(faults_of_overrides({"objective.beta=0"}),
+              ElementsAre("[command line: objective.beta=0] objective.beta: beta, anchor and hold "
+                          "are all 0, expected one > 0: nothing would be trained."));
+  EXPECT_THAT(faults_of_overrides({"objective.beta=0", "objective.hold=1"}), IsEmpty());
+}
+
+TEST(TrainConfig, RefusesAScheduleLongerThanTheRun) {
+  EXPECT_THAT(
+      faults_with("schedule:\n  name: wsd\n  warmup_ratio: 0.5\n  decay_ratio: 0.75\n"),
+      ElementsAre(
+          "[t.yaml:7] schedule.decay_ratio: got 0.75 beside warmup_ratio 0.5, expected a sum "
+          "of at most 1."));
+  // Only wsd decays by ratio.
+  EXPECT_THAT(faults_of_overrides({"schedule.warmup_ratio=1"}), IsEmpty());
+}
+
+TEST(TrainConfig, StepsAloneLiftTheLimitOfEpochs) {
+  EXPECT_EQ(least_config({"training.max_steps=60"}).training.epochs, 0);
+  const TrainConfig both = least_config({"training.max_steps=60", "training.epochs=2"});
+  EXPECT_EQ(both.training.epochs, 2);
+  EXPECT_EQ(both.training.max_steps, 60);
+  EXPECT_EQ(least_config({"training.max_steps=0"}).training.epochs, 4);
+  EXPECT_THAT(faults_of_overrides({"training.epochs=0"}),
+              ElementsAre("[command line: training.epochs=0] training.epochs: epochs and max_steps "
+                          "are both 0, expected one > 0."));
+}
+
+TEST(TrainConfig, EarlyStoppingNeedsEvaluations) {
+  EXPECT_THAT(
+      faults_of_overrides({"evaluation.early_stopping_patience=3", "evaluation.every_steps=0"}),
+      ElementsAre("[command line: evaluation.early_stopping_patience=3] "
+                  "evaluation.early_stopping_patience: got 3, expected 0 where data.eval is empty.",
+                  "[command line: evaluation.early_stopping_patience=3] "
+                  "evaluation.early_stopping_patience: got 3, expected 0 where "
+                  "evaluation.every_steps is 0."));
+  EXPECT_THAT(faults_of_overrides({"evaluation.early_stopping_patience=3", "data.eval=[e.json]"}),
+              IsEmpty());
+}
+
+TEST(TrainConfig, FaultsOfValuesAndBetweenThemAreToldTogether) {
+  EXPECT_THAT(faults_of_overrides({"optimizer.lr=fast", "model.dtype=float16"}),
+              ElementsAre(HasSubstr("optimizer.lr: got 'fast'"), HasSubstr("got 'float16'")));
+}
+
+TEST(TrainConfig, NoticesRandomNegativesWithoutGradient) {
+  EXPECT_THAT(train_config_notices(least_config()), IsEmpty());
+  EXPECT_THAT(
+      train_config_notices(least_config({"objective.num_random_negatives=6"})),
+      ElementsAre("[command line: objective.num_random_negatives=6] "
+                  "objective.num_random_negatives: at alpha 100 random negatives get no "
+                  "gradient (their weight is e^-100), they only enter the loss's divisor."));
+  EXPECT_THAT(
+      train_config_notices(least_config({"objective.num_random_negatives=6", "objective.alpha=1"})),
+      IsEmpty());
+  EXPECT_THAT(train_config_notices(least_config({"objective.num_hard_negatives=0"})),
+              ElementsAre("[command line: objective.num_hard_negatives=0] "
+                          "objective.num_hard_negatives: without negatives the contrastive term "
+                          "only draws the positives together."));
+}
+
+TEST(TrainConfig, ShapeOfAnInitialAdapterIsTakenOver) {
+  TrainConfig config = least_config({"adapter.init_from=runs/first", "adapter.alpha=32",
+                                     "adapter.target_modules=[v_proj, k_proj]"});
+  adopt_adapter_shape(
+      config, {.rank = 8, .alpha = 32.0, .target_modules = {"k_proj", "v_proj"}, .rslora = true});
+  EXPECT_EQ(config.adapter.rank, 8);
+  EXPECT_EQ(config.adapter.alpha, 32.0);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("k_proj", "v_proj"));
+  EXPECT_TRUE(config.adapter.rslora);
+}
+
+TEST(TrainConfig, GivenKeysMayNotContradictAnInitialAdapter) {
+  TrainConfig config = parse_train_config(std::string(kLeastConfig) +
+                                              "adapter:\n  init_from: runs/first\n  rank: 64\n"
+                                              "  target_modules: all-linear\n",
+                                          "t.yaml", {});
+  try {
+    adopt_adapter_shape(config, {.rank = 8, .alpha = 8.0, .target_modules = {"q_proj", "v_proj"}});
+    FAIL() << "no fault";
+  } catch (const ConfigError& error) {
+    EXPECT_THAT(
+        error.faults(),
+        ElementsAre("[t.yaml:6] adapter.rank: got 64, expected 8 (from runs/first). Leave "
+                    "the key out.",
+                    "[t.yaml:7] adapter.target_modules: got [all-linear], expected [q_proj, "
+                    "v_proj] (from runs/first). Leave the key out."));
+  }
+}
+
+TEST(TrainConfig, DifferencesNameWhatMayNotChangeOnResume) {
+  const TrainConfig saved = least_config();
+  EXPECT_THAT(config_differences(saved, saved), IsEmpty());
+  EXPECT_THAT(config_differences(
+                  saved, least_config({"optimizer.lr=1e-3", "model.path=other", "training.epochs=9",
+                                       "logging.every_steps=10", "checkpoint.keep_last=1"})),
+              ElementsAre("model.path: got other, expected m (from the saved run).",
+                          "optimizer.lr: got 0.001, expected 0.0002 (from the saved run)."));
+  EXPECT_THAT(
+      config_differences(least_config({"objective.name=sft"}),
+                         least_config({"objective.num_positives=6"})),
+      testing::Contains("objective.name: got contrastive_perplexity, expected sft (from the saved "
+                        "run)."));
+}
+
+TEST(TrainConfig, KeysFreeOnResumeAreLengthCadenceAndPlace) {
+  EXPECT_THAT(keys_free_on_resume(),
+              UnorderedElementsAre("training.epochs", "training.max_steps", "training.output",
+                                   "training.recompute", "evaluation.every_steps",
+                                   "evaluation.early_stopping_patience", "checkpoint.every_steps",
+                                   "checkpoint.keep_last", "checkpoint.keep_best",
+                                   "logging.every_steps", "logging.tensorboard"));
+}
+
+TEST(TrainConfig, AnyBytesGiveAConfigOrFaults) {
+  const std::string text =
+      read_text_file(std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "demo.yaml");
+  int num_refused = 0;
+  for (uint64_t round = 0; round < 1000; ++round) {
+    CounterRng rng(/*seed=*/1, {round});
+    std::string changed = text.substr(0, round % 2 == 0 ? text.size() : rng.below(text.size()));
+    for (uint64_t change = 0; change < 1 + round % 3 && !changed.empty(); ++change) {
+      static constexpr std::string_view kBytes = "\n\t :-[]{}'\"&*<!|>%@#,?01eE.\\\x01\xff";
+      changed[rng.below(changed.size())] = kBytes[rng.below(kBytes.size())];
+    }
+    try {
+      const std::string yaml = train_config_yaml(parse_train_config(changed, "t.yaml"));
+      EXPECT_EQ(train_config_yaml(parse_train_config(yaml, "config.yaml")), yaml) << changed;
+    } catch (const ConfigError& error) {
+      EXPECT_THAT(error.faults(), testing::Each(testing::Not(HasSubstr("\n")))) << changed;
+      ++num_refused;
+    }
+  }
+  EXPECT_GT(num_refused, 300);
+}
+
+// The files of configs/ and all its folders.
+std::vector<std::filesystem::path> shipped_configs() {
+  std::vector<std::filesystem::path> files;
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs";
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(
+           root, std::filesystem::directory_options::follow_directory_symlink)) {
+    if (entry.is_regular_file()) {
+      files.push_back(entry.path());
+    }
+  }
+  return files;
+}
+
+TEST(ShippedConfigs, AllLoadResolveAndLoadAgain) {
+  const std::vector<std::filesystem::path> files = shipped_configs();
+  EXPECT_GE(files.size(), 4);
+  for (const auto& file : files) {
+    SCOPED_TRACE(file.string());
+    EXPECT_EQ(file.extension(), ".yaml");
+    try {
+      const std::string yaml = train_config_yaml(load_train_config(file));
+      EXPECT_EQ(train_config_yaml(parse_train_config(yaml, "config.yaml")), yaml);
+    } catch (const ConfigError& error) {
+      ADD_FAILURE() << error.what();
+    }
+  }
+}
+
+TEST(ShippedConfigs, OpenWithNeedsLaunchLineAndOneOverride) {
+  for (const auto& file : shipped_configs()) {
+    SCOPED_TRACE(file.string());
+    const std::string text = read_text_file(file);
+    const std::string name = file.lexically_relative(CPX_SOURCE_DIR).string();
+    EXPECT_THAT(text, testing::StartsWith("# SPDX-License-Identifier: Apache-2.0\n"));
+    EXPECT_THAT(text, HasSubstr("# Needs: "));
+    EXPECT_THAT(text, HasSubstr("# Launch:        cpx-train --config " + name));
+    EXPECT_THAT(text, HasSubstr("# One override:  cpx-train --config " + name));
+  }
+}
+
+TEST(ShippedConfigs, MistralIsThePublishedRecipe) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs";
+  for (const char* name : {"mistral.yaml", "published/mistral.yaml"}) {
+    SCOPED_TRACE(name);
+    const TrainConfig config = load_train_config(root / name);
+    EXPECT_EQ(config.model.dtype, ComputeType::kBfloat16);
+    EXPECT_EQ(config.adapter.rank, 64);
+    EXPECT_EQ(config.adapter.alpha, 16);
+    EXPECT_EQ(config.adapter.dropout, 0.1);
+    EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
+    const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
+    EXPECT_EQ(objective.num_positives, 5);
+    EXPECT_EQ(objective.num_hard_negatives, 5);
+    EXPECT_EQ(objective.alpha, 100);
+    EXPECT_EQ(config.optimizer.lr, 2.2e-5);
+    EXPECT_EQ(config.optimizer.weight_decay, 0);
+    EXPECT_EQ(config.schedule.name, ScheduleKind::kCosine);
+    EXPECT_EQ(config.schedule.warmup_ratio, 0.005);
+    EXPECT_EQ(config.training.epochs, 5);
+    EXPECT_EQ(config.training.groups, 2);
+    EXPECT_EQ(config.training.accumulate, 6);
+  }
+}
+
+TEST(ShippedConfigs, PublishedOnesHaveThePublishedQuirks) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
+  for (const char* name : {"mistral.yaml", "llama2.yaml"}) {
+    SCOPED_TRACE(name);
+    const TrainConfig config = load_train_config(root / name);
+    const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
+    EXPECT_EQ(objective.padding, PaddingRule::kPublished);
+    EXPECT_EQ(objective.centroid, CentroidKind::kBatch);
+    EXPECT_EQ(objective.distance, DistanceKind::kAbsolute);
+    EXPECT_TRUE(config.data.drop_last);
+  }
+}
+
+// CPX_WRITE_DOCS=1 makes this test write the file instead of comparing it.
+TEST(TrainConfigDocs, ConfigPageListsEveryKeyAsItIs) {
+  const auto page = std::filesystem::path(CPX_SOURCE_DIR) / "docs" / "config.md";
+  if (std::getenv("CPX_WRITE_DOCS") != nullptr) {
+    write_file_atomically(page, train_config_markdown());
+  }
+  EXPECT_EQ(read_text_file(page), train_config_markdown())
+      << "docs/config.md is out of date. Write it anew: CPX_WRITE_DOCS=1 "
+         "build/dev/bin/tests/cpx_recipes_tests --gtest_filter='TrainConfigDocs.*'";
+}
+
+TEST(TrainConfigDocs, HelpListsEveryKey) {
+  const std::string help = train_config_help();
+  EXPECT_THAT(help, HasSubstr("  model.path (path; required)\n"));
+  EXPECT_THAT(help, HasSubstr("  optimizer.lr (number > 0; default 0.0002)\n"));
+  EXPECT_THAT(help, HasSubstr("  objective.hold [contrastive_perplexity] (number >= 0; default "
+                              "0.0)\n"));
+  EXPECT_THAT(help, HasSubstr("  objective.num_positives [sft] (whole number >= 1; default 6)\n"));
+  EXPECT_THAT(help, testing::ContainsRegex("not in this version: prototype, transfer, cycle, dpo, "
+                                           "simpo, ppo"));
+}
+
+}  // namespace
+}  // namespace cpx::recipes
