@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Contrastive perplexity: texts whose mean NLL lies near that of the neutral texts score high, and
+// the cross entropy takes the score away from the toxic ones. Formulas: docs/objectives.md.
+// Source: Klein and Nabi, "Contrastive Perplexity for Controlled Generation", ACL 2025,
+// arXiv 2401.08491; as in train_mistral.py of SAP-samples/acl2025-contrastive-perplexity (618ee4b).
+// N = predictions of a micro batch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "cpx/core/text_role.h"
+#include "cpx/objectives/objective_result.h"
+
+namespace cpx::objectives {
+
+/// One text of a micro batch: where its predictions lie and which part it plays.
+struct ContrastText {
+  int64_t group = 0;  // 0 .. num_groups - 1
+  TextRole role = TextRole::kPositive;
+  /// Its own predictions are token_nll[first, first + count); an empty text is an error.
+  int64_t first = 0;
+  int64_t count = 0;
+  /// Pads in front of the text; only read under `Padding::kPublished`.
+  int64_t num_pads = 0;
+  /// Index of nll(first token | eos); only read where pads count and num_pads > 0.
+  int64_t pad_prediction = -1;
+};
+
+/// A micro batch. Texts may come in any order; nothing is kept of the spans.
+struct ContrastBatch {
+  std::span<const ContrastText> texts = {};
+  int64_t num_groups = 0;
+  std::span<const double> token_nll = {};  // [N] natural log
+  /// [N] of the frozen base; may be empty unless `centroid` is kBase or `hold` is not 0.
+  std::span<const double> base_token_nll = {};
+  /// Index of nll(eos | eos), shared by all pads; only read where a text has two pads or more.
+  int64_t pad_repeat_prediction = -1;
+  /// Length of every text with its pads, a token more than it predicts; only read where pads count.
+  int64_t padded_length = 0;
+};
+
+/// The options of the objective; the defaults are the published ones but for `padding`.
+struct ContrastiveOptions {
+  /// What a text's mean NLL is compared with. kBatch (published): the mean over the positives of
+  /// the micro batch. kGroup: of the text's group. kBase: for a positive its own mean under the
+  /// frozen base, for a negative its group's mean of those; then no gradient flows through it.
+  enum class Centroid { kBatch, kGroup, kBase };
+  /// kAbsolute (published): |m - c|. kSigned: m - c for negatives, so that a negative's score
+  /// falls only as it becomes less probable.
+  enum class Distance { kAbsolute, kSigned };
+  /// kPublished: pads count in a text's mean NLL.
+  enum class Padding { kExclude, kPublished };
+
+  double alpha = 100.0;          // logit margin on hard negatives
+  double beta = 1.0;             // weight of the cross entropy
+  double tau = 1.0;              // temperature of the scores, positive
+  double label_smoothing = 0.0;  // in [0, 1]
+  Centroid centroid = Centroid::kBatch;
+  Distance distance = Distance::kAbsolute;
+  Padding padding = Padding::kExclude;
+  double anchor = 0.0;  // weight of the positives' mean NLL
+  double hold = 0.0;    // weight of the positives' mean squared token NLL distance from the base's
+};
+
+/// Loss and gradient of a micro batch; each term is divided by its count in `step`.
+/// A NLL that is not finite, the base's too, gives a loss of NaN and never throws; anything else
+/// that does not fit (a group without positives, an empty text, a missing base) is
+/// std::invalid_argument.
+ObjectiveResult contrastive_perplexity(const ContrastBatch& batch,
+                                       const ContrastiveOptions& options, const StepCounts& step);
+
+}  // namespace cpx::objectives
