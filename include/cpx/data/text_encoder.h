@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Training texts to token ids: template, special tokens, cut, EOS.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cpx/tokenizer/chat_template.h"
+#include "cpx/tokenizer/tokenizer.h"
+
+namespace cpx::data {
+
+struct EncodeOptions {
+  tokenizer::PromptTemplate text_template = tokenizer::PromptTemplate::kPlain;
+  bool append_eos = true;
+  int64_t max_tokens = 256;  // 0: no limit
+  /// Jinja text that replaces the model's own chat template; empty: the model's.
+  std::string chat_template;
+};
+
+struct EncodedText {
+  std::vector<tokenizer::TokenId> ids;
+  bool is_cut = false;  // longer than max_tokens; then no EOS was appended
+};
+
+/// Encodes texts one way; may be used from several threads at once.
+class TextEncoder {
+ public:
+  /// Throws DataError where EOS is asked for and the tokenizer has none, or where the template is
+  /// the model's and it has none.
+  TextEncoder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, EncodeOptions options);
+
+  /// `text` in its template with the tokenizer's own special tokens, cut to max_tokens, with EOS.
+  EncodedText encode(const std::string& text) const;
+
+  const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
+  const EncodeOptions& options() const { return options_; }
+
+ private:
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  EncodeOptions options_;
+};
+
+}  // namespace cpx::data

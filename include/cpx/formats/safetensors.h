@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// safetensors files: read in place from a mapped file, written checked and synced.
+// Format: an unsigned 64-bit length, a JSON header of that length, then the tensors' bytes.
+#pragma once
+
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/core/mapped_file.h"
+
+namespace cpx::formats {
+
+/// A tensor and its name.
+struct NamedTensor {
+  std::string name;
+  torch::Tensor value;
+};
+
+/// An opened safetensors file. Its header is checked as a whole when it is opened: the tensors
+/// must fit their shapes, lie in the file, leave no gap and not overlap.
+class SafetensorsFile {
+ public:
+  /// Throws DataError that names the file, the tensor and what is wrong with it.
+  static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
+
+  /// Names in the order of the data.
+  const std::vector<std::string>& names() const { return names_; }
+  bool contains(const std::string& name) const { return entries_.contains(name); }
+  /// Shape of `name`; throws DataError when there is no such tensor.
+  const std::vector<int64_t>& shape(const std::string& name) const;
+  torch::Dtype dtype(const std::string& name) const;
+
+  /// The tensor in the stored type, on the CPU. It lies in the mapped file, which lives as long
+  /// as the tensor, and must not be written to; only misaligned data is copied.
+  torch::Tensor tensor(const std::string& name) const;
+
+  /// The header's `__metadata__`.
+  const std::map<std::string, std::string>& metadata() const { return metadata_; }
+  const std::filesystem::path& path() const { return file_->path(); }
+
+ private:
+  struct Entry {
+    torch::Dtype dtype;
+    std::vector<int64_t> shape;
+    size_t begin;  // byte offset in the file
+    size_t end;
+  };
+
+  explicit SafetensorsFile(std::shared_ptr<const MappedFile> file);
+  const Entry& entry(const std::string& name) const;
+
+  std::shared_ptr<const MappedFile> file_;
+  std::vector<std::string> names_;
+  std::map<std::string, Entry> entries_;
+  std::map<std::string, std::string> metadata_;
+};
+
+/// Writes and syncs a safetensors file (not atomic: write into an AtomicFolder). Tensors may be on
+/// any device; they are stored contiguous in their own type, in the given order.
+void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
+                       const std::map<std::string, std::string>& metadata = {});
+
+}  // namespace cpx::formats

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// TensorBoard event files with scalars: TFRecord framing (masked CRC-32C) around Event messages.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string_view>
+
+#include "cpx/core/output_file.h"
+
+namespace cpx::formats {
+
+/// Writes one new event file; a run that goes on writes another beside it.
+class TensorBoardWriter {
+ public:
+  /// Creates `folder` and in it events.out.tfevents.<time>.<host>.<pid>.<n>. With `first_step` > 0
+  /// a session start is written, from which on TensorBoard drops what an interrupted run had
+  /// written before.
+  explicit TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step = 0);
+
+  /// Adds a point; wall time is now.
+  void add_scalar(std::string_view tag, double value, int64_t step);
+  /// Hands what was added to the system.
+  void flush();
+
+ private:
+  void write_event(std::string_view event);
+
+  std::unique_ptr<OutputFile> file_;
+};
+
+}  // namespace cpx::formats

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// Models from disk: a Hugging Face folder or one .gguf, with its tokenizer and, where asked for,
+// an adapter.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/formats/model_config.h"
+#include "cpx/formats/peft.h"
+#include "cpx/models/llama.h"
+#include "cpx/tokenizer/tokenizer.h"
+
+namespace cpx::models {
+
+/// The config of a model without its weights. `path` is a folder with config.json, a .gguf, or a
+/// config.json itself. Throws DataError.
+formats::ModelConfig read_config(const std::filesystem::path& path);
+
+/// The tokenizer of a model folder or .gguf. Throws DataError.
+std::shared_ptr<const tokenizer::Tokenizer> read_tokenizer(const std::filesystem::path& path);
+
+/// A model with its frozen weights in `dtype` on `device`. Weights that are stored in `dtype` and
+/// computed on the CPU stay in the mapped file. Throws DataError that names tensor, file and both
+/// shapes where a weight does not fit the config.
+std::shared_ptr<Llama> load_model(const std::filesystem::path& path, torch::Dtype dtype,
+                                  const torch::Device& device);
+
+/// Attaches a fresh LoRA update (A random by `seed`, B zero) to every linear layer whose name ends
+/// in one of `target_modules`, or to all but lm_head for {"all-linear"}. Throws ConfigError that
+/// lists the model's linear layers where a target matches none.
+void attach_adapter(Llama& model, const nn::LoraConfig& config,
+                    const std::vector<std::string>& target_modules, uint64_t seed);
+
+/// Attaches the adapter and fills in its factors. Stored base tensors must equal the model's own.
+/// `dropout` replaces the folder's where given. Throws DataError that names tensor, file and shapes.
+void attach_adapter(Llama& model, const formats::PeftAdapter& adapter,
+                    std::optional<double> dropout = std::nullopt);
+
+}  // namespace cpx::models

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// What training, evaluation and generation see of a language model.
+// Legend: T tokens, N predictions, D model, V vocabulary.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/nn/forward_context.h"
+
+namespace cpx::nn {
+
+/// A trainable tensor and its key, for example "model.layers.0.self_attn.q_proj.lora_A.weight".
+struct NamedParameter {
+  std::string name;
+  torch::Tensor value;
+};
+
+/// Sizes that decide about the time and memory of a forward pass.
+struct ModelShape {
+  int64_t vocabulary_size = 0;
+  int64_t hidden_size = 0;
+  int64_t intermediate_size = 0;
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t max_position = 0;
+
+  /// Weights in matrix products: the linear layers and the head once, not the embedding look-up.
+  /// One token costs 2 N FLOPs forward and 2 N for the gradient of the activations.
+  int64_t num_matmul_weights() const;
+};
+
+/// A causal language model over packed texts.
+class CausalLm {
+ public:
+  virtual ~CausalLm() = default;
+
+  /// Final hidden states (after the last norm), [T, D], in the compute type.
+  virtual torch::Tensor hidden_states(const PackedTokens& tokens,
+                                      const ForwardOptions& options) = 0;
+
+  /// Negative log-likelihood (natural log) of `targets` [N] given `hidden` [N, D]; [N], float32.
+  virtual torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
+                                  const ForwardOptions& options) = 0;
+
+  /// Next-token scores before softmax, [N, V], of `hidden` [N, D].
+  virtual torch::Tensor logits(const torch::Tensor& hidden, const ForwardOptions& options) = 0;
+
+  /// The adapter's tensors, in a fixed order.
+  virtual std::vector<NamedParameter> trainable() const = 0;
+
+  virtual const ModelShape& shape() const = 0;
+  virtual torch::Device device() const = 0;
+  virtual torch::Dtype dtype() const = 0;
+};
+
+}  // namespace cpx::nn

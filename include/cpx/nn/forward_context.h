@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What every layer of a forward pass needs to know besides its input.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <torch/types.h>
+
+namespace cpx::nn {
+
+/// Texts packed end to end, without padding.
+struct PackedTokens {
+  /// Token ids, int64 [T], on the model's device.
+  torch::Tensor ids;
+  /// Text i holds the tokens cu_seqlens[i] to cu_seqlens[i + 1]; the first entry is 0, the last T.
+  std::vector<int32_t> cu_seqlens;
+};
+
+/// What to keep for the backward pass, and whether dropout is on.
+struct ForwardOptions {
+  /// Dropout applies (training).
+  bool is_training = false;
+  /// Key of this forward pass's dropout: the same key repeats the same masks.
+  uint64_t dropout_key = 0;
+  /// Keep only each block's input and compute its inside again in the backward pass.
+  bool recompute_blocks = false;
+};
+
+/// Made once a forward pass, read by every layer.
+struct ForwardContext {
+  std::vector<int32_t> cu_seqlens;
+  torch::Tensor cosine;  // [T, E/2]
+  torch::Tensor sine;    // [T, E/2]
+  ForwardOptions options;
+};
+
+/// While one lives, adapters are off in this thread: the model is its frozen base.
+class AdapterOffGuard {
+ public:
+  AdapterOffGuard();
+  ~AdapterOffGuard();
+  AdapterOffGuard(const AdapterOffGuard&) = delete;
+  AdapterOffGuard& operator=(const AdapterOffGuard&) = delete;
+
+  /// True while any guard lives in this thread.
+  static bool is_active();
+
+ private:
+  bool before_;
+};
+
+}  // namespace cpx::nn

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// Modules whose weights are never trained: declared with their shape, filled in place by a loader.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include <torch/nn/module.h>
+#include <torch/types.h>
+
+namespace cpx::nn {
+
+/// A module with frozen weights. A weight is declared on the meta device (a shape, no memory) and
+/// set once its data is there, which may be a read-only mapped file.
+class FrozenModule : public torch::nn::Module {
+ public:
+  /// Names of the declared weights, in order.
+  const std::vector<std::string>& frozen_names() const { return names_; }
+
+  /// Replaces the weight `name`; throws std::invalid_argument when the shapes differ.
+  void set_frozen(const std::string& name, torch::Tensor value);
+
+ protected:
+  /// Declares the weight `name` of `shape`, held by `member`, which must live as long as *this.
+  void declare_frozen(const std::string& name, torch::Tensor& member,
+                      const std::vector<int64_t>& shape);
+
+ private:
+  std::vector<std::string> names_;
+  std::vector<torch::Tensor*> members_;
+};
+
+}  // namespace cpx::nn

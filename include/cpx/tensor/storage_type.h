@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// How the numbers of a weight are stored in a file: plain types and the block types of GGUF.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+namespace cpx::tensor {
+
+/// A stored type that cpx reads.
+enum class StorageType { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kQ6_K };
+
+/// What a stored type is made of: blocks of `elements` numbers in `bytes` bytes (1 for a plain type).
+struct StorageLayout {
+  std::string_view name;  // "Q4_1"
+  int64_t elements = 1;
+  int64_t bytes = 4;
+};
+
+/// The layout of `type`.
+constexpr StorageLayout storage_layout(StorageType type) {
+  switch (type) {
+    case StorageType::kF32:
+      return {"F32", 1, 4};
+    case StorageType::kF16:
+      return {"F16", 1, 2};
+    case StorageType::kBF16:
+      return {"BF16", 1, 2};
+    case StorageType::kQ8_0:
+      return {"Q8_0", 32, 34};
+    case StorageType::kQ4_0:
+      return {"Q4_0", 32, 18};
+    case StorageType::kQ4_1:
+      return {"Q4_1", 32, 20};
+    case StorageType::kQ6_K:
+      return {"Q6_K", 256, 210};
+  }
+  return {"unknown", 1, 4};
+}
+
+}  // namespace cpx::tensor

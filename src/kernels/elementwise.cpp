@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/kernels/elementwise.h"
+
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
+
+#include "cpx/core/error.h"
+#include "cpx/tensor/device.h"
+
+namespace cpx::kernels {
+
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+Tensor to_at_least_float(const Tensor& x) {
+  return x.scalar_type() == at::kDouble ? x : x.to(at::kFloat);
+}
+
+class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
+                        double epsilon) {
+    const auto wide = to_at_least_float(x);
+    const auto inverse = wide.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();  // [T, 1]
+    context->save_for_backward({x, weight, inverse});
+    return (wide * inverse).to(x.scalar_type()).mul_(weight);
+  }
+
+  // With n = x * inverse and g = dy * w: dx = inverse * (g - n * mean(g * n)).
+  static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    const auto saved = context->get_saved_variables();
+    const auto& inverse = saved[2];
+    const auto normalized = to_at_least_float(saved[0]) * inverse;
+    const auto gradient = to_at_least_float(grad_outputs[0] * saved[1]);
+    const auto projection = (gradient * normalized).mean(-1, /*keepdim=*/true);
+    const auto grad_x = (gradient - normalized * projection).mul_(inverse);
+    return {grad_x.to(saved[0].scalar_type()), Tensor(), Tensor()};
+  }
+};
+
+Tensor turn(const Tensor& x, const Tensor& cosine, const Tensor& sine) {
+  const int64_t half = x.size(-1) / 2;
+  const auto c = cosine.unsqueeze(1).to(x.scalar_type());  // [T, 1, E/2]
+  const auto s = sine.unsqueeze(1).to(x.scalar_type());
+  const auto first = x.narrow(-1, 0, half);
+  const auto second = x.narrow(-1, half, half);
+  auto turned = at::empty_like(x, at::MemoryFormat::Contiguous);
+  turned.narrow(-1, 0, half).copy_(first * c).sub_(second * s);
+  turned.narrow(-1, half, half).copy_(second * c).add_(first * s);
+  return turned;
+}
+
+class Rotate : public torch::autograd::Function<Rotate> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& cosine,
+                        const Tensor& sine) {
+    context->save_for_backward({cosine, sine});
+    return turn(x, cosine, sine);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    const auto saved = context->get_saved_variables();
+    return {turn(grad_outputs[0], saved[0], -saved[1]), Tensor(), Tensor()};
+  }
+};
+
+class Swiglu : public torch::autograd::Function<Swiglu> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
+    context->save_for_backward({gate, up});
+    return at::silu(gate).mul_(up);
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    const auto saved = context->get_saved_variables();
+    const auto& gradient = grad_outputs[0];
+    auto grad_gate = at::silu_backward(gradient * saved[1], saved[0]);
+    auto grad_up = at::silu(saved[0]).mul_(gradient);
+    return {grad_gate, grad_up};
+  }
+};
+
+}  // namespace
+
+Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
+  CPX_CHECK(weight.dim() == 1 && x.size(-1) == weight.size(0),
+            "[rms_norm] shapes do not fit: got x {} and weight {}, expected [..., D] and [D].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()));
+  return RmsNormFunction::apply(x, weight, epsilon);
+}
+
+Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) {
+  CPX_CHECK(x.dim() == 3 && x.size(2) == 2 * cosine.size(1) && x.size(0) == cosine.size(0) &&
+                cosine.sizes() == sine.sizes(),
+            "[rotate] shapes do not fit: got x {}, cosine {}, sine {}, expected [T, H, E] and "
+            "twice [T, E/2].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(cosine.sizes()),
+            tensor::shape_text(sine.sizes()));
+  return Rotate::apply(x, cosine, sine);
+}
+
+Tensor swiglu(const Tensor& gate, const Tensor& up) {
+  CPX_CHECK(gate.sizes() == up.sizes(), "[swiglu] shapes differ: got gate {} and up {}.",
+            tensor::shape_text(gate.sizes()), tensor::shape_text(up.sizes()));
+  return Swiglu::apply(gate, up);
+}
+
+}  // namespace cpx::kernels

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/kernels/token_nll.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+#include <torch/autograd.h>
+
+#include "cpx/core/error.h"
+#include "cpx/tensor/device.h"
+
+namespace cpx::kernels {
+
+namespace {
+
+using torch::Tensor;
+using torch::autograd::AutogradContext;
+using torch::autograd::variable_list;
+
+// Logits of one chunk: small enough for the cache of a large CPU, tall enough for the product.
+constexpr int64_t kChunkBytes = int64_t{32} << 20;
+
+int64_t rows_per_chunk(int64_t vocabulary) {
+  return std::clamp<int64_t>(kChunkBytes / (vocabulary * 4), 16, 4096);
+}
+
+// The type in which softmax and losses are computed.
+torch::Dtype loss_dtype(torch::Dtype dtype) {
+  return dtype == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+}
+
+void check_arguments(const Tensor& hidden, const Tensor& weight, const Tensor& targets) {
+  CPX_CHECK(hidden.dim() == 2 && weight.dim() == 2 && hidden.size(1) == weight.size(1),
+            "[token_nll] shapes do not fit: got hidden {} and weight {}, expected [N, D] and "
+            "[V, D].",
+            tensor::shape_text(hidden.sizes()), tensor::shape_text(weight.sizes()));
+  CPX_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0),
+            "[token_nll] one target a row is needed: got targets {}, expected [{}].",
+            tensor::shape_text(targets.sizes()), hidden.size(0));
+}
+
+// Turns log-probabilities into softmax - onehot, in place.
+Tensor to_logit_gradient(Tensor log_probs, const Tensor& target_column) {
+  auto gradient = log_probs.exp_();
+  return gradient.scatter_add_(1, target_column,
+                               at::full({1, 1}, -1.0, gradient.options()).expand_as(target_column));
+}
+
+class TokenNll : public torch::autograd::Function<TokenNll> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
+                        const Tensor& targets, bool needs_gradient) {
+    const int64_t num_rows = hidden.size(0);
+    const auto dtype = loss_dtype(hidden.scalar_type());
+    const int64_t step = rows_per_chunk(weight.size(0));
+    auto nll = at::empty({num_rows}, hidden.options().dtype(dtype));
+    auto gradient = needs_gradient ? at::empty_like(hidden) : Tensor();
+    const auto weight_transposed = weight.t();
+    for (int64_t begin = 0; begin < num_rows; begin += step) {
+      const int64_t rows = std::min(step, num_rows - begin);
+      const auto column = targets.narrow(0, begin, rows).unsqueeze(1);  // [rows, 1]
+      const auto logits = at::mm(hidden.narrow(0, begin, rows), weight_transposed).to(dtype);
+      auto log_probs = at::log_softmax(logits, 1);  // [rows, V]
+      nll.narrow(0, begin, rows).copy_(log_probs.gather(1, column).squeeze(1).neg_());
+      if (needs_gradient) {
+        const auto logit_gradient = to_logit_gradient(std::move(log_probs), column);
+        auto chunk = gradient.narrow(0, begin, rows);
+        at::mm_out(chunk, logit_gradient.to(weight.scalar_type()), weight);
+      }
+    }
+    if (needs_gradient) context->save_for_backward({gradient});
+    return nll;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    const auto gradient = context->get_saved_variables()[0];  // [N, D]
+    const auto scale = grad_outputs[0].unsqueeze(1).to(gradient.scalar_type());
+    return {gradient * scale, Tensor(), Tensor(), Tensor()};
+  }
+};
+
+// Logits of a chunk of rows of a head with a low-rank update, in the type of the loss.
+Tensor low_rank_logits(const Tensor& hidden, const Tensor& weight, const Tensor& low_rank,
+                       const Tensor& b, double scale, torch::Dtype dtype) {
+  auto logits = at::mm(hidden, weight.t());
+  logits.addmm_(low_rank, b.t(), /*beta=*/1, /*alpha=*/scale);
+  return logits.to(dtype);
+}
+
+class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
+ public:
+  static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
+                        const Tensor& low_rank, const Tensor& b, double scale,
+                        const Tensor& targets) {
+    const int64_t num_rows = hidden.size(0);
+    const auto dtype = loss_dtype(hidden.scalar_type());
+    const int64_t step = rows_per_chunk(weight.size(0));
+    auto nll = at::empty({num_rows}, hidden.options().dtype(dtype));
+    for (int64_t begin = 0; begin < num_rows; begin += step) {
+      const int64_t rows = std::min(step, num_rows - begin);
+      const auto logits = low_rank_logits(hidden.narrow(0, begin, rows), weight,
+                                          low_rank.narrow(0, begin, rows), b, scale, dtype);
+      const auto column = targets.narrow(0, begin, rows).unsqueeze(1);
+      nll.narrow(0, begin, rows)
+          .copy_(at::log_softmax(logits, 1).gather(1, column).squeeze(1).neg_());
+    }
+    context->save_for_backward({hidden, weight, low_rank, b, targets});
+    context->saved_data["scale"] = scale;
+    return nll;
+  }
+
+  static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    const auto saved = context->get_saved_variables();
+    const auto &hidden = saved[0], &weight = saved[1], &low_rank = saved[2], &b = saved[3],
+               &targets = saved[4];
+    const double scale = context->saved_data["scale"].toDouble();
+    const int64_t num_rows = hidden.size(0);
+    const auto dtype = loss_dtype(hidden.scalar_type());
+    const int64_t step = rows_per_chunk(weight.size(0));
+    auto grad_hidden = at::empty_like(hidden);
+    auto grad_low_rank = at::empty_like(low_rank);
+    auto grad_b = at::zeros_like(b);
+    for (int64_t begin = 0; begin < num_rows; begin += step) {
+      const int64_t rows = std::min(step, num_rows - begin);
+      const auto low_rank_chunk = low_rank.narrow(0, begin, rows);
+      const auto logits = low_rank_logits(hidden.narrow(0, begin, rows), weight, low_rank_chunk, b,
+                                          scale, dtype);
+      auto gradient = to_logit_gradient(at::log_softmax(logits, 1),
+                                        targets.narrow(0, begin, rows).unsqueeze(1));
+      gradient.mul_(grad_outputs[0].narrow(0, begin, rows).unsqueeze(1));
+      const auto grad_logits = gradient.to(weight.scalar_type());  // [rows, V]
+      grad_hidden.narrow(0, begin, rows).copy_(at::mm(grad_logits, weight));
+      grad_low_rank.narrow(0, begin, rows).copy_(at::mm(grad_logits, b).mul_(scale));
+      grad_b.addmm_(grad_logits.t(), low_rank_chunk, /*beta=*/1, /*alpha=*/scale);
+    }
+    return {grad_hidden, Tensor(), grad_low_rank, grad_b, Tensor(), Tensor()};
+  }
+};
+
+}  // namespace
+
+Tensor token_nll(const Tensor& hidden, const Tensor& weight, const Tensor& targets) {
+  check_arguments(hidden, weight, targets);
+  const bool needs_gradient = torch::GradMode::is_enabled() && hidden.requires_grad();
+  return TokenNll::apply(hidden, weight, targets, needs_gradient);
+}
+
+Tensor token_nll_low_rank(const Tensor& hidden, const Tensor& weight, const Tensor& low_rank,
+                          const Tensor& b, double scale, const Tensor& targets) {
+  check_arguments(hidden, weight, targets);
+  return TokenNllLowRank::apply(hidden, weight, low_rank, b, scale, targets);
+}
+
+}  // namespace cpx::kernels

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/nn/decoder_block.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "cpx/kernels/attention.h"
+#include "cpx/kernels/elementwise.h"
+#include "cpx/nn/recompute.h"
+
+namespace cpx::nn {
+
+RmsNormImpl::RmsNormImpl(int64_t size, double epsilon) : epsilon_(epsilon) {
+  declare_frozen("weight", weight, {size});
+}
+
+torch::Tensor RmsNormImpl::forward(const torch::Tensor& x) {
+  return kernels::rms_norm(x, weight, epsilon_);
+}
+
+AttentionImpl::AttentionImpl(const DecoderBlockOptions& block_options) : options(block_options) {
+  const int64_t query_size = options.num_heads * options.head_dim;
+  const int64_t key_size = options.num_kv_heads * options.head_dim;
+  const auto linear = [this](int64_t in_features, int64_t out_features) {
+    return Linear(LinearOptions{.in_features = in_features,
+                                .out_features = out_features,
+                                .has_bias = options.attention_bias});
+  };
+  q_proj = register_module("q_proj", linear(options.hidden_size, query_size));
+  k_proj = register_module("k_proj", linear(options.hidden_size, key_size));
+  v_proj = register_module("v_proj", linear(options.hidden_size, key_size));
+  o_proj = register_module("o_proj", linear(query_size, options.hidden_size));
+}
+
+torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
+  const int64_t num_tokens = x.size(0);
+  const auto heads = [&](const torch::Tensor& y, int64_t count) {
+    return y.view({num_tokens, count, options.head_dim});
+  };
+  auto q = heads(q_proj->forward(x, context), options.num_heads);     // [T, H, E]
+  auto k = heads(k_proj->forward(x, context), options.num_kv_heads);  // [T, K, E]
+  auto v = heads(v_proj->forward(x, context), options.num_kv_heads);  // [T, K, E]
+  q = kernels::rotate(q, context.cosine, context.sine);
+  k = kernels::rotate(k, context.cosine, context.sine);
+  const auto mixed = kernels::packed_attention(
+      q, k, v, context.cu_seqlens,
+      {.scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
+       .window = options.sliding_window});
+  return o_proj->forward(mixed.view({num_tokens, options.num_heads * options.head_dim}), context);
+}
+
+MlpImpl::MlpImpl(const DecoderBlockOptions& options) {
+  const auto linear = [&options](int64_t in_features, int64_t out_features) {
+    return Linear(LinearOptions{.in_features = in_features,
+                                .out_features = out_features,
+                                .has_bias = options.mlp_bias});
+  };
+  gate_proj = register_module("gate_proj", linear(options.hidden_size, options.intermediate_size));
+  up_proj = register_module("up_proj", linear(options.hidden_size, options.intermediate_size));
+  down_proj = register_module("down_proj", linear(options.intermediate_size, options.hidden_size));
+}
+
+torch::Tensor MlpImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
+  const auto activated =
+      kernels::swiglu(gate_proj->forward(x, context), up_proj->forward(x, context));
+  return down_proj->forward(activated, context);
+}
+
+DecoderBlockImpl::DecoderBlockImpl(const DecoderBlockOptions& options) {
+  input_layernorm =
+      register_module("input_layernorm", RmsNorm(options.hidden_size, options.rms_norm_eps));
+  self_attn = register_module("self_attn", Attention(options));
+  post_attention_layernorm = register_module("post_attention_layernorm",
+                                             RmsNorm(options.hidden_size, options.rms_norm_eps));
+  mlp = register_module("mlp", Mlp(options));
+}
+
+torch::Tensor DecoderBlockImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
+  if (!context.options.recompute_blocks || !torch::GradMode::is_enabled()) {
+    return compute(x, context);
+  }
+  return recomputed(
+      [this, context](const torch::Tensor& input) { return compute(input, context); }, x,
+      trainable_parameters(*this));
+}
+
+torch::Tensor DecoderBlockImpl::compute(const torch::Tensor& x, const ForwardContext& context) {
+  const auto middle = x + self_attn->forward(input_layernorm->forward(x), context);
+  return middle + mlp->forward(post_attention_layernorm->forward(middle), context);
+}
+
+}  // namespace cpx::nn
