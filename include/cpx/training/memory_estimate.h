@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// How much memory a training step takes at most, by part, from sizes alone: for cpx-train
+// --estimate and for `recompute: auto`. The activations are counted function by function, as
+// src/kernels and src/nn save them for the backward pass.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/nn/causal_lm.h"
+
+namespace cpx::training {
+
+/// A training step whose memory is asked for.
+struct MemoryQuestion {
+  nn::ModelShape shape;
+  bool has_tied_embeddings = false;  // embedding and head are one tensor
+  torch::Dtype dtype = torch::kFloat32;
+  bool is_on_cpu = true;
+
+  int64_t rank = 64;
+  /// q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head, or all-linear.
+  std::vector<std::string> target_modules = {"q_proj", "v_proj"};
+  double dropout = 0.0;
+
+  /// Of the largest micro batch: tokens, texts, and tokens of its longest text.
+  int64_t num_tokens = 0;
+  int64_t num_texts = 0;
+  int64_t longest_text = 0;
+  bool recompute_blocks = false;
+
+  /// Bytes of the files that the weights are read from, where they stay mapped beside the weights
+  /// (they are stored in another type than computed in); 0: weights are used in place.
+  int64_t mapped_file_bytes = 0;
+};
+
+/// Bytes by part.
+struct MemoryEstimate {
+  int64_t weights = 0;
+  int64_t adapter = 0;
+  int64_t gradients = 0;    // of the adapter
+  int64_t optimizer = 0;    // two averages of each adapter value
+  int64_t activations = 0;  // kept for the backward pass, and the largest working set beside them
+  int64_t logits = 0;       // a chunk of logits, and the token NLL's stored gradient
+  int64_t base = 0;         // program and libraries, on the CPU
+
+  int64_t total() const;
+  /// Name and bytes of each part, for a table.
+  std::vector<std::pair<std::string_view, int64_t>> parts() const;
+};
+
+/// The memory of a step. Throws std::invalid_argument for a target module that is not known or sizes
+/// that are not positive.
+MemoryEstimate estimate_memory(const MemoryQuestion& question);
+
+/// Values of the adapter: rank * (inputs + outputs) of each target.
+int64_t num_adapter_values(const nn::ModelShape& shape, int64_t rank,
+                           const std::vector<std::string>& target_modules);
+
+/// True when the step fits into `available_bytes` only with blocks computed again: what
+/// `recompute: auto` does.
+bool should_recompute(MemoryQuestion question, int64_t available_bytes);
+
+}  // namespace cpx::training

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// The training loop of every objective.
+//
+// An epoch has num_micro_batches() micro batches; `accumulate` of them make one optimizer step, the
+// last step of an epoch takes what is left: no step crosses the end of an epoch. A step prepares its
+// micro batches, adds up their counts, runs each forward and backward, clips, and updates. Position
+// and dropout are functions of the step's number, so a run that is killed goes on bit for bit (on
+// the CPU, with the same number of threads).
+//
+// A loss or gradient norm that is not finite skips the whole optimizer step: it counts as a step of
+// the schedule, but nothing is changed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "cpx/formats/peft.h"
+#include "cpx/nn/causal_lm.h"
+#include "cpx/training/adamw.h"
+#include "cpx/training/checkpoint.h"
+#include "cpx/training/model_card.h"
+#include "cpx/training/schedule.h"
+#include "cpx/training/selection.h"
+#include "cpx/training/step_task.h"
+
+namespace cpx::training {
+
+/// Length, optimizer and rhythm of a run; 0 switches off what counts or limits.
+struct TrainerOptions {
+  std::filesystem::path output;  // the run folder; made where it is missing
+
+  /// Epochs and optimizer steps; 0: no limit. What is reached first ends the run; one must be > 0.
+  int64_t epochs = 1;
+  int64_t max_steps = 0;
+  int64_t accumulate = 1;  // micro batches in one optimizer step
+  uint64_t seed = 0;       // of the dropout
+
+  double learning_rate = 2e-4;
+  AdamWOptions adamw;
+  double max_grad_norm = 0.3;
+  ScheduleOptions schedule;
+
+  /// Keep only each block's input for the backward pass.
+  bool recompute_blocks = false;
+
+  int64_t evaluate_every = 50;  // optimizer steps; besides, before the first and after the last
+  int64_t early_stopping_patience = 0;  // evaluations without a better one that end the run
+  SelectionMetric metric = SelectionMetric::kLoss;
+
+  int64_t checkpoint_every = 50;  // optimizer steps; besides, after the last one
+  int64_t keep_last = 3;          // checkpoints
+  bool keep_best = true;          // writes best/ where there is an evaluation
+
+  int64_t log_every = 1;  // optimizer steps between progress lines
+  bool tensorboard = true;
+  /// FLOP/s of the machine's matrix product (tensor::measure_matmul_flops); 0: no MFU is told.
+  double peak_flops = 0.0;
+};
+
+/// What a saved adapter says of itself, and what resume compares.
+struct RunInfo {
+  formats::PeftConfig peft;
+  ModelCard card;
+  Fingerprints fingerprints;
+};
+
+/// How a run ended.
+struct TrainingResult {
+  enum class End {
+    kFinished,      // all steps done
+    kStoppedEarly,  // patience ran out
+    kInterrupted,   // SIGINT or SIGTERM; a checkpoint was written
+  };
+
+  End end = End::kFinished;
+  TrainerState state;
+  int64_t total_steps = 0;
+  /// final/, or the checkpoint to go on from after an interruption.
+  std::filesystem::path folder;
+};
+
+/// Ten optimizer steps in a row that had to be skipped stop a run.
+constexpr int64_t kMaxConsecutiveSkippedSteps = 10;
+
+/// Optimizer steps of an epoch: the last one may have fewer micro batches.
+int64_t steps_per_epoch(int64_t num_micro_batches, int64_t accumulate);
+
+/// Optimizer steps of a run; throws std::invalid_argument when neither epochs nor steps limit it.
+int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options);
+
+/// Trains the model's trainable tensors on a task.
+class Trainer {
+ public:
+  /// All must outlive the object. Throws std::invalid_argument for a model in float16, whose
+  /// gradients leave that type's range, and for a model with nothing to train.
+  Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info, const TrainerOptions& options);
+
+  /// Goes on from a checkpoint folder: adapter, optimizer, position, best so far. Throws DataError
+  /// when it is damaged, and ConfigError, all differences at once, when its fingerprints differ.
+  void resume(const std::filesystem::path& checkpoint);
+
+  /// Trains to the end and writes final/. On SIGINT or SIGTERM it stops between two optimizer
+  /// steps, after a checkpoint. Throws DataError when a file cannot be written, or when
+  /// kMaxConsecutiveSkippedSteps had to be skipped (the message tells what was in the batch).
+  TrainingResult run();
+
+ private:
+  /// What one optimizer step gave.
+  struct StepOutcome;
+  class Session;
+
+  nn::CausalLm& model_;
+  StepTask& task_;
+  RunInfo info_;
+  TrainerOptions options_;
+  AdamW optimizer_;
+  TrainerState state_;
+};
+
+}  // namespace cpx::training
