@@ -354,6 +354,14 @@ std::string train_config_yaml(const TrainConfig& config) {
   return config::to_yaml(config::fields_of(copy));
 }
 
+std::vector<std::pair<std::string, std::string>> config_settings(const TrainConfig& config) {
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (config::FlatValue& value : flat_values(config)) {
+    settings.emplace_back(std::move(value.key), std::move(value.yaml));
+  }
+  return settings;
+}
+
 std::string train_config_help() {
   TrainConfig defaults;
   return config::key_help(config::fields_of(defaults));

@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -231,6 +232,9 @@ std::vector<std::string> train_config_notices(const TrainConfig& config);
 
 /// The resolved config as YAML; loads to the same config.
 std::string train_config_yaml(const TrainConfig& config);
+
+/// Every key with its value as YAML, in declared order.
+std::vector<std::pair<std::string, std::string>> config_settings(const TrainConfig& config);
 
 /// All keys with type, default and meaning, for --help.
 std::string train_config_help();
