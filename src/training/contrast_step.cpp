@@ -3,8 +3,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <optional>
-#include <set>
+#include <string_view>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -143,20 +144,29 @@ class ContrastData {
   std::optional<BaseNll> base_;
 };
 
-bool has_one_target(std::span<const data::Record> records) {
-  std::set<std::string> targets;
-  for (const data::Record& record : records) targets.insert(record.group);
-  return targets.size() < 2;
+// The smallest number of toxic texts that a record finds at other targets than its own.
+int64_t fewest_foreign_toxic_texts(std::span<const data::Record> records) {
+  int64_t total = 0;
+  std::map<std::string_view, int64_t> by_target;
+  for (const data::Record& record : records) {
+    total += std::ssize(record.toxic);
+    by_target[record.group] += std::ssize(record.toxic);
+  }
+  int64_t fewest = total;
+  for (const auto& [target, count] : by_target) fewest = std::min(fewest, total - count);
+  return fewest;
 }
 
-// The first texts in file order; random negatives only where there are other targets.
+// The first texts in file order; random negatives only where there are enough at other targets.
 data::GroupOptions evaluation_groups(data::GroupOptions groups,
                                      std::span<const data::Record> records) {
   groups.shuffle = false;
-  if (groups.num_random_negatives > 0 && has_one_target(records)) {
+  const int64_t fewest = fewest_foreign_toxic_texts(records);
+  if (groups.num_random_negatives > fewest) {
     log_warning(
-        "[evaluation] all records have one target group: the loss is taken without random "
-        "negatives.");
+        "[evaluation] the loss is taken without random negatives: a record finds {} toxic texts at "
+        "other targets, expected {} (objective.num_random_negatives).",
+        fewest, groups.num_random_negatives);
     groups.num_random_negatives = 0;
   }
   return groups;
