@@ -35,8 +35,8 @@ struct ContrastStepOptions {
 /// A text without a predicted token is left out with a warning; a group that has no positive text
 /// then is a DataError.
 ///
-/// Evaluation draws each record's first texts in file order; where all evaluation records have one
-/// target group, it goes without random negatives.
+/// Evaluation draws each record's first texts in file order; where the evaluation records' other
+/// target groups have too few toxic texts, it goes without random negatives.
 class ContrastStep : public StepTask {
  public:
   /// The records and the encoder must outlive the object; `eval_records` may be empty. Throws

@@ -62,8 +62,8 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question);
 int64_t num_adapter_values(const nn::ModelShape& shape, int64_t rank,
                            const std::vector<std::string>& target_modules);
 
-/// True when the step fits into `available_bytes` only with blocks computed again: what
-/// `recompute: auto` does.
+/// What `recompute: auto` does: true when the step does not fit into `available_bytes` (before the
+/// weights are loaded) unless blocks are computed again.
 bool should_recompute(MemoryQuestion question, int64_t available_bytes);
 
 }  // namespace cpx::training

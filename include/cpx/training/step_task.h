@@ -18,13 +18,13 @@ namespace cpx::training {
 /// What is known of a micro batch before its first pass through the model.
 struct MicroBatchInfo {
   /// Its part of the counts that the step's loss terms are divided by.
-  objectives::StepCounts counts;
+  objectives::StepCounts counts = {};
   /// Tokens that pass through the model.
   int64_t num_tokens = 0;
   /// Tokens that padding to the longest text would add.
   int64_t num_padded_tokens = 0;
   /// Where its records come from, for messages: "service.json: record 3 (id 'service-3')".
-  std::vector<std::string> records;
+  std::vector<std::string> records = {};
 };
 
 /// A prepared micro batch; owns all it needs.

@@ -106,8 +106,6 @@ class Trainer {
   TrainingResult run();
 
  private:
-  /// What one optimizer step gave.
-  struct StepOutcome;
   class Session;
 
   nn::CausalLm& model_;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base_nll.h"
+
+#include <algorithm>
+
+#include <ATen/ATen.h>
+
+#include "cpx/core/error.h"
+#include "cpx/data/packed_batch.h"
+#include "text_pass.h"
+
+namespace cpx::training {
+
+namespace {
+
+using tokenizer::TokenId;
+
+// Base NLLs of all predictions of a pack.
+std::vector<double> base_pass(nn::CausalLm& model, const data::PackedBatch& batch) {
+  const torch::NoGradGuard no_grad;
+  const nn::AdapterOffGuard adapter_off;
+  return to_doubles(token_nll(model, batch, {}));
+}
+
+}  // namespace
+
+BaseNll::BaseNll(std::span<const data::Record> records, const data::TextEncoder& encoder,
+                 int64_t texts_per_pack, bool with_pads)
+    : records_(records), encoder_(encoder), texts_per_pack_(texts_per_pack), with_pads_(with_pads) {
+  CPX_CHECK(texts_per_pack > 0, "[base NLL] got {} texts a pack, expected 1 or more.",
+            texts_per_pack);
+}
+
+const BaseText& BaseNll::of(nn::CausalLm& model, int64_t record, int64_t text) {
+  const int64_t first_text = text / texts_per_pack_ * texts_per_pack_;
+  auto found = packs_.find({record, first_text});
+  if (found == packs_.end()) {
+    found = packs_.emplace(std::pair{record, first_text}, compute(model, record, first_text)).first;
+  }
+  return found->second[static_cast<size_t>(text - first_text)];
+}
+
+float BaseNll::eos_after_eos(nn::CausalLm& model) {
+  if (!eos_after_eos_) {
+    const TokenId eos = encoder_.tokenizer().eos_id().value();
+    const std::vector<TokenId> ids = {eos, eos};
+    const std::vector<data::BatchText> texts = {{.ids = ids}};
+    eos_after_eos_ = static_cast<float>(base_pass(model, data::pack(texts)).front());
+    ++num_passes_;
+  }
+  return *eos_after_eos_;
+}
+
+BaseNll::Pack BaseNll::compute(nn::CausalLm& model, int64_t record, int64_t first_text) {
+  const auto& neutral = records_[static_cast<size_t>(record)].neutral;
+  const int64_t num_texts = std::min(texts_per_pack_, std::ssize(neutral) - first_text);
+  std::vector<std::vector<TokenId>> ids;
+  for (int64_t i = 0; i < num_texts; ++i) {
+    ids.push_back(encoder_.encode(neutral[static_cast<size_t>(first_text + i)]).ids);
+    if (ids.back().empty()) ids.back().push_back(0);  // left out of every micro batch
+  }
+  if (with_pads_) {
+    const TokenId eos = encoder_.tokenizer().eos_id().value();
+    for (int64_t i = 0; i < num_texts; ++i) ids.push_back({eos, ids[static_cast<size_t>(i)][0]});
+  }
+  std::vector<data::BatchText> texts;
+  for (const auto& text : ids) texts.push_back({.ids = text});
+
+  const auto batch = data::pack(texts);
+  const auto nll = base_pass(model, batch);
+  ++num_passes_;
+  const auto own = [&](int64_t i) {
+    const data::PackedText& text = batch.texts[static_cast<size_t>(i)];
+    return std::vector<float>(nll.begin() + text.first, nll.begin() + text.first + text.count);
+  };
+  Pack pack(static_cast<size_t>(num_texts));
+  for (int64_t i = 0; i < num_texts; ++i) {
+    pack[static_cast<size_t>(i)].tokens = own(i);
+    if (with_pads_) pack[static_cast<size_t>(i)].first_after_eos = own(num_texts + i).front();
+  }
+  return pack;
+}
+
+}  // namespace cpx::training

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// Token NLLs of neutral texts under the frozen base, computed once and kept.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "cpx/data/record.h"
+#include "cpx/data/text_encoder.h"
+#include "cpx/nn/causal_lm.h"
+
+namespace cpx::training {
+
+/// What the base says of one text.
+struct BaseText {
+  std::vector<float> tokens;    // its predicted tokens
+  float first_after_eos = 0.0;  // nll(first token | eos); only with pads
+};
+
+/// Values are computed in packs of `texts_per_pack` neighbouring neutral texts of a record: what a
+/// text's value is, to the bit, does not depend on which texts were asked for before.
+class BaseNll {
+ public:
+  /// The records and the encoder must outlive the object. With pads, what pads predict is computed
+  /// too: a pad sees itself alone, so the two-token text "eos first" tells it.
+  BaseNll(std::span<const data::Record> records, const data::TextEncoder& encoder,
+          int64_t texts_per_pack, bool with_pads);
+
+  /// The record's neutral text number `text`; the reference lives as long as the object.
+  const BaseText& of(nn::CausalLm& model, int64_t record, int64_t text);
+  /// nll(eos | eos).
+  float eos_after_eos(nn::CausalLm& model);
+  int64_t num_passes() const { return num_passes_; }
+
+ private:
+  using Pack = std::vector<BaseText>;
+  Pack compute(nn::CausalLm& model, int64_t record, int64_t first_text);
+
+  std::span<const data::Record> records_;
+  const data::TextEncoder& encoder_;
+  int64_t texts_per_pack_;
+  bool with_pads_;
+  std::optional<float> eos_after_eos_;
+  int64_t num_passes_ = 0;
+  std::map<std::pair<int64_t, int64_t>, Pack> packs_;  // by record and first text
+};
+
+}  // namespace cpx::training

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// From records to a packed micro batch: which groups, their texts as ids, their counts.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cpx/data/contrast_groups.h"
+#include "cpx/data/packed_batch.h"
+#include "cpx/data/record.h"
+#include "cpx/data/text_encoder.h"
+#include "cpx/objectives/perplexity_summary.h"
+#include "cpx/training/step_task.h"
+
+namespace cpx::training {
+
+/// The groups of each micro batch, in the order of an epoch.
+class MicroBatchOrder {
+ public:
+  /// `groups` must outlive the object. Throws DataError where an epoch has no micro batch.
+  MicroBatchOrder(const data::ContrastGroups& groups, int64_t groups_per_micro_batch,
+                  bool drop_last);
+
+  int64_t num_micro_batches() const { return num_micro_batches_; }
+  std::vector<data::DrawnGroup> draw(int64_t epoch, int64_t index);
+
+ private:
+  const data::ContrastGroups& groups_;
+  int64_t groups_per_micro_batch_;
+  int64_t num_micro_batches_;
+  int64_t epoch_ = -1;
+  std::vector<int64_t> order_;  // of epoch_
+};
+
+/// The texts of some groups as ids, in the order of the draws.
+struct GroupBatch {
+  std::vector<std::vector<tokenizer::TokenId>> ids;  // owns what `texts` refers to
+  std::vector<data::BatchText> texts;
+  std::vector<data::DrawnText> drawn;  // what each of `texts` is
+  std::vector<int64_t> records;        // of each group
+};
+
+/// Encodes the texts of `groups`. A text without a predicted token is left out with a warning;
+/// throws DataError for a group without a positive text.
+GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
+                         const data::ContrastGroups& source, std::span<const data::Record> records,
+                         const data::TextEncoder& encoder);
+
+/// Counts, tokens and records of a micro batch.
+MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch& packed,
+                                std::span<const data::Record> records);
+
+/// Adds `other` to `counts`.
+void add_counts(objectives::StepCounts& counts, const objectives::StepCounts& other);
+
+/// Adds another micro batch's loss, contrast and sums; gradients are left out.
+void add_result(objectives::ObjectiveResult& sum, const objectives::ObjectiveResult& other);
+
+/// The positives as neutral and the hard negatives as toxic texts, for a summary.
+void add_scored_texts(std::vector<objectives::ScoredText>& scored, const data::PackedBatch& packed,
+                      std::span<const double> nll);
+
+}  // namespace cpx::training

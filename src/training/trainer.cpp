@@ -1,0 +1,350 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/training/trainer.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/interrupt.h"
+#include "cpx/core/log.h"
+#include "cpx/core/progress.h"
+#include "cpx/core/random.h"
+#include "cpx/tensor/memory.h"
+#include "cpx/training/metrics.h"
+#include "group_batch.h"
+
+namespace cpx::training {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using MicroBatches = std::vector<std::unique_ptr<MicroBatch>>;
+
+constexpr double kMib = 1024.0 * 1024.0;
+constexpr double kNotComputed = std::numeric_limits<double>::quiet_NaN();
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
+
+std::string number_text(const std::optional<double>& value) {
+  return value ? fmt::format("{:.4g}", *value) : "none";
+}
+
+void make_run_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) {
+    throw_<DataError>("[training.output] {}: the folder cannot be made: {}. Choose another one.",
+                      folder.string(), error.message());
+  }
+}
+
+}  // namespace
+
+int64_t steps_per_epoch(int64_t num_micro_batches, int64_t accumulate) {
+  CPX_CHECK(num_micro_batches > 0 && accumulate > 0,
+            "[trainer] got {} micro batches an epoch and {} in a step, expected 1 or more.",
+            num_micro_batches, accumulate);
+  return (num_micro_batches + accumulate - 1) / accumulate;
+}
+
+int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options) {
+  CPX_CHECK(options.epochs > 0 || options.max_steps > 0,
+            "[trainer] got epochs {} and max_steps {}, expected one to be more than 0.",
+            options.epochs, options.max_steps);
+  const int64_t an_epoch = steps_per_epoch(num_micro_batches, options.accumulate);
+  constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
+  const int64_t by_epochs =
+      options.epochs > 0 && options.epochs < kNoLimit / an_epoch ? options.epochs * an_epoch
+                                                                 : kNoLimit;
+  return options.max_steps > 0 ? std::min(options.max_steps, by_epochs) : by_epochs;
+}
+
+// One run() from its first to its last step: the files, the clock, and the stages of a step.
+class Trainer::Session {
+ public:
+  explicit Session(Trainer& trainer)
+      : model_(trainer.model_),
+        task_(trainer.task_),
+        info_(trainer.info_),
+        options_(trainer.options_),
+        optimizer_(trainer.optimizer_),
+        state_(trainer.state_),
+        steps_per_epoch_(steps_per_epoch(task_.num_micro_batches(), options_.accumulate)),
+        total_(total_steps(task_.num_micro_batches(), options_)),
+        elapsed_before_s_(state_.elapsed_s) {
+    make_run_folder(options_.output);
+    remove_leftovers(options_.output);
+    remove_checkpoints_after(options_.output, state_.step);
+    metrics_.emplace(options_.output, state_.step, options_.tensorboard);
+    if (options_.log_every > 0) progress_.emplace("train", total_, state_.step);
+  }
+
+  TrainingResult run() {
+    if (state_.step == 0 && evaluates()) evaluate();
+    while (state_.step < total_ && !has_lost_patience()) {
+      if (interrupt_requested() || !train_step()) return interrupted();
+      after_step();
+    }
+    return finished();
+  }
+
+ private:
+  // What one optimizer step saw and gave.
+  struct Step {
+    objectives::ObjectiveResult objective;
+    int64_t tokens = 0;
+    int64_t padded_tokens = 0;
+    double learning_rate = 0.0;
+    double grad_norm = kNotComputed;
+    double seconds = 0.0;
+    std::vector<std::string> records;
+  };
+
+  bool evaluates() const { return options_.evaluate_every > 0 && task_.has_evaluation(); }
+  bool is_last() const { return state_.step >= total_; }
+  bool has_lost_patience() const {
+    return options_.early_stopping_patience > 0 &&
+           state_.best.evaluations_without_better >= options_.early_stopping_patience;
+  }
+  double elapsed_s() const { return elapsed_before_s_ + seconds_since(start_); }
+
+  // ---- An optimizer step ------------------------------------------------------------------------
+
+  // False when a signal came before the step was whole; then nothing has changed.
+  bool train_step() {
+    const auto start = Clock::now();
+    const auto micro_batches = prepare();
+    Step step;
+    step.learning_rate =
+        options_.learning_rate * schedule_factor(options_.schedule, state_.step, total_);
+    optimizer_.zero_grad();
+    if (!forward_backward(micro_batches, step)) return false;
+    const bool is_sound = std::isfinite(step.objective.loss) && clip(step);
+    if (is_sound) optimizer_.step(step.learning_rate);
+    optimizer_.zero_grad();
+    step.seconds = seconds_since(start);
+
+    state_.step += 1;
+    state_.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
+    state_.elapsed_s = elapsed_s();
+    report(step);
+    count_skipped(is_sound, step);
+    return true;
+  }
+
+  // The micro batches of the next step: `accumulate` of them, or what is left of the epoch.
+  MicroBatches prepare() {
+    const int64_t epoch = state_.step / steps_per_epoch_;
+    const int64_t begin = state_.step % steps_per_epoch_ * options_.accumulate;
+    const int64_t end = std::min(begin + options_.accumulate, task_.num_micro_batches());
+    MicroBatches micro_batches;
+    for (int64_t i = begin; i < end; ++i) {
+      micro_batches.push_back(task_.prepare(model_, epoch, i));
+    }
+    return micro_batches;
+  }
+
+  // Adds up losses and gradients; stops at a loss that is not finite, and (false) on a signal.
+  bool forward_backward(const MicroBatches& micro_batches, Step& step) {
+    objectives::StepCounts counts;
+    for (const auto& micro_batch : micro_batches) {
+      const MicroBatchInfo& info = micro_batch->info();
+      add_counts(counts, info.counts);
+      step.tokens += info.num_tokens;
+      step.padded_tokens += info.num_padded_tokens;
+      step.records.insert(step.records.end(), info.records.begin(), info.records.end());
+    }
+    for (size_t i = 0; i < micro_batches.size(); ++i) {
+      if (i > 0 && interrupt_requested()) return false;
+      const nn::ForwardOptions forward{
+          .is_training = true,
+          .dropout_key = mix_seed(options_.seed, {static_cast<uint64_t>(state_.step), i}),
+          .recompute_blocks = options_.recompute_blocks};
+      add_result(step.objective, micro_batches[i]->forward_backward(model_, counts, forward));
+      if (!std::isfinite(step.objective.loss)) return true;
+    }
+    return true;
+  }
+
+  // False when the gradients' length is not finite.
+  bool clip(Step& step) {
+    step.grad_norm = clip_grad_norm(optimizer_.parameters(), options_.max_grad_norm);
+    return std::isfinite(step.grad_norm);
+  }
+
+  void count_skipped(bool is_sound, const Step& step) {
+    if (is_sound) {
+      state_.consecutive_skipped_steps = 0;
+      return;
+    }
+    state_.skipped_steps += 1;
+    state_.consecutive_skipped_steps += 1;
+    log_warning("step {}: loss {}, gradient norm {}: not finite, the optimizer step is skipped ({} "
+                "so far).",
+                state_.step, step.objective.loss, step.grad_norm, state_.skipped_steps);
+    if (state_.consecutive_skipped_steps < kMaxConsecutiveSkippedSteps) return;
+    throw_<DataError>(
+        "[training] step {}: {} optimizer steps in a row were skipped: got loss {} and gradient "
+        "norm {}, expected finite numbers. The last one held {}. Lower optimizer.lr, or look at "
+        "these records.",
+        state_.step, kMaxConsecutiveSkippedSteps, step.objective.loss, step.grad_norm,
+        fmt::join(step.records, "; "));
+  }
+
+  void report(const Step& step) {
+    const StepMetrics metrics{
+        .step = state_.step,
+        .epoch = state_.epoch,
+        .objective = step.objective,
+        .learning_rate = step.learning_rate,
+        .grad_norm = step.grad_norm,
+        .tokens = step.tokens,
+        .padded_tokens = step.padded_tokens,
+        .tokens_per_second = static_cast<double>(step.tokens) / step.seconds,
+        .mfu = model_flops_utilisation(model_.shape().num_matmul_weights(), step.tokens,
+                                       step.seconds, options_.peak_flops),
+        .peak_memory_mib =
+            static_cast<double>(tensor::peak_memory_bytes(model_.device())) / kMib,
+        .skipped_steps = state_.skipped_steps};
+    metrics_->add(metrics);
+    if (progress_ && (is_due(options_.log_every, state_.step) || is_last())) {
+      progress_->update(state_.step, progress_detail(metrics));
+    }
+  }
+
+  // ---- Between the steps --------------------------------------------------------------------------
+
+  void after_step() {
+    if (evaluates() && (is_due(options_.evaluate_every, state_.step) || is_last())) evaluate();
+    const bool ends = is_last() || has_lost_patience();
+    if (options_.checkpoint_every > 0 &&
+        (is_due(options_.checkpoint_every, state_.step) || ends)) {
+      checkpoint();
+    }
+  }
+
+  void evaluate() {
+    const auto start = Clock::now();
+    last_evaluation_ = task_.evaluate(model_);
+    const EvaluationResult& result = *last_evaluation_;
+    metrics_->add({.step = state_.step,
+                   .epoch = state_.epoch,
+                   .result = result,
+                   .seconds = seconds_since(start)});
+    log_info("step {}: evaluation loss {:.4f}, toxic perplexity {}, neutral {}, ratio {}, "
+             "separation {}",
+             state_.step, result.loss, number_text(result.sides.toxic.perplexity),
+             number_text(result.sides.neutral.perplexity), number_text(result.sides.ratio),
+             number_text(result.sides.separation));
+    if (state_.step == 0) return;  // the start is told, but never the best
+    if (state_.best.update(options_.metric, result, state_.step) && options_.keep_best) {
+      write_adapter_folder(options_.output / "best", optimizer_.parameters(), adapter_info());
+    }
+  }
+
+  fs::path checkpoint() {
+    state_.elapsed_s = elapsed_s();
+    const auto path = write_checkpoint(options_.output, state_, optimizer_, adapter_info());
+    rotate_checkpoints(options_.output, options_.keep_last);
+    return path;
+  }
+
+  AdapterInfo adapter_info() const {
+    CardFigures figures = {{"optimizer steps", fmt::format("{} of {}", state_.step, total_)},
+                           {"epochs", fmt::format("{:.2f}", state_.epoch)},
+                           {"skipped steps", fmt::format("{}", state_.skipped_steps)}};
+    if (last_evaluation_) {
+      const auto& sides = last_evaluation_->sides;
+      figures.emplace_back("evaluation loss", fmt::format("{:.6g}", last_evaluation_->loss));
+      figures.emplace_back("toxic perplexity", number_text(sides.toxic.perplexity));
+      figures.emplace_back("neutral perplexity", number_text(sides.neutral.perplexity));
+      figures.emplace_back("ratio", number_text(sides.ratio));
+      figures.emplace_back("separation", number_text(sides.separation));
+    }
+    return {.peft = info_.peft, .model_card = model_card_text(info_.card, figures)};
+  }
+
+  // ---- The end ------------------------------------------------------------------------------------
+
+  TrainingResult interrupted() {
+    optimizer_.zero_grad();
+    const auto path = checkpoint();
+    log_info("step {}: stopped on a signal; go on with --resume {}", state_.step, path.string());
+    return {.end = TrainingResult::End::kInterrupted,
+            .state = state_,
+            .total_steps = total_,
+            .folder = path};
+  }
+
+  TrainingResult finished() {
+    state_.elapsed_s = elapsed_s();
+    const fs::path path = options_.output / "final";
+    write_adapter_folder(path, optimizer_.parameters(), adapter_info());
+    return {.end = is_last() ? TrainingResult::End::kFinished
+                             : TrainingResult::End::kStoppedEarly,
+            .state = state_,
+            .total_steps = total_,
+            .folder = path};
+  }
+
+  nn::CausalLm& model_;
+  StepTask& task_;
+  const RunInfo& info_;
+  const TrainerOptions& options_;
+  AdamW& optimizer_;
+  TrainerState& state_;
+
+  int64_t steps_per_epoch_;
+  int64_t total_;
+  double elapsed_before_s_;
+  Clock::time_point start_ = Clock::now();
+  std::optional<MetricsLog> metrics_;
+  std::optional<Progress> progress_;
+  std::optional<EvaluationResult> last_evaluation_;
+};
+
+Trainer::Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info,
+                 const TrainerOptions& options)
+    : model_(model),
+      task_(task),
+      info_(info),
+      options_(options),
+      optimizer_(model.trainable(), options.adamw) {
+  CPX_CHECK(model.dtype() != torch::kFloat16,
+            "[trainer] model.dtype: got float16, expected float32 or bfloat16: gradients leave "
+            "float16's range.");
+  CPX_CHECK(!optimizer_.parameters().empty(),
+            "[trainer] the model has nothing to train: attach an adapter first.");
+  state_.fingerprints = info.fingerprints;
+}
+
+void Trainer::resume(const fs::path& checkpoint) {
+  auto differences =
+      fingerprint_differences(read_trainer_state(checkpoint).fingerprints, info_.fingerprints);
+  if (!differences.empty()) {
+    for (std::string& line : differences) {
+      line = fmt::format("[resume {}] {}", checkpoint.string(), line);
+    }
+    throw ConfigError(std::move(differences));
+  }
+  state_ = load_checkpoint(checkpoint, optimizer_);
+}
+
+TrainingResult Trainer::run() { return Session(*this).run(); }
+
+}  // namespace cpx::training
