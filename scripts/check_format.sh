@@ -37,7 +37,7 @@ check_clang_format() {
   else
     while read -r count file; do
       fault "$file: $count places are not as .clang-format says"
-    done < <(files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r -P 2 -n 20 "$tool" --dry-run 2>&1 |
+    done < <(files '*.h' '*.cpp' '*.cu' '*.cuh' | xargs -r "$tool" --dry-run 2>&1 |
       sed -nE 's/^([^ :]+):[0-9]+:[0-9]+: (warning|error): .*/\1/p' | sort | uniq -c)
   fi
 }
