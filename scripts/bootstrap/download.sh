@@ -32,7 +32,7 @@ is_verified() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d ' ' -f 1)" = "$2" ]
 show_arrival() {
   local name=$1 total=$2 waited=0 have pause=10
   [ -t 2 ] && pause=1
-  while sleep "$pause" && kill -0 $$ 2>/dev/null; do
+  while sleep "$pause" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
     waited=$((waited + pause))
     have=$(du -sm "$incoming" 2>/dev/null | cut -f 1)
     if [ -t 2 ]; then
