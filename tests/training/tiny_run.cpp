@@ -37,9 +37,9 @@ torch::Tensor random_matrix(const std::vector<int64_t>& shape, double spread, ui
 }
 
 void fill(nn::Linear& linear, uint64_t seed) {
-  linear->set_frozen("weight", random_matrix({linear->options.out_features,
-                                              linear->options.in_features},
-                                             0.25, seed));
+  linear->set_frozen(
+      "weight",
+      random_matrix({linear->options.out_features, linear->options.in_features}, 0.25, seed));
 }
 
 void attach(nn::Linear& linear, double dropout, uint64_t seed) {
@@ -122,10 +122,8 @@ torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
   static const auto frequencies = nn::inverse_frequencies({.head_dim = kHeadDim});
   const auto [cosine, sine] = nn::rotary_tables(frequencies, tokens.cu_seqlens);
-  const nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens,
-                                   .cosine = cosine,
-                                   .sine = sine,
-                                   .options = options};
+  const nn::ForwardContext context{
+      .cu_seqlens = tokens.cu_seqlens, .cosine = cosine, .sine = sine, .options = options};
   const auto hidden = block_->forward(at::embedding(embedding_, tokens.ids), context);
   return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
 }

@@ -28,9 +28,9 @@ struct ContrastStepOptions {
 };
 
 /// Contrastive perplexity. Base values (centroid base, hold) come from the model with its adapter
-/// off, are computed once a text and stay in memory: a text of a later epoch costs nothing. They are
-/// computed in fixed packs of a record's neighbouring neutral texts, so that no bit of them depends
-/// on what was seen before, and a resumed run equals the uninterrupted one.
+/// off, are computed once a text and stay in memory: a text of a later epoch costs nothing. They
+/// are computed in fixed packs of a record's neighbouring neutral texts, so that no bit of them
+/// depends on what was seen before, and a resumed run equals the uninterrupted one.
 ///
 /// A text without a predicted token is left out with a warning; a group that has no positive text
 /// then is a DataError.

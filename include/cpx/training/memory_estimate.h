@@ -54,8 +54,8 @@ struct MemoryEstimate {
   std::vector<std::pair<std::string_view, int64_t>> parts() const;
 };
 
-/// The memory of a step. Throws std::invalid_argument for a target module that is not known or sizes
-/// that are not positive.
+/// The memory of a step. Throws std::invalid_argument for a target module that is not known or
+/// sizes that are not positive.
 MemoryEstimate estimate_memory(const MemoryQuestion& question);
 
 /// Values of the adapter: rank * (inputs + outputs) of each target.

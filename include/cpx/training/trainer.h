@@ -2,10 +2,10 @@
 // The training loop of every objective.
 //
 // An epoch has num_micro_batches() micro batches; `accumulate` of them make one optimizer step, the
-// last step of an epoch takes what is left: no step crosses the end of an epoch. A step prepares its
-// micro batches, adds up their counts, runs each forward and backward, clips, and updates. Position
-// and dropout are functions of the step's number, so a run that is killed goes on bit for bit (on
-// the CPU, with the same number of threads).
+// last step of an epoch takes what is left: no step crosses the end of an epoch. A step prepares
+// its micro batches, adds up their counts, runs each forward and backward, clips, and updates.
+// Position and dropout are functions of the step's number, so a run that is killed goes on bit for
+// bit (on the CPU, with the same number of threads).
 //
 // A loss or gradient norm that is not finite skips the whole optimizer step: it counts as a step of
 // the schedule, but nothing is changed.
