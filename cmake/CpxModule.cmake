@@ -19,6 +19,12 @@ function(cpx_use_torch target)
     target_precompile_headers(cpx_torch_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/torch_pch.h)
   endif()
   target_precompile_headers(${target} REUSE_FROM cpx_torch_pch)
+  # The header is compiled with -fPIC, which the -fPIE of an executable does not fit.
+  get_target_property(type ${target} TYPE)
+  if(type STREQUAL "EXECUTABLE")
+    set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE OFF)
+    target_compile_options(${target} PRIVATE -fPIC)
+  endif()
 endfunction()
 
 # cpx_add_module(name SOURCES ... [DEPENDS modules...] [LIBRARIES targets...] [TORCH])

@@ -25,9 +25,16 @@ add_library(cpx_c10 SHARED IMPORTED GLOBAL)
 set_target_properties(cpx_c10 PROPERTIES
     IMPORTED_LOCATION "${CPX_TORCH_ROOT_RESOLVED}/lib/libc10.so" IMPORTED_SONAME libc10.so)
 
+# The wheel carries headers of another version of fmt, without its library. Ours must be found first;
+# being in a standard folder it can only be so through a link.
+find_path(CPX_FMT_INCLUDE_DIR fmt/format.h REQUIRED)
+file(MAKE_DIRECTORY "${CMAKE_BINARY_DIR}/fmt_first")
+file(CREATE_LINK "${CPX_FMT_INCLUDE_DIR}/fmt" "${CMAKE_BINARY_DIR}/fmt_first/fmt" SYMBOLIC)
+
 add_library(cpx_torch INTERFACE)
 set_target_properties(cpx_torch PROPERTIES EXPORT_NAME torch)
 target_include_directories(cpx_torch SYSTEM INTERFACE
+    $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/fmt_first>
     $<BUILD_INTERFACE:${CPX_TORCH_ROOT_RESOLVED}/include>
     $<BUILD_INTERFACE:${CPX_TORCH_ROOT_RESOLVED}/include/torch/csrc/api/include>)
 target_link_libraries(cpx_torch INTERFACE $<BUILD_INTERFACE:cpx_torch_cpu> $<BUILD_INTERFACE:cpx_c10>)

@@ -286,17 +286,19 @@ class Checks {
   std::vector<std::string>& faults_;
 };
 
-TrainConfig checked(TrainConfig config, config::Loaded loaded) {
+CheckedTrainConfig checked(TrainConfig config, config::Loaded loaded) {
   config.sources = std::move(loaded.sources);
   const TrainingOptions& training = config.training;
   if (training.max_steps > 0 && !config.sources.is_set("training.epochs")) {
     config.training.epochs = 0;
   }
   Checks(config, loaded.faults).run();
-  if (!loaded.faults.empty()) {
-    throw ConfigError(std::move(loaded.faults));
-  }
-  return config;
+  return {std::move(config), std::move(loaded.faults)};
+}
+
+TrainConfig good_config(CheckedTrainConfig checked) {
+  if (!checked.faults.empty()) throw ConfigError(std::move(checked.faults));
+  return std::move(checked.config);
 }
 
 std::vector<config::FlatValue> flat_values(TrainConfig config) {
@@ -305,18 +307,23 @@ std::vector<config::FlatValue> flat_values(TrainConfig config) {
 
 }  // namespace
 
-TrainConfig load_train_config(const std::filesystem::path& file,
-                              std::span<const std::string> overrides) {
+CheckedTrainConfig check_train_config(const std::filesystem::path& file,
+                                      std::span<const std::string> overrides) {
   TrainConfig config;
   config::Loaded loaded = config::load_file(config::fields_of(config), file, overrides);
   return checked(std::move(config), std::move(loaded));
+}
+
+TrainConfig load_train_config(const std::filesystem::path& file,
+                              std::span<const std::string> overrides) {
+  return good_config(check_train_config(file, overrides));
 }
 
 TrainConfig parse_train_config(std::string_view text, const std::string& file_name,
                                std::span<const std::string> overrides) {
   TrainConfig config;
   config::Loaded loaded = config::load_text(config::fields_of(config), text, file_name, overrides);
-  return checked(std::move(config), std::move(loaded));
+  return good_config(checked(std::move(config), std::move(loaded)));
 }
 
 std::vector<std::string> train_config_notices(const TrainConfig& config) {
@@ -345,6 +352,14 @@ std::vector<std::string> train_config_notices(const TrainConfig& config) {
 std::string train_config_yaml(const TrainConfig& config) {
   TrainConfig copy = config;
   return config::to_yaml(config::fields_of(copy));
+}
+
+std::vector<std::pair<std::string, std::string>> config_settings(const TrainConfig& config) {
+  std::vector<std::pair<std::string, std::string>> settings;
+  for (config::FlatValue& value : flat_values(config)) {
+    settings.emplace_back(std::move(value.key), std::move(value.yaml));
+  }
+  return settings;
 }
 
 std::string train_config_help() {

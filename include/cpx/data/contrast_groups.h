@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which texts an optimizer step sees: a pure function of (seed, epoch, record), so that any position
-// of a run can be reached at once.
+// Which texts an optimizer step sees: a pure function of (seed, epoch, record), so that any
+// position of a run can be reached at once.
 #pragma once
 
 #include <cstdint>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "cpx/core/text_role.h"
@@ -30,7 +31,7 @@ struct DrawnText {
 /// One record with the texts that were drawn of it: positives, hard and random negatives in turn.
 struct DrawnGroup {
   int64_t record = 0;
-  std::vector<DrawnText> texts;
+  std::vector<DrawnText> texts = {};
 };
 
 /// The groups of a data set. Records with fewer texts than the objective needs are left out and
@@ -38,7 +39,7 @@ struct DrawnGroup {
 class ContrastGroups {
  public:
   /// `records` must outlive the object. Throws DataError when no record can be used, or when random
-  /// negatives are asked for and there is only one target group.
+  /// negatives are asked for and there is only one target group or it leaves a record too few.
   ContrastGroups(std::span<const Record> records, const GroupOptions& options);
 
   /// Records that are used: the groups of an epoch.
@@ -50,16 +51,40 @@ class ContrastGroups {
   std::vector<int64_t> epoch_order(int64_t epoch) const;
 
   /// The texts of `record` in `epoch`, drawn without replacement; the first ones without shuffling.
+  /// Random negatives are toxic texts of any records of other target groups (records that are
+  /// left out as groups too); they are drawn without shuffling as well, the same in every epoch.
   DrawnGroup draw(int64_t record, int64_t epoch) const;
 
   /// The text that a draw stands for.
   const std::string& text(const DrawnText& drawn) const;
 
  private:
+  /// Positions [begin, end) of the pool of random negatives.
+  struct PoolRange {
+    int64_t begin = 0;
+    int64_t end = 0;
+  };
+
+  void fill_random_pool();
+  /// Toxic texts of the records of other target groups, and the index-th of them.
+  int64_t num_foreign(int64_t record) const;
+  DrawnText foreign_text(int64_t record, int64_t index) const;
+
+  std::vector<int64_t> sample(int64_t n, int64_t k, TextRole role, int64_t record,
+                              int64_t epoch) const;
+  void draw_own(TextRole role, int64_t num_available, int64_t num_drawn, int64_t epoch,
+                DrawnGroup& group) const;
+  void draw_foreign(int64_t epoch, DrawnGroup& group) const;
+
   std::span<const Record> records_;
   GroupOptions options_;
   std::vector<int64_t> usable_;
   int64_t num_skipped_ = 0;
+  // The pool of random negatives: all toxic texts, record by record, those of one target side by
+  // side. Empty unless random negatives are asked for.
+  std::vector<int64_t> pool_records_;
+  std::vector<int64_t> pool_starts_;  // position of each of these records' first text, then the end
+  std::vector<PoolRange> target_ranges_;  // of each record: where its target's texts lie
 };
 
 }  // namespace cpx::data

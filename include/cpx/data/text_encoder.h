@@ -13,27 +13,36 @@
 namespace cpx::data {
 
 struct EncodeOptions {
+  /// Under kChat the text is the assistant's answer to an empty user message: what a chat model
+  /// says is what training changes. kLlama2 and kTulu are the published frames, which hold the text
+  /// as the user's.
   tokenizer::PromptTemplate text_template = tokenizer::PromptTemplate::kPlain;
+  /// EOS behind every text that does not end in it already (a chat template may close the turn
+  /// with it).
   bool append_eos = true;
   int64_t max_tokens = 256;  // 0: no limit
   /// Jinja text that replaces the model's own chat template; empty: the model's.
-  std::string chat_template;
+  std::string chat_template = {};
 };
 
 struct EncodedText {
-  std::vector<tokenizer::TokenId> ids;
-  bool is_cut = false;  // longer than max_tokens; then no EOS was appended
+  std::vector<tokenizer::TokenId> ids = {};
+  bool is_cut = false;  // longer than max_tokens with its EOS; then it has lost that EOS
 };
 
 /// Encodes texts one way; may be used from several threads at once.
 class TextEncoder {
  public:
   /// Throws DataError where EOS is asked for and the tokenizer has none, or where the template is
-  /// the model's and it has none.
+  /// the model's and it has none, or none that is recognised.
   TextEncoder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, EncodeOptions options);
 
-  /// `text` in its template with the tokenizer's own special tokens, cut to max_tokens, with EOS.
+  /// `text` in its template with the tokenizer's own special tokens (a chat template writes its
+  /// own) and EOS, cut to max_tokens.
   EncodedText encode(const std::string& text) const;
+
+  /// `text` in its template, as it is tokenized.
+  std::string render(const std::string& text) const;
 
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   const EncodeOptions& options() const { return options_; }

@@ -19,8 +19,8 @@
 
 namespace cpx::formats {
 
-/// A value of the metadata: every integer as int64, every float as double; arrays of them, of
-/// booleans (as integers) or of texts.
+/// A value of the metadata: every integer as int64 (beyond it, as double), every float as double;
+/// arrays of them, of booleans (as integers) or of texts.
 using GgufValue = std::variant<bool, int64_t, double, std::string, std::vector<int64_t>,
                                std::vector<double>, std::vector<std::string>>;
 

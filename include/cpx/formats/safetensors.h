@@ -22,6 +22,14 @@ struct NamedTensor {
   torch::Tensor value;
 };
 
+/// What a safetensors header says of one tensor.
+struct SafetensorsEntry {
+  torch::Dtype dtype = torch::kFloat32;
+  std::vector<int64_t> shape;
+  size_t begin = 0;  // byte offsets in the file
+  size_t end = 0;
+};
+
 /// An opened safetensors file. Its header is checked as a whole when it is opened: the tensors
 /// must fit their shapes, lie in the file, leave no gap and not overlap.
 class SafetensorsFile {
@@ -37,7 +45,7 @@ class SafetensorsFile {
   torch::Dtype dtype(const std::string& name) const;
 
   /// The tensor in the stored type, on the CPU. It lies in the mapped file, which lives as long
-  /// as the tensor, and must not be written to; only misaligned data is copied.
+  /// as the tensor, and must not be written to; only misaligned data and booleans are copied.
   torch::Tensor tensor(const std::string& name) const;
 
   /// The header's `__metadata__`.
@@ -45,19 +53,12 @@ class SafetensorsFile {
   const std::filesystem::path& path() const { return file_->path(); }
 
  private:
-  struct Entry {
-    torch::Dtype dtype;
-    std::vector<int64_t> shape;
-    size_t begin;  // byte offset in the file
-    size_t end;
-  };
-
   explicit SafetensorsFile(std::shared_ptr<const MappedFile> file);
-  const Entry& entry(const std::string& name) const;
+  const SafetensorsEntry& entry(const std::string& name) const;
 
   std::shared_ptr<const MappedFile> file_;
   std::vector<std::string> names_;
-  std::map<std::string, Entry> entries_;
+  std::map<std::string, SafetensorsEntry> entries_;
   std::map<std::string, std::string> metadata_;
 };
 

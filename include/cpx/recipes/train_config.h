@@ -10,6 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -215,11 +216,25 @@ TrainConfig load_train_config(const std::filesystem::path& file,
 TrainConfig parse_train_config(std::string_view text, const std::string& file_name,
                                std::span<const std::string> overrides = {});
 
+/// A config together with what is wrong with it.
+struct CheckedTrainConfig {
+  TrainConfig config;               // values with a fault keep their defaults
+  std::vector<std::string> faults;  // empty: the config is good
+};
+
+/// As load_train_config(), with the faults handed back instead of thrown (for --validate, which
+/// goes on to look at the data).
+CheckedTrainConfig check_train_config(const std::filesystem::path& file,
+                                      std::span<const std::string> overrides = {});
+
 /// What is allowed but probably not meant, one line each (for --validate).
 std::vector<std::string> train_config_notices(const TrainConfig& config);
 
 /// The resolved config as YAML; loads to the same config.
 std::string train_config_yaml(const TrainConfig& config);
+
+/// Every key with its value as YAML, in declared order.
+std::vector<std::pair<std::string, std::string>> config_settings(const TrainConfig& config);
 
 /// All keys with type, default and meaning, for --help.
 std::string train_config_help();

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain lists of texts: a text a line, a JSON list, or JSONL.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace cpx::data {
+
+/// The texts of a file in its order, and every fault found.
+struct TextFileContent {
+  std::vector<std::string> texts;
+  /// "[file: text i] ...: got ..., expected ...", or with a line for JSONL.
+  std::vector<std::string> faults;
+};
+
+/// Reads `.txt` (a text a line; blank lines are passed over), `.json` (a list of texts) or `.jsonl`
+/// (objects with the key `text`). Texts stay as they are: nothing is unescaped, and those of JSON
+/// may be empty. Faults are collected, never thrown; a text with one is left out.
+TextFileContent read_texts(const std::filesystem::path& file);
+
+}  // namespace cpx::data

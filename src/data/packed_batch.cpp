@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/packed_batch.h"
+
+#include <algorithm>
+#include <limits>
+
+#include "cpx/core/error.h"
+
+namespace cpx::data {
+
+namespace {
+
+constexpr int64_t kPadMultiple = 8;  // pad_to_multiple_of of the published collator
+
+void check_texts(std::span<const BatchText> texts) {
+  int64_t num_tokens = 1;  // a pad may be added
+  for (size_t i = 0; i < texts.size(); ++i) {
+    CPX_CHECK(!texts[i].ids.empty(), "[pack] text {}: got no tokens, expected 1 or more.", i);
+    CPX_CHECK(texts[i].group >= 0, "[pack] text {}: got group {}, expected 0 or more.", i,
+              texts[i].group);
+    num_tokens += std::ssize(texts[i].ids);
+  }
+  CPX_CHECK(num_tokens <= std::numeric_limits<int32_t>::max(),
+            "[pack] got {} tokens in {} texts, expected at most {}.", num_tokens, texts.size(),
+            std::numeric_limits<int32_t>::max());
+}
+
+int64_t longest_text(std::span<const BatchText> texts) {
+  int64_t longest = 0;
+  for (const BatchText& text : texts) {
+    longest = std::max(longest, std::ssize(text.ids));
+  }
+  return longest;
+}
+
+void add_sequence(std::span<const tokenizer::TokenId> ids, PackedBatch& batch) {
+  batch.ids.insert(batch.ids.end(), ids.begin(), ids.end());
+  batch.num_tokens = std::ssize(batch.ids);
+  batch.cu_seqlens.push_back(static_cast<int32_t>(batch.num_tokens));
+}
+
+/// Adds the prediction of `target` at the token `row`; its index.
+int64_t add_prediction(int64_t row, int64_t target, PackedBatch& batch) {
+  batch.rows.push_back(row);
+  batch.targets.push_back(target);
+  return std::ssize(batch.rows) - 1;
+}
+
+void add_text(const BatchText& text, PackedBatch& batch) {
+  const int64_t begin = batch.num_tokens;
+  add_sequence(text.ids, batch);
+  batch.texts.push_back({.group = text.group,
+                         .role = text.role,
+                         .first = std::ssize(batch.rows),
+                         .count = std::ssize(text.ids) - 1});
+  for (int64_t t = begin + 1; t < batch.num_tokens; ++t) {
+    add_prediction(t - 1, batch.ids[t], batch);
+  }
+  batch.num_groups = std::max(batch.num_groups, text.group + 1);
+}
+
+/// Adds the one pad of the pack and what it predicts: itself, and the first token of each text
+/// that has pads in front.
+void add_pad(std::span<const BatchText> texts, tokenizer::TokenId eos, PackedBatch& batch) {
+  const int64_t row = batch.num_tokens;
+  add_sequence({&eos, 1}, batch);
+  const auto has_two_pads = [](const PackedText& text) { return text.num_pads > 1; };
+  if (std::ranges::any_of(batch.texts, has_two_pads)) {
+    batch.pad_repeat_prediction = add_prediction(row, eos, batch);
+  }
+  for (size_t i = 0; i < texts.size(); ++i) {
+    if (batch.texts[i].num_pads > 0) {
+      batch.texts[i].pad_prediction = add_prediction(row, texts[i].ids.front(), batch);
+    }
+  }
+}
+
+}  // namespace
+
+PackedBatch pack(std::span<const BatchText> texts) {
+  check_texts(texts);
+  PackedBatch batch{.cu_seqlens = {0}};
+  for (const BatchText& text : texts) {
+    add_text(text, batch);
+  }
+  batch.num_padded_tokens = longest_text(texts) * std::ssize(texts) - batch.num_tokens;
+  return batch;
+}
+
+PackedBatch pack_with_published_padding(std::span<const BatchText> texts, tokenizer::TokenId eos) {
+  PackedBatch batch = pack(texts);
+  const int64_t num_blocks = (longest_text(texts) + kPadMultiple - 1) / kPadMultiple;
+  batch.padded_length = num_blocks * kPadMultiple;
+  batch.num_padded_tokens = batch.padded_length * std::ssize(texts) - batch.num_tokens;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    batch.texts[i].num_pads = batch.padded_length - std::ssize(texts[i].ids);
+  }
+  if (batch.num_padded_tokens > 0) add_pad(texts, eos, batch);
+  return batch;
+}
+
+}  // namespace cpx::data

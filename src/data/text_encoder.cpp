@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/text_encoder.h"
+
+#include <array>
+#include <utility>
+
+#include "cpx/core/error.h"
+
+namespace cpx::data {
+
+namespace {
+
+using tokenizer::PromptTemplate;
+using tokenizer::TokenId;
+using tokenizer::Tokenizer;
+
+std::string spelling(const Tokenizer& tokenizer, std::optional<TokenId> id) {
+  return id ? tokenizer.piece(*id) : "";
+}
+
+/// `text` as the assistant's answer. What a chat model says is what training is to change, so the
+/// text stands in the assistant's turn; the user's turn before it is empty, because Llama-2 and
+/// Mistral forms refuse a conversation that opens with the assistant. Blanks after the closing EOS
+/// (ChatML's line break) are cut off: a model that generates stops at the EOS.
+std::string render_answer(const std::string& jinja, const std::string& text, std::string_view bos,
+                          std::string_view eos) {
+  const std::array<tokenizer::ChatMessage, 2> messages = {{{"user", ""}, {"assistant", text}}};
+  std::string rendered =
+      tokenizer::render_chat(jinja, messages, /*add_generation_prompt=*/false, bos, eos);
+  const std::string_view content(rendered.data(), rendered.find_last_not_of(" \t\r\n") + 1);
+  if (!eos.empty() && content.ends_with(eos)) rendered.resize(content.size());
+  return rendered;
+}
+
+}  // namespace
+
+TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, EncodeOptions options)
+    : tokenizer_(std::move(tokenizer)), options_(std::move(options)) {
+  CPX_CHECK(tokenizer_ != nullptr, "[text_encoder] got no tokenizer, expected one.");
+  CPX_CHECK(options_.max_tokens >= 0, "[text_encoder] max_tokens: got {}, expected 0 or more.",
+            options_.max_tokens);
+  if (options_.append_eos && !tokenizer_->eos_id()) {
+    throw_<DataError>(
+        "[text_encoder] append_eos: got a tokenizer without an EOS token, expected one that names "
+        "it (tokenizer_config.json: eos_token). Set append_eos to false to do without.");
+  }
+  if (options_.text_template != PromptTemplate::kChat) return;
+  if (options_.chat_template.empty()) options_.chat_template = tokenizer_->chat_template();
+  if (options_.chat_template.empty()) {
+    throw_<DataError>(
+        "[text_encoder] template chat: got a model without a chat template, expected one "
+        "(tokenizer_config.json: chat_template). Choose the template plain, or give one with "
+        "--template FILE.");
+  }
+  render("");  // a template that is not recognised is an error here, not at the first text
+}
+
+std::string TextEncoder::render(const std::string& text) const {
+  if (options_.text_template != PromptTemplate::kChat) {
+    return tokenizer::render_training_text(options_.text_template, text);
+  }
+  return render_answer(options_.chat_template, text, spelling(*tokenizer_, tokenizer_->bos_id()),
+                       spelling(*tokenizer_, tokenizer_->eos_id()));
+}
+
+EncodedText TextEncoder::encode(const std::string& text) const {
+  // A chat template writes its special tokens itself.
+  const bool add_special_tokens = options_.text_template != PromptTemplate::kChat;
+  EncodedText encoded{.ids = tokenizer_->encode(render(text), add_special_tokens).ids};
+  const bool ends_in_eos = !encoded.ids.empty() && encoded.ids.back() == tokenizer_->eos_id();
+  if (options_.append_eos && !ends_in_eos) encoded.ids.push_back(*tokenizer_->eos_id());
+  if (options_.max_tokens > 0 && std::ssize(encoded.ids) > options_.max_tokens) {
+    encoded.ids.resize(options_.max_tokens);
+    encoded.is_cut = true;
+  }
+  return encoded;
+}
+
+}  // namespace cpx::data

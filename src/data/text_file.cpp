@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/text_file.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "json_items.h"
+
+namespace cpx::data {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kTextKey = "text";
+
+std::vector<std::string> read_lines(const fs::path& file, std::vector<std::string>& faults) {
+  std::vector<std::string> texts;
+  const std::string content = read_utf8_file(file, faults);
+  for (std::string_view rest = content; !rest.empty();) {
+    const size_t end = std::min(rest.find('\n'), rest.size());
+    std::string_view line = rest.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (line.find_first_not_of(" \t") != line.npos) texts.emplace_back(line);
+    rest.remove_prefix(std::min(end + 1, rest.size()));
+  }
+  if (texts.empty() && faults.empty()) {
+    faults.push_back(
+        fmt::format("[{}] got no line with text, expected a text a line.", file.string()));
+  }
+  return texts;
+}
+
+std::vector<std::string> read_list(const fs::path& file, std::vector<std::string>& faults) {
+  std::vector<std::string> texts;
+  JsonItems read = read_json_items(file, "text");
+  faults = std::move(read.faults);
+  for (const JsonItem& item : read.items) {
+    if (item.value.is_string()) {
+      texts.push_back(item.value.get<std::string>());
+    } else {
+      faults.push_back(
+          fmt::format("[{}] got {}, expected a text.", item.where, describe(item.value)));
+    }
+  }
+  return texts;
+}
+
+std::vector<std::string> read_objects(const fs::path& file, std::vector<std::string>& faults) {
+  std::vector<std::string> texts;
+  JsonItems read = read_json_items(file, "text");
+  faults = std::move(read.faults);
+  for (const JsonItem& item : read.items) {
+    if (!item.value.is_object()) {
+      faults.push_back(fmt::format("[{}] got {}, expected an object with the key '{}'.", item.where,
+                                   describe(item.value), kTextKey));
+      continue;
+    }
+    const auto text = item.value.find(kTextKey);
+    if (text != item.value.end() && text->is_string()) {
+      texts.push_back(text->get<std::string>());
+    } else {
+      const std::string got = text == item.value.end() ? "no such key" : describe(*text);
+      faults.push_back(fmt::format("[{}] {}: got {}, expected a text.", item.where, kTextKey, got));
+    }
+  }
+  return texts;
+}
+
+std::vector<std::string> read_by_ending(const fs::path& file, std::vector<std::string>& faults) {
+  const fs::path ending = file.extension();
+  if (ending == ".txt") return read_lines(file, faults);
+  if (ending == ".json") return read_list(file, faults);
+  if (ending == ".jsonl") return read_objects(file, faults);
+  faults.push_back(fmt::format(
+      "[{}] the name's ending tells the format: got '{}', expected .txt (a text a line), .json (a "
+      "list of texts) or .jsonl (objects with the key '{}').",
+      file.string(), ending.string(), kTextKey));
+  return {};
+}
+
+}  // namespace
+
+TextFileContent read_texts(const fs::path& file) {
+  TextFileContent content;
+  std::vector<std::string> faults;
+  content.texts = read_by_ending(file, faults);
+  append_faults(file, faults, content.faults);
+  return content;
+}
+
+}  // namespace cpx::data

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "gguf_parser.h"
+
+#include <algorithm>
+#include <bit>
+#include <limits>
+#include <set>
+
+#include <fmt/ranges.h>
+
+#include "byte_reader.h"
+#include "gguf_metadata.h"
+#include "lfs_pointer.h"
+#include "quote.h"
+
+namespace cpx::formats {
+
+using tensor::StorageLayout;
+using tensor::StorageType;
+
+namespace {
+
+constexpr uint32_t kMagic = 0x46554747;  // "GGUF"
+constexpr int64_t kDefaultAlignment = 32;
+constexpr int64_t kMaxAlignment = 1 << 20;
+constexpr uint32_t kMaxDimensions = 4;
+// Bytes that a key with its value, and a line of the tensor table, take at least.
+constexpr uint64_t kSmallestKey = 13;
+constexpr uint64_t kSmallestTensorInfo = 32;
+
+struct Counts {
+  uint64_t tensors = 0;
+  uint64_t keys = 0;
+};
+
+// A line of the tensor table.
+struct TensorInfo {
+  GgufTensor tensor;
+  uint64_t offset = 0;  // from where the data begins
+  uint64_t num_bytes = 0;
+};
+
+struct KnownType {
+  uint32_t id;
+  StorageType type;
+};
+
+constexpr KnownType kKnownTypes[] = {
+    {0, StorageType::kF32},   {1, StorageType::kF16},  {30, StorageType::kBF16},
+    {8, StorageType::kQ8_0},  {2, StorageType::kQ4_0}, {3, StorageType::kQ4_1},
+    {14, StorageType::kQ6_K},
+};
+
+struct OtherType {
+  uint32_t id;
+  std::string_view name;
+};
+
+// What else ggml stores, for messages.
+constexpr OtherType kOtherTypes[] = {
+    {6, "Q5_0"},     {7, "Q5_1"},   {9, "Q8_1"},    {10, "Q2_K"},    {11, "Q3_K"},
+    {12, "Q4_K"},    {13, "Q5_K"},  {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"},
+    {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"},   {22, "IQ2_S"},
+    {23, "IQ4_XS"},  {24, "I8"},    {25, "I16"},    {26, "I32"},     {27, "I64"},
+    {28, "F64"},     {29, "IQ1_M"}, {34, "TQ1_0"},  {35, "TQ2_0"},   {39, "MXFP4"},
+};
+
+std::string type_name(uint32_t id) {
+  for (const auto& other : kOtherTypes) {
+    if (other.id == id) return fmt::format("{} (type {})", other.name, id);
+  }
+  return fmt::format("the unknown type {}", id);
+}
+
+std::string known_type_names() {
+  std::vector<std::string_view> names;
+  for (const auto& known : kKnownTypes) names.push_back(storage_layout(known.type).name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+void check_magic(ByteReader& reader) {
+  const auto magic = reader.read<uint32_t>("the magic number");
+  if (magic != kMagic) {
+    const std::string_view text(reinterpret_cast<const char*>(&magic), sizeof(magic));
+    throw_<DataError>("{}: begins with {}, expected 'GGUF'. It is no GGUF file.", reader.place(),
+                      quote(text));
+  }
+}
+
+void check_version(ByteReader& reader) {
+  const auto version = reader.read<uint32_t>("the version");
+  const uint32_t swapped = __builtin_bswap32(version);
+  if (swapped == 2 || swapped == 3) {
+    throw_<DataError>(
+        "{}: is big-endian (version {}), expected little-endian. Convert it with llama.cpp's "
+        "gguf_convert_endian.py.",
+        reader.place(), swapped);
+  }
+  if (version != 2 && version != 3) {
+    throw_<DataError>("{}: is of version {}, expected 2 or 3.", reader.place(), version);
+  }
+}
+
+Counts read_counts(ByteReader& reader) {
+  Counts counts;
+  counts.tensors = reader.read<uint64_t>("the number of tensors");
+  counts.keys = reader.read<uint64_t>("the number of metadata keys");
+  const auto check = [&](uint64_t count, const char* what, uint64_t smallest) {
+    if (count > reader.num_left() / smallest) {
+      throw_<DataError>("{}: has {} {} by its header, but only {} bytes are left in the file.",
+                        reader.place(), count, what, reader.num_left());
+    }
+  };
+  check(counts.keys, "metadata keys", kSmallestKey);
+  check(counts.tensors, "tensors", kSmallestTensorInfo);
+  return counts;
+}
+
+// A part of a model says so in its metadata.
+void refuse_split(const std::string& place, const std::map<std::string, GgufValue>& metadata) {
+  const auto found = metadata.find("split.count");
+  if (found == metadata.end()) return;
+  const auto* count = std::get_if<int64_t>(&found->second);
+  if (count != nullptr && *count > 1) {
+    throw_<DataError>(
+        "{}: is one of {} parts ('split.count'), expected a whole model. Join them with "
+        "'llama-gguf-split --merge'.",
+        place, *count);
+  }
+}
+
+uint64_t alignment_of(const std::string& place, const std::map<std::string, GgufValue>& metadata) {
+  const auto found = metadata.find("general.alignment");
+  if (found == metadata.end()) return kDefaultAlignment;
+  const auto* value = std::get_if<int64_t>(&found->second);
+  if (value == nullptr || *value < 8 || *value > kMaxAlignment ||
+      !std::has_single_bit(static_cast<uint64_t>(*value))) {
+    throw_<DataError>("{}: 'general.alignment' is {}, expected a power of two from 8 to {}.", place,
+                      value == nullptr ? "no integer" : std::to_string(*value), kMaxAlignment);
+  }
+  return static_cast<uint64_t>(*value);
+}
+
+// Outermost dimension first: the file has them the other way round.
+std::vector<int64_t> read_shape(ByteReader& reader, const std::string& what) {
+  const auto num_dimensions = reader.read<uint32_t>(what);
+  if (num_dimensions < 1 || num_dimensions > kMaxDimensions) {
+    throw_<DataError>("{}: {} has {} dimensions, expected 1 to {}.", reader.place(), what,
+                      num_dimensions, kMaxDimensions);
+  }
+  std::vector<int64_t> shape(num_dimensions);
+  for (auto size = shape.rbegin(); size != shape.rend(); ++size) {
+    const auto stored = reader.read<uint64_t>(what);
+    if (stored == 0 || stored >> 63 != 0) {
+      throw_<DataError>("{}: {} has a dimension of {}, expected 1 to 2^63 - 1.", reader.place(),
+                        what, stored);
+    }
+    *size = static_cast<int64_t>(stored);
+  }
+  return shape;
+}
+
+StorageType read_type(ByteReader& reader, const std::string& what) {
+  const auto id = reader.read<uint32_t>(what);
+  for (const auto& known : kKnownTypes) {
+    if (known.id == id) return known.type;
+  }
+  throw_<DataError>(
+      "{}: {} is stored as {}, expected one of {}. Make the file again in one of these, for "
+      "example with 'llama-quantize --allow-requantize IN OUT Q8_0'.",
+      reader.place(), what, type_name(id), known_type_names());
+}
+
+uint64_t num_bytes(const std::string& place, const std::string& what, const GgufTensor& tensor) {
+  const StorageLayout layout = storage_layout(tensor.type);
+  if (tensor.shape.back() % layout.elements != 0) {
+    throw_<DataError>("{}: {} has rows of {} numbers, expected a multiple of {} for {}.", place,
+                      what, tensor.shape.back(), layout.elements, layout.name);
+  }
+  int64_t bytes = tensor.shape.back() / layout.elements;
+  bool is_too_large = __builtin_mul_overflow(bytes, layout.bytes, &bytes);
+  int64_t elements = 1;  // of a quantised tensor there are more than bytes
+  for (size_t i = 0; i < tensor.shape.size(); ++i) {
+    is_too_large |= __builtin_mul_overflow(elements, tensor.shape[i], &elements);
+    if (i + 1 == tensor.shape.size()) break;
+    is_too_large |= __builtin_mul_overflow(bytes, tensor.shape[i], &bytes);
+  }
+  if (is_too_large) {
+    throw_<DataError>("{}: {} is [{}], whose size in bytes does not fit 64 bits.", place, what,
+                      fmt::join(tensor.shape, ", "));
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+TensorInfo read_tensor_info(ByteReader& reader) {
+  TensorInfo info;
+  info.tensor.name = reader.read_text("a tensor's name");
+  const std::string what = quote(info.tensor.name);
+  info.tensor.shape = read_shape(reader, what);
+  info.tensor.type = read_type(reader, what);
+  info.offset = reader.read<uint64_t>(what);
+  info.num_bytes = num_bytes(reader.place(), what, info.tensor);
+  return info;
+}
+
+std::vector<TensorInfo> read_tensor_table(ByteReader& reader, uint64_t count) {
+  std::vector<TensorInfo> infos;
+  std::set<std::string> names;
+  for (uint64_t i = 0; i < count; ++i) {
+    infos.push_back(read_tensor_info(reader));
+    const auto& name = infos.back().tensor.name;
+    if (!names.insert(name).second) {
+      throw_<DataError>("{}: the tensor {} is there twice, expected once.", reader.place(),
+                        quote(name));
+    }
+  }
+  return infos;
+}
+
+void check_overlap(const std::string& place, std::vector<const TensorInfo*> infos) {
+  std::sort(infos.begin(), infos.end(),
+            [](const auto* a, const auto* b) { return a->offset < b->offset; });
+  for (size_t i = 1; i < infos.size(); ++i) {
+    const uint64_t end = infos[i - 1]->offset + infos[i - 1]->num_bytes;
+    if (infos[i]->offset < end) {
+      throw_<DataError>("{}: {} begins {} bytes into the data, where {} ends at {}: they overlap.",
+                        place, quote(infos[i]->tensor.name), infos[i]->offset,
+                        quote(infos[i - 1]->tensor.name), end);
+    }
+  }
+}
+
+// Gives every tensor its bytes; `data` is where in the file the tensors begin.
+void place_tensors(const std::string& place, std::span<const std::byte> file, uint64_t data,
+                   uint64_t alignment, std::vector<TensorInfo>& infos) {
+  const uint64_t size = data < file.size() ? file.size() - data : 0;
+  std::vector<const TensorInfo*> order;
+  for (auto& info : infos) {
+    const std::string what = quote(info.tensor.name);
+    if (info.offset % alignment != 0) {
+      throw_<DataError>("{}: {} begins {} bytes into the data, expected a multiple of {}.", place,
+                        what, info.offset, alignment);
+    }
+    if (info.offset > size || info.num_bytes > size - info.offset) {
+      throw_<DataError>(
+          "{}: {} takes {} bytes from byte {} of the data, but only {} bytes are there. The file "
+          "is cut short; copy or download it again.",
+          place, what, info.num_bytes, info.offset, size);
+    }
+    info.tensor.bytes = file.subspan(data + info.offset, info.num_bytes);
+    order.push_back(&info);
+  }
+  check_overlap(place, std::move(order));
+}
+
+}  // namespace
+
+GgufContent parse_gguf(const MappedFile& file) {
+  refuse_lfs_pointer("gguf", file);
+  ByteReader reader(fmt::format("[gguf] {}", file.path().string()), file.bytes());
+  check_magic(reader);
+  check_version(reader);
+  const Counts counts = read_counts(reader);
+  GgufContent content{.metadata = read_gguf_metadata(reader, counts.keys), .tensors = {}};
+  refuse_split(reader.place(), content.metadata);
+  const uint64_t alignment = alignment_of(reader.place(), content.metadata);
+  auto infos = read_tensor_table(reader, counts.tensors);
+  const uint64_t data = (reader.position() + alignment - 1) / alignment * alignment;
+  place_tensors(reader.place(), file.bytes(), data, alignment, infos);
+  for (auto& info : infos) content.tensors.push_back(std::move(info.tensor));
+  return content;
+}
+
+}  // namespace cpx::formats

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/formats/model_folder.h"
+
+#include "cpx/core/error.h"
+#include "cpx/core/nearest.h"
+#include "json_fields.h"
+#include "quote.h"
+
+namespace cpx::formats {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
+
+constexpr const char* kSingleName = "model.safetensors";
+constexpr const char* kIndexName = "model.safetensors.index.json";
+
+bool is_file(const fs::path& path) {
+  std::error_code error;
+  return fs::exists(path, error);
+}
+
+[[noreturn]] void fail_without_weights(const fs::path& folder) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    throw_<DataError>("[model_folder] {}: is no folder, expected one with {} or {}.",
+                      folder.string(), kSingleName, kIndexName);
+  }
+  if (is_file(folder / "pytorch_model.bin") || is_file(folder / "pytorch_model.bin.index.json")) {
+    throw_<DataError>(
+        "[model_folder] {0}: holds pytorch_model.bin only, expected {1}. Convert it once: python "
+        "-c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('{0}', "
+        "torch_dtype='auto').save_pretrained('{0}')\"",
+        folder.string(), kSingleName);
+  }
+  throw_<DataError>("[model_folder] {}: holds neither {} nor {}.", folder.string(), kSingleName,
+                    kIndexName);
+}
+
+Files read_single(const fs::path& path) {
+  const auto file = SafetensorsFile::open(path);
+  Files files;
+  for (const auto& name : file->names()) files[name] = file;
+  return files;
+}
+
+// A shard lies beside its index: a path would reach out of the folder.
+bool is_file_name(const std::string& name) {
+  return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
+         name.find('\0') == std::string::npos;
+}
+
+std::shared_ptr<const SafetensorsFile> open_shard(const fs::path& index, const std::string& shard) {
+  const auto path = index.parent_path() / shard;
+  if (!is_file(path)) {
+    throw_<DataError>("[model_folder] {}: names the shard {}, which is not there. Copy it here.",
+                      index.string(), quote(shard));
+  }
+  return SafetensorsFile::open(path);
+}
+
+Files read_sharded(const fs::path& index) {
+  const Json json = read_json_object("model_folder", index);
+  const std::string place = fmt::format("[model_folder] {}", index.string());
+  const auto map = JsonFields(place, json).find_object("weight_map");
+  if (!map) JsonFields(place, json).fail_missing("weight_map");
+
+  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
+  Files files;
+  for (const auto& [name, value] : map->object().items()) {
+    if (!value.is_string() || !is_file_name(value.get_ref<const std::string&>())) {
+      map->fail(name, "the name of a file in the same folder");
+    }
+    const auto& shard = value.get_ref<const std::string&>();
+    auto& file = shards[shard];
+    if (file == nullptr) file = open_shard(index, shard);
+    if (!file->contains(name)) {
+      throw_<DataError>("{}: says that {} holds {}, but that file does not.", place, quote(shard),
+                        quote(name));
+    }
+    files[name] = file;
+  }
+  return files;
+}
+
+}  // namespace
+
+ModelFolder::ModelFolder(const fs::path& folder) : folder_(folder) {
+  if (is_file(folder / kSingleName)) {
+    files_ = read_single(folder / kSingleName);
+  } else if (is_file(folder / kIndexName)) {
+    files_ = read_sharded(folder / kIndexName);
+  } else {
+    fail_without_weights(folder);
+  }
+}
+
+std::vector<std::string> ModelFolder::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, file] : files_) names.push_back(name);
+  return names;
+}
+
+const SafetensorsFile& ModelFolder::file_of(const std::string& name) const {
+  const auto found = files_.find(name);
+  if (found == files_.end()) {
+    const auto nearest = nearest_name(name, names());
+    throw_<DataError>("[model_folder] {}: has no tensor {}.{}", folder_.string(), quote(name),
+                      nearest ? fmt::format(" The nearest name is {}.", quote(*nearest)) : "");
+  }
+  return *found->second;
+}
+
+}  // namespace cpx::formats

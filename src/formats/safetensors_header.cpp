@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "safetensors_header.h"
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <tuple>
+
+#include <fmt/ranges.h>
+
+#include "cpx/core/error.h"
+#include "json_fields.h"
+#include "lfs_pointer.h"
+#include "quote.h"
+
+namespace cpx::formats {
+
+namespace {
+
+constexpr uint64_t kLengthBytes = 8;
+constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the format's own limit
+
+struct StoredType {
+  std::string_view name;
+  torch::Dtype dtype;
+};
+
+constexpr StoredType kStoredTypes[] = {
+    {"F64", torch::kFloat64},   {"F32", torch::kFloat32}, {"F16", torch::kFloat16},
+    {"BF16", torch::kBFloat16}, {"I64", torch::kInt64},   {"I32", torch::kInt32},
+    {"I16", torch::kInt16},     {"I8", torch::kInt8},     {"U8", torch::kUInt8},
+    {"BOOL", torch::kBool},
+};
+
+std::string known_type_names() {
+  std::vector<std::string_view> names;
+  for (const auto& type : kStoredTypes) names.push_back(type.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// The header's text: a 64-bit length, then that many bytes of JSON.
+std::string_view header_text(const std::string& place, std::span<const std::byte> bytes) {
+  if (bytes.size() < kLengthBytes) {
+    throw_<DataError>("{}: has {} bytes, expected at least {}. It is cut short.", place,
+                      bytes.size(), kLengthBytes);
+  }
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof(length));
+  const uint64_t limit = std::min(kMaxHeaderBytes, uint64_t{bytes.size()} - kLengthBytes);
+  if (length > limit) {
+    throw_<DataError>(
+        "{}: its header has {} bytes by the first number, expected at most {} (the file has {} "
+        "bytes). It is cut short or no safetensors file.",
+        place, length, limit, bytes.size());
+  }
+  return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, static_cast<size_t>(length)};
+}
+
+std::map<std::string, std::string> read_metadata(const std::string& place, const Json& value) {
+  const std::string where = place + ": '__metadata__'";
+  if (!value.is_object())
+    throw_<DataError>("{} is {}, expected an object.", where, printable(value.dump()));
+  std::map<std::string, std::string> metadata;
+  for (const auto& [key, text] : value.items()) {
+    if (!text.is_string()) {
+      throw_<DataError>("{} has {} = {}, expected a text.", where, quote(key),
+                        printable(text.dump()));
+    }
+    metadata[key] = text.get<std::string>();
+  }
+  return metadata;
+}
+
+// Sizes or offsets: every number non-negative and below 2^63.
+std::vector<int64_t> read_sizes(const JsonFields& fields, const std::string& key) {
+  const Json* value = fields.find(key);
+  if (value == nullptr) fields.fail_missing(key);
+  constexpr auto kExpected = "a list of integers from 0 to 2^63 - 1";
+  if (!value->is_array()) fields.fail(key, kExpected);
+  std::vector<int64_t> sizes;
+  for (const Json& size : *value) {
+    if (!size.is_number_unsigned() || size.get<uint64_t>() >> 63 != 0) fields.fail(key, kExpected);
+    sizes.push_back(size.get<int64_t>());
+  }
+  return sizes;
+}
+
+torch::Dtype read_type(const std::string& place, const JsonFields& fields) {
+  const auto name = fields.find_text("dtype");
+  if (!name) fields.fail_missing("dtype");
+  for (const auto& type : kStoredTypes) {
+    if (type.name == *name) return type.dtype;
+  }
+  throw_<DataError>("{} is stored as {}, expected one of {}.", place, printable(*name),
+                    known_type_names());
+}
+
+// Bytes of a tensor, or nothing where the number has more than 63 bits.
+std::optional<int64_t> num_bytes(const SafetensorsEntry& entry) {
+  auto bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
+  for (const int64_t size : entry.shape) {
+    if (__builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
+  }
+  return bytes;
+}
+
+// `place` names file and tensor; `data` is where the tensors begin.
+SafetensorsEntry read_entry(const std::string& place, const JsonFields& fields, size_t data,
+                            size_t file_size) {
+  SafetensorsEntry entry{.dtype = read_type(place, fields), .shape = read_sizes(fields, "shape")};
+  const auto offsets = read_sizes(fields, "data_offsets");
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+    fields.fail("data_offsets", "[begin, end] with begin <= end");
+  }
+  const auto expected = num_bytes(entry);
+  if (!expected) {
+    throw_<DataError>("{} is [{}], whose size in bytes does not fit 64 bits.", place,
+                      fmt::join(entry.shape, ", "));
+  }
+  if (offsets[1] - offsets[0] != *expected) {
+    throw_<DataError>("{} has {} bytes, expected {} for {} [{}].", place, offsets[1] - offsets[0],
+                      *expected, safetensors_type_name(entry.dtype), fmt::join(entry.shape, ", "));
+  }
+  if (static_cast<size_t>(offsets[1]) > file_size - data) {
+    throw_<DataError>(
+        "{} ends {} bytes after the header, but only {} bytes are there. The file is cut short; "
+        "copy or download it again.",
+        place, offsets[1], file_size - data);
+  }
+  entry.begin = data + static_cast<size_t>(offsets[0]);
+  entry.end = data + static_cast<size_t>(offsets[1]);
+  return entry;
+}
+
+// The tensors must follow each other from the header to the end of the file.
+void check_layout(const std::string& place, const SafetensorsHeader& header, size_t data,
+                  size_t file_size) {
+  size_t position = data;
+  for (const auto& name : header.names) {
+    const auto& entry = header.entries.at(name);
+    if (entry.begin != position) {
+      throw_<DataError>("{}: {} begins at byte {} of the file, expected {}: the tensors {}.", place,
+                        quote(name), entry.begin, position,
+                        entry.begin < position ? "overlap" : "leave a gap");
+    }
+    position = entry.end;
+  }
+  if (position != file_size) {
+    throw_<DataError>("{}: has {} bytes, expected {} (where the last tensor ends).", place,
+                      file_size, position);
+  }
+}
+
+}  // namespace
+
+std::string_view safetensors_type_name(torch::Dtype dtype) {
+  for (const auto& type : kStoredTypes) {
+    if (type.dtype == dtype) return type.name;
+  }
+  return {};
+}
+
+SafetensorsHeader parse_safetensors_header(const MappedFile& file) {
+  refuse_lfs_pointer("safetensors", file);
+  const std::string place = fmt::format("[safetensors] {}", file.path().string());
+  const auto bytes = file.bytes();
+  const auto text = header_text(place, bytes);
+  const size_t data = kLengthBytes + text.size();
+  const Json json = parse_json_object(place, text);
+
+  SafetensorsHeader header;
+  for (const auto& [name, value] : json.items()) {
+    if (name == "__metadata__") {
+      header.metadata = read_metadata(place, value);
+      continue;
+    }
+    const std::string tensor_place = fmt::format("{}: {}", place, quote(name));
+    if (!value.is_object()) {
+      throw_<DataError>("{} is {}, expected an object with dtype, shape and data_offsets.",
+                        tensor_place, printable(value.dump()));
+    }
+    const JsonFields fields(tensor_place, value);
+    header.entries[name] = read_entry(tensor_place, fields, data, bytes.size());
+    header.names.push_back(name);
+  }
+  std::sort(header.names.begin(), header.names.end(), [&](const auto& a, const auto& b) {
+    const auto& left = header.entries.at(a);
+    const auto& right = header.entries.at(b);
+    return std::tie(left.begin, left.end, a) < std::tie(right.begin, right.end, b);
+  });
+  check_layout(place, header, data, bytes.size());
+  return header;
+}
+
+}  // namespace cpx::formats

@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// The block formats, bit for bit: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h
+// (layout) and ggml-quants.c (order of the operations). Numbers are little-endian.
+#include "cpx/quant/gguf_blocks.h"
+
+#include <cstdint>
+#include <cstring>
+#include <immintrin.h>
+
+#include "cpx/core/error.h"
+
+namespace cpx::quant {
+
+using tensor::StorageLayout;
+using tensor::StorageType;
+
+namespace {
+
+// Each block is copied to a struct of bytes first: blocks lie at odd addresses.
+struct BlockQ8_0 {
+  uint16_t scale;  // f16, as all scales
+  int8_t values[32];
+};
+static_assert(sizeof(BlockQ8_0) == storage_layout(StorageType::kQ8_0).bytes);
+
+struct BlockQ4_0 {
+  uint16_t scale;
+  uint8_t values[16];  // number j in the low half of byte j, number j + 16 in the high half
+};
+static_assert(sizeof(BlockQ4_0) == storage_layout(StorageType::kQ4_0).bytes);
+
+struct BlockQ4_1 {
+  uint16_t scale;
+  uint16_t minimum;
+  uint8_t values[16];  // as in Q4_0
+};
+static_assert(sizeof(BlockQ4_1) == storage_layout(StorageType::kQ4_1).bytes);
+
+struct BlockQ6_K {
+  uint8_t low[128];   // lower four bits
+  uint8_t high[64];   // upper two bits
+  int8_t scales[16];  // one for 16 numbers
+  uint16_t scale;
+};
+static_assert(sizeof(BlockQ6_K) == storage_layout(StorageType::kQ6_K).bytes);
+
+float float_of_half(uint16_t half) { return _cvtsh_ss(half); }
+
+void decode(const BlockQ8_0& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int i = 0; i < 32; ++i) values[i] = static_cast<float>(block.values[i]) * scale;
+}
+
+void decode(const BlockQ4_0& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int i = 0; i < 16; ++i) {
+    values[i] = static_cast<float>((block.values[i] & 15) - 8) * scale;
+  }
+  for (int i = 0; i < 16; ++i) {
+    values[i + 16] = static_cast<float>((block.values[i] >> 4) - 8) * scale;
+  }
+}
+
+void decode(const BlockQ4_1& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  const float minimum = float_of_half(block.minimum);
+  for (int i = 0; i < 16; ++i) {
+    values[i] = static_cast<float>(block.values[i] & 15) * scale + minimum;
+  }
+  for (int i = 0; i < 16; ++i) {
+    values[i + 16] = static_cast<float>(block.values[i] >> 4) * scale + minimum;
+  }
+}
+
+// Two halves of 128 numbers, each four runs of 32: run r has the low bits of bytes 32 (r % 2) ..
+// (lower half of the byte for r < 2, else the upper) and bits 2r, 2r + 1 of the 32 high bytes.
+void decode(const BlockQ6_K& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int run = 0; run < 8; ++run) {
+    const int half = run / 4;
+    const uint8_t* low = block.low + 64 * half + 32 * (run % 2);
+    const uint8_t* high = block.high + 32 * half;
+    const int low_shift = run % 4 < 2 ? 0 : 4;
+    const int high_shift = 2 * (run % 4);
+    for (int part = 0; part < 2; ++part) {
+      const float part_scale = scale * static_cast<float>(block.scales[2 * run + part]);
+      float* out = values + 32 * run + 16 * part;
+      for (int i = 0; i < 16; ++i) {
+        const int low_bits = (low[16 * part + i] >> low_shift) & 15;
+        const int high_bits = (high[16 * part + i] >> high_shift) & 3;
+        out[i] = part_scale * static_cast<float>((low_bits | (high_bits << 4)) - 32);
+      }
+    }
+  }
+}
+
+template <class Block>
+void decode_all(std::span<const std::byte> blocks, std::span<float> values) {
+  const size_t elements = values.size() / (blocks.size() / sizeof(Block));
+  float* out = values.data();
+  for (size_t at = 0; at < blocks.size(); at += sizeof(Block), out += elements) {
+    Block block;
+    std::memcpy(&block, blocks.data() + at, sizeof(Block));
+    decode(block, out);
+  }
+}
+
+void decode_half(std::span<const std::byte> halves, std::span<float> values) {
+  const std::byte* in = halves.data();
+  size_t i = 0;
+  for (; i + 8 <= values.size(); i += 8) {
+    const auto packed = _mm_loadu_si128(reinterpret_cast<const __m128i*>(in + 2 * i));
+    _mm256_storeu_ps(values.data() + i, _mm256_cvtph_ps(packed));
+  }
+  for (; i < values.size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, in + 2 * i, sizeof(half));
+    values[i] = float_of_half(half);
+  }
+}
+
+// A bfloat16 is the upper half of a float32.
+void decode_bfloat16(std::span<const std::byte> halves, std::span<float> values) {
+  const std::byte* in = halves.data();
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, in + 2 * i, sizeof(half));
+    const uint32_t bits = uint32_t{half} << 16;
+    std::memcpy(&values[i], &bits, sizeof(bits));
+  }
+}
+
+}  // namespace
+
+void dequantize_blocks(StorageType type, std::span<const std::byte> blocks,
+                       std::span<float> values) {
+  const StorageLayout layout = storage_layout(type);
+  const auto block_bytes = static_cast<size_t>(layout.bytes);
+  const auto block_elements = static_cast<size_t>(layout.elements);
+  CPX_CHECK(blocks.size() % block_bytes == 0 &&
+                blocks.size() / block_bytes * block_elements == values.size(),
+            "[dequantize_blocks] {} bytes of {} for {} numbers, expected {} bytes for every {}.",
+            blocks.size(), layout.name, values.size(), block_bytes, block_elements);
+  if (values.empty()) return;
+  switch (type) {
+    case StorageType::kF32:
+      std::memcpy(values.data(), blocks.data(), blocks.size());
+      return;
+    case StorageType::kF16:
+      return decode_half(blocks, values);
+    case StorageType::kBF16:
+      return decode_bfloat16(blocks, values);
+    case StorageType::kQ8_0:
+      return decode_all<BlockQ8_0>(blocks, values);
+    case StorageType::kQ4_0:
+      return decode_all<BlockQ4_0>(blocks, values);
+    case StorageType::kQ4_1:
+      return decode_all<BlockQ4_1>(blocks, values);
+    case StorageType::kQ6_K:
+      return decode_all<BlockQ6_K>(blocks, values);
+  }
+}
+
+}  // namespace cpx::quant

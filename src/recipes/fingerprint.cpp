@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "fingerprint.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/mapped_file.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+constexpr size_t kBlockBytes = 64 * 1024;
+constexpr size_t kBlocksPerFile = 16;
+
+// FNV-1a, 64 bits: not for security, only to notice a change.
+class Hash {
+ public:
+  void add(std::string_view bytes) {
+    for (const char byte : bytes) {
+      state_ ^= static_cast<unsigned char>(byte);
+      state_ *= 0x100000001b3U;
+    }
+  }
+  /// A text and its end, so that "ab", "c" differs from "a", "bc".
+  void add_text(std::string_view text) {
+    add(text);
+    add(std::string_view("\0", 1));
+  }
+  std::string hex() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  uint64_t state_ = 0xcbf29ce484222325U;
+};
+
+bool is_model_file(const std::filesystem::path& file) {
+  return file.filename() == "config.json" || file.extension() == ".safetensors";
+}
+
+std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
+  if (!std::filesystem::is_directory(model)) return {model};
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(model)) {
+    if (entry.is_regular_file() && is_model_file(entry.path())) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+void add_sampled_blocks(Hash& hash, std::span<const std::byte> bytes) {
+  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+  if (text.size() <= kBlockBytes * kBlocksPerFile) {
+    hash.add(text);
+    return;
+  }
+  const size_t last = text.size() - kBlockBytes;
+  for (size_t block = 0; block < kBlocksPerFile; ++block) {
+    hash.add(text.substr(last / (kBlocksPerFile - 1) * block, kBlockBytes));
+  }
+  hash.add(text.substr(last));
+}
+
+}  // namespace
+
+std::string model_fingerprint(const std::filesystem::path& model) {
+  Hash hash;
+  size_t total = 0;
+  for (const auto& path : model_files(model)) {
+    const auto file = MappedFile::open(path);
+    total += file->bytes().size();
+    hash.add_text(path.filename().string());
+    hash.add_text(fmt::format("{}", file->bytes().size()));
+    add_sampled_blocks(hash, file->bytes());
+  }
+  return fmt::format("{} bytes, {}", total, hash.hex());
+}
+
+std::string records_fingerprint(std::span<const data::Record> records) {
+  Hash hash;
+  for (const data::Record& record : records) {
+    hash.add_text(record.input);
+    hash.add_text(record.group);
+    for (const std::string& text : record.neutral) hash.add_text(text);
+    hash.add_text("toxic");
+    for (const std::string& text : record.toxic) hash.add_text(text);
+  }
+  return fmt::format("{} records, {}", records.size(), hash.hex());
+}
+
+}  // namespace cpx::recipes

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// Short texts that change when a run's model or data do.
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <string>
+
+#include "cpx/data/record.h"
+
+namespace cpx::recipes {
+
+/// Size and hash of a model's files: the .gguf, or config and weights of a folder. The hash takes in
+/// the first, the last and evenly spaced blocks of each file, so it is quick for any size.
+std::string model_fingerprint(const std::filesystem::path& model);
+
+/// Number and hash of the records' texts.
+std::string records_fingerprint(std::span<const data::Record> records);
+
+}  // namespace cpx::recipes

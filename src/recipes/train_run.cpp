@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// From a config to a run: reads everything, builds the objects, trains.
+#include <iostream>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/log.h"
+#include "cpx/core/output_file.h"
+#include "cpx/core/progress.h"
+#include "cpx/core/random.h"
+#include "cpx/formats/peft.h"
+#include "cpx/models/load.h"
+#include "cpx/tensor/device.h"
+#include "cpx/tensor/matmul_peak.h"
+#include "cpx/tensor/memory.h"
+#include "cpx/training/contrast_step.h"
+#include "cpx/training/sft_step.h"
+#include "cpx/training/trainer.h"
+#include "fingerprint.h"
+#include "memory_plan.h"
+#include "run_folder.h"
+#include "train_inputs.h"
+#include "train_modes.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+constexpr int kDone = 0;
+constexpr int kInterrupted = 1;
+
+// The enums of the config and of the objective list the same names in the same order.
+objectives::ContrastiveOptions contrastive_options(const ContrastivePerplexityOptions& options) {
+  using Target = objectives::ContrastiveOptions;
+  return {.alpha = options.alpha,
+          .beta = options.beta,
+          .tau = options.tau,
+          .label_smoothing = options.label_smoothing,
+          .centroid = static_cast<Target::Centroid>(options.centroid),
+          .distance = static_cast<Target::Distance>(options.distance),
+          .padding = static_cast<Target::Padding>(options.padding),
+          .anchor = options.anchor,
+          .hold = options.hold};
+}
+
+// The texts of a run; the task keeps references to them.
+struct RunData {
+  LoadedRecords train;
+  LoadedRecords eval;
+  std::unique_ptr<data::TextEncoder> encoder;
+};
+
+RunData read_data(const TrainConfig& config, const TrainCommand& command) {
+  RunData data;
+  data.train = load_records(config.data.train, config, "data.train");
+  throw_if_faulty(data.train);
+  if (!config.data.eval.empty()) {
+    data.eval = load_records(config.data.eval, config, "data.eval");
+    throw_if_faulty(data.eval);
+  }
+  data.encoder = std::make_unique<data::TextEncoder>(models::read_tokenizer(config.model.path),
+                                                     encode_options(config, command.chat_template));
+  return data;
+}
+
+struct Task {
+  std::unique_ptr<training::StepTask> step;
+  const data::ContrastGroups* groups = nullptr;
+};
+
+Task make_task(const TrainConfig& config, const RunData& data) {
+  if (const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config.objective)) {
+    auto step = std::make_unique<training::ContrastStep>(
+        data.train.records, data.eval.records, *data.encoder,
+        training::ContrastStepOptions{.groups = group_options(config),
+                                      .groups_per_micro_batch = config.training.groups,
+                                      .drop_last = config.data.drop_last,
+                                      .objective = contrastive_options(*contrast)});
+    const data::ContrastGroups* groups = &step->train_groups();
+    return {std::move(step), groups};
+  }
+  const data::GroupOptions counts = group_options(config);
+  auto step = std::make_unique<training::SftStep>(
+      data.train.records, data.eval.records, *data.encoder,
+      training::SftStepOptions{.num_positives = counts.num_positives,
+                               .shuffle = counts.shuffle,
+                               .seed = counts.seed,
+                               .groups_per_micro_batch = config.training.groups,
+                               .drop_last = config.data.drop_last});
+  const data::ContrastGroups* groups = &step->train_groups();
+  return {std::move(step), groups};
+}
+
+std::shared_ptr<models::Llama> make_model(const TrainConfig& config, torch::Dtype dtype,
+                                          const torch::Device& device) {
+  auto model = models::load_model(config.model.path, dtype, device);
+  const AdapterOptions& adapter = config.adapter;
+  if (adapter.init_from) {
+    models::attach_adapter(*model, formats::read_peft(*adapter.init_from), adapter.dropout);
+  } else {
+    models::attach_adapter(*model,
+                           {.rank = adapter.rank,
+                            .alpha = adapter.alpha,
+                            .dropout = adapter.dropout,
+                            .rslora = adapter.rslora},
+                           adapter.target_modules,
+                           mix_seed(static_cast<uint64_t>(config.training.seed), {0}));
+  }
+  return model;
+}
+
+training::RunInfo run_info(const TrainConfig& config, const RunData& data,
+                           const training::StepTask& task) {
+  const AdapterOptions& adapter = config.adapter;
+  training::RunInfo info;
+  info.peft = {.rank = adapter.rank,
+               .alpha = adapter.alpha,
+               .dropout = adapter.dropout,
+               .rslora = adapter.rslora,
+               .target_modules = adapter.target_modules,
+               .base_model = config.model.path.string()};
+  info.card.base_model = config.model.path.string();
+  info.card.objective = task.name();
+  info.card.training_data = config.data.train;
+  info.card.evaluation_data = config.data.eval;
+  for (const auto& [key, value] : config_settings(config)) {
+    info.card.settings.emplace_back(key, value);
+  }
+  info.fingerprints = {{"model", model_fingerprint(config.model.path)},
+                       {"data.train", records_fingerprint(data.train.records)},
+                       {"data.eval", records_fingerprint(data.eval.records)}};
+  return info;
+}
+
+training::TrainerOptions trainer_options(const TrainConfig& config) {
+  const OptimizerOptions& optimizer = config.optimizer;
+  return {.output = config.training.output,
+          .epochs = config.training.epochs,
+          .max_steps = config.training.max_steps,
+          .accumulate = config.training.accumulate,
+          .seed = static_cast<uint64_t>(config.training.seed),
+          .learning_rate = optimizer.lr,
+          .adamw = {.beta1 = optimizer.betas[0],
+                    .beta2 = optimizer.betas[1],
+                    .epsilon = optimizer.eps,
+                    .weight_decay = optimizer.weight_decay,
+                    .lora_plus_ratio = optimizer.lora_plus_ratio},
+          .max_grad_norm = optimizer.max_grad_norm,
+          .schedule = {.kind = static_cast<training::ScheduleKind>(config.schedule.name),
+                       .warmup_ratio = config.schedule.warmup_ratio,
+                       .decay_ratio = config.schedule.decay_ratio},
+          .evaluate_every = config.evaluation.every_steps,
+          .early_stopping_patience = config.evaluation.early_stopping_patience,
+          .metric = static_cast<training::SelectionMetric>(config.evaluation.metric),
+          .checkpoint_every = config.checkpoint.every_steps,
+          .keep_last = config.checkpoint.keep_last,
+          .keep_best = config.checkpoint.keep_best,
+          .log_every = config.logging.every_steps,
+          .tensorboard = config.logging.tensorboard};
+}
+
+torch::Dtype compute_dtype(const TrainConfig& config, const torch::Device& device) {
+  const auto wanted = tensor::parse_compute_dtype(config::enum_name(config.model.dtype));
+  return wanted ? *wanted : tensor::choose_compute_dtype(device);
+}
+
+void log_start(const TrainConfig& config, const models::Llama& model, const RunData& data,
+               const data::ContrastGroups& groups, const training::TrainerOptions& options) {
+  int64_t trainable = 0;
+  for (const auto& parameter : model.trainable()) trainable += parameter.value.numel();
+  log_info("model   {} in {} on {}", config.model.path.string(),
+           tensor::dtype_name(model.dtype()), tensor::device_description(model.device()));
+  log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
+           static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
+  log_info("data    {}", records_line(data.train, groups));
+  const RunLength length = run_length(config, groups.num_groups());
+  log_info("steps   {} ({} an epoch){}", length.total_steps, length.steps_per_epoch,
+           options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");
+  for (const std::string& notice : train_config_notices(config)) log_warning("{}", notice);
+}
+
+int print_end(const training::TrainingResult& result, const TrainConfig& config) {
+  using End = training::TrainingResult::End;
+  const training::TrainerState& state = result.state;
+  const std::filesystem::path& output = config.training.output;
+  const std::string where = fmt::format("step {} of {}, {}", state.step, result.total_steps,
+                                        format_duration(state.elapsed_s));
+  if (result.end == End::kInterrupted) {
+    std::cout << fmt::format("interrupted at {}\ngo on with  cpx-train ... --resume auto\n", where);
+    return kInterrupted;
+  }
+  std::cout << fmt::format("{} at {}\n",
+                           result.end == End::kStoppedEarly ? "stopped early" : "finished", where);
+  std::cout << fmt::format("adapter     {}\n", result.folder.string());
+  if (state.best.value && config.checkpoint.keep_best) {
+    std::cout << fmt::format("best        {} (step {}, {} {:.4f})\n", (output / "best").string(),
+                             state.best.step, config::enum_name(config.evaluation.metric),
+                             *state.best.value);
+  }
+  std::cout << fmt::format("metrics     {}\n", (output / "metrics.jsonl").string());
+  if (config.logging.tensorboard) {
+    std::cout << fmt::format("TensorBoard {}\n", (output / "tensorboard").string());
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int train(const TrainCommand& command) {
+  TrainConfig config = load_train_config(command.config, command.overrides);
+  adopt_adapter(config);
+  const torch::Device device = tensor::resolve_device(command.device);
+  const torch::Dtype dtype = compute_dtype(config, device);
+  const RunData data = read_data(config, command);
+  const Task task = make_task(config, data);
+  const auto checkpoint = prepare_run_folder(command, config);
+  const auto model = make_model(config, dtype, device);
+
+  training::TrainerOptions options = trainer_options(config);
+  options.recompute_blocks =
+      decide_recompute(config, model->config(), dtype, device, *task.groups, *data.encoder,
+                       tensor::available_memory_bytes(device));
+  options.peak_flops = tensor::measure_matmul_flops(device, dtype);
+  log_start(config, *model, data, *task.groups, options);
+
+  training::Trainer trainer(*model, *task.step, run_info(config, data, *task.step), options);
+  if (checkpoint) trainer.resume(*checkpoint);
+  write_file_atomically(config.training.output / "config.yaml", train_config_yaml(config));
+  return print_end(trainer.run(), config);
+}
+
+}  // namespace cpx::recipes

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/packed_batch.h"
+
+#include <gmock/gmock.h>
+
+#include <gtest/gtest.h>
+
+namespace cpx::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+using tokenizer::TokenId;
+
+constexpr TokenId kEos = 2;
+
+const std::vector<TokenId> kThree = {10, 11, 12};
+const std::vector<TokenId> kOne = {20};
+const std::vector<TokenId> kTwo = {30, 31};
+
+// Three texts of two groups, 3, 1 and 2 tokens.
+std::vector<BatchText> few_texts() {
+  return {{.ids = kThree, .group = 0, .role = TextRole::kPositive},
+          {.ids = kOne, .group = 0, .role = TextRole::kHardNegative},
+          {.ids = kTwo, .group = 1, .role = TextRole::kPositive}};
+}
+
+TEST(Pack, IsTheLayoutWorkedOutByHand) {
+  const PackedBatch batch = pack(few_texts());
+  EXPECT_THAT(batch.ids, ElementsAre(10, 11, 12, 20, 30, 31));
+  EXPECT_THAT(batch.cu_seqlens, ElementsAre(0, 3, 4, 6));
+  EXPECT_THAT(batch.rows, ElementsAre(0, 1, 4));
+  EXPECT_THAT(batch.targets, ElementsAre(11, 12, 31));
+  ASSERT_EQ(batch.texts.size(), 3);
+  EXPECT_EQ(batch.texts[0].first, 0);
+  EXPECT_EQ(batch.texts[0].count, 2);
+  EXPECT_EQ(batch.texts[1].count, 0);  // a text of one token predicts nothing
+  EXPECT_EQ(batch.texts[1].role, TextRole::kHardNegative);
+  EXPECT_EQ(batch.texts[2].first, 2);
+  EXPECT_EQ(batch.texts[2].count, 1);
+  EXPECT_EQ(batch.texts[2].group, 1);
+  EXPECT_EQ(batch.num_groups, 2);
+  EXPECT_EQ(batch.num_tokens, 6);
+  EXPECT_EQ(batch.num_padded_tokens, 3);  // 3 * 3 - 6
+  EXPECT_EQ(batch.padded_length, 0);
+  EXPECT_EQ(batch.pad_repeat_prediction, -1);
+  EXPECT_EQ(batch.texts[0].num_pads, 0);
+  EXPECT_EQ(batch.texts[0].pad_prediction, -1);
+}
+
+// Longest 3, padded length 8: pads 5, 7, 6. The pad is token 6 of the pack; it predicts itself
+// (prediction 3) and each first token (predictions 4 to 6).
+TEST(PackWithPublishedPadding, IsTheLayoutWorkedOutByHand) {
+  const PackedBatch batch = pack_with_published_padding(few_texts(), kEos);
+  EXPECT_THAT(batch.ids, ElementsAre(10, 11, 12, 20, 30, 31, kEos));
+  EXPECT_THAT(batch.cu_seqlens, ElementsAre(0, 3, 4, 6, 7));
+  EXPECT_THAT(batch.rows, ElementsAre(0, 1, 4, 6, 6, 6, 6));
+  EXPECT_THAT(batch.targets, ElementsAre(11, 12, 31, kEos, 10, 20, 30));
+  EXPECT_EQ(batch.padded_length, 8);
+  EXPECT_EQ(batch.pad_repeat_prediction, 3);
+  ASSERT_EQ(batch.texts.size(), 3);
+  EXPECT_EQ(batch.texts[0].num_pads, 5);
+  EXPECT_EQ(batch.texts[0].pad_prediction, 4);
+  EXPECT_EQ(batch.texts[1].num_pads, 7);
+  EXPECT_EQ(batch.texts[1].pad_prediction, 5);
+  EXPECT_EQ(batch.texts[2].num_pads, 6);
+  EXPECT_EQ(batch.texts[2].pad_prediction, 6);
+  EXPECT_EQ(batch.texts[2].first, 2);
+  EXPECT_EQ(batch.texts[2].count, 1);
+  EXPECT_EQ(batch.num_tokens, 7);
+  EXPECT_EQ(batch.num_padded_tokens, 18);  // 3 * 8 - 6
+}
+
+TEST(PackWithPublishedPadding, OnePadPredictsTheFirstTokenOnly) {
+  const std::vector<TokenId> seven = {1, 3, 4, 5, 6, 7, 8};
+  const std::vector<TokenId> eight = {1, 3, 4, 5, 6, 7, 8, 9};
+  const std::vector<BatchText> texts = {{.ids = seven}, {.ids = eight}};
+  const PackedBatch batch = pack_with_published_padding(texts, kEos);
+  EXPECT_EQ(batch.padded_length, 8);
+  EXPECT_EQ(batch.texts[0].num_pads, 1);
+  EXPECT_EQ(batch.texts[0].pad_prediction, 13);  // after 6 + 7 own predictions
+  EXPECT_EQ(batch.rows[13], 15);
+  EXPECT_EQ(batch.targets[13], 1);
+  EXPECT_EQ(batch.texts[1].num_pads, 0);
+  EXPECT_EQ(batch.texts[1].pad_prediction, -1);
+  EXPECT_EQ(batch.pad_repeat_prediction, -1);
+}
+
+TEST(PackWithPublishedPadding, NoPadIsAddedWhereNoneIsNeeded) {
+  const std::vector<TokenId> eight = {1, 3, 4, 5, 6, 7, 8, 9};
+  const std::vector<BatchText> texts = {{.ids = eight}, {.ids = eight}};
+  const PackedBatch batch = pack_with_published_padding(texts, kEos);
+  EXPECT_EQ(batch.num_tokens, 16);
+  EXPECT_EQ(batch.padded_length, 8);
+  EXPECT_EQ(batch.num_padded_tokens, 0);
+  EXPECT_EQ(batch.rows.size(), 14);
+}
+
+TEST(PackWithPublishedPadding, NineTokensArePaddedToSixteen) {
+  const std::vector<TokenId> nine(9, 5);
+  const std::vector<BatchText> texts = {{.ids = nine}};
+  const PackedBatch batch = pack_with_published_padding(texts, kEos);
+  EXPECT_EQ(batch.padded_length, 16);
+  EXPECT_EQ(batch.texts[0].num_pads, 7);
+}
+
+TEST(Pack, NoTextsGiveAnEmptyPack) {
+  const PackedBatch batch = pack({});
+  EXPECT_THAT(batch.cu_seqlens, ElementsAre(0));
+  EXPECT_THAT(batch.rows, IsEmpty());
+  EXPECT_EQ(batch.num_tokens, 0);
+  EXPECT_EQ(batch.num_groups, 0);
+  EXPECT_EQ(pack_with_published_padding({}, kEos).num_tokens, 0);
+}
+
+std::string message_of(const std::vector<BatchText>& texts) {
+  try {
+    pack(texts);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(Pack, TextsThatDoNotFitAreErrors) {
+  EXPECT_EQ(message_of({{.ids = kOne}, {}}), "[pack] text 1: got no tokens, expected 1 or more.");
+  EXPECT_EQ(message_of({{.ids = kOne, .group = -1}}),
+            "[pack] text 0: got group -1, expected 0 or more.");
+  // A span of the full size is never read: the check comes first.
+  const std::span<const TokenId> huge(kOne.data(), size_t{1} << 30);
+  EXPECT_EQ(message_of({{.ids = huge}, {.ids = huge}}),
+            "[pack] got 2147483649 tokens in 2 texts, expected at most 2147483647.");
+}
+
+}  // namespace
+}  // namespace cpx::data

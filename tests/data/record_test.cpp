@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/record.h"
+
+#include <gmock/gmock.h>
+
+#include "temp_folder.h"
+
+namespace cpx::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class ShardTest : public TempFolderTest {
+ protected:
+  ShardContent read(const std::string& name, std::string_view content) const {
+    const std::vector<fs::path> files = {write(name, content)};
+    return read_shards(files);
+  }
+
+  std::vector<std::string> faults(const std::string& name, std::string_view content) const {
+    std::vector<std::string> found = read(name, content).faults;
+    for (std::string& fault : found) fault = without_folder(fault);
+    return found;
+  }
+};
+
+TEST_F(ShardTest, ListLayoutIsRead) {
+  const ShardContent content = read("a.json", R"([{"input": "i", "group": "g", "id": "g-1",
+      "paraphrases": ["n1", "n2"], "paraphrases_toxic": ["t1"], "paraphrases_toxigenscore": [0.5]},
+      {"input": "", "group": "h", "id": "h-1", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.records.size(), 2);
+  const Record& record = content.records[0];
+  EXPECT_EQ(record.input, "i");
+  EXPECT_EQ(record.group, "g");
+  EXPECT_EQ(record.id, "g-1");
+  EXPECT_THAT(record.neutral, ElementsAre("n1", "n2"));
+  EXPECT_THAT(record.toxic, ElementsAre("t1"));
+  EXPECT_EQ(without_folder(record.where), "a.json: record 1 (id 'g-1')");
+  EXPECT_EQ(without_folder(content.records[1].where), "a.json: record 2 (id 'h-1')");
+}
+
+TEST_F(ShardTest, ScoredLayoutKeepsTheOrderOfTheFile) {
+  const ShardContent content = read("a.json", R"([{"id": "x",
+      "paraphrases": {"zebra": 0.9, "apple": 0.1, "mango": 1}, "paraphrases_toxic": {"t": null}}])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.records.at(0).neutral, ElementsAre("zebra", "apple", "mango"));
+  EXPECT_THAT(content.records.at(0).toxic, ElementsAre("t"));
+}
+
+TEST_F(ShardTest, JsonLinesAreReadWithTheirLineAndBlankLinesPassedOver) {
+  const ShardContent content = read("a.jsonl",
+                                    "\xEF\xBB\xBF"
+                                    "{\"id\": 7, \"paraphrases\": [\"n\"], "
+                                    "\"paraphrases_toxic\": [\"t\"]}\r\n\r\n  \n"
+                                    "{\"paraphrases\": [\"n\"], \"paraphrases_toxic\": [\"t\"]}");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.records.size(), 2);
+  EXPECT_EQ(content.records[0].id, "7");
+  EXPECT_EQ(without_folder(content.records[0].where), "a.jsonl: record 1, line 1 (id '7')");
+  EXPECT_EQ(without_folder(content.records[1].where), "a.jsonl: record 2, line 4");
+}
+
+TEST_F(ShardTest, InputGroupAndIdMayBeMissing) {
+  const ShardContent content =
+      read("a.json", R"([{"paraphrases": ["n"], "paraphrases_toxic": ["t"]}])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.records.at(0).input, "");
+  EXPECT_EQ(content.records.at(0).group, "");
+  EXPECT_EQ(content.records.at(0).id, "");
+}
+
+TEST_F(ShardTest, RecordsOfSeveralFilesFollowTheOrderOfTheFiles) {
+  const std::vector<fs::path> files = {
+      write("b.json", R"([{"id": 2, "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])"),
+      write("a.json", R"([{"id": 1.5, "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])")};
+  const ShardContent content = read_shards(files);
+  ASSERT_EQ(content.records.size(), 2);
+  EXPECT_EQ(content.records[0].id, "2");
+  EXPECT_EQ(content.records[1].id, "1.5");
+}
+
+TEST(Unescape, GivesLineBreaksAndSingleBackslashes) {
+  EXPECT_EQ(unescape(R"(a\nb)"), "a\nb");
+  EXPECT_EQ(unescape(R"(a\\b)"), R"(a\b)");
+  EXPECT_EQ(unescape(R"(a\\nb)"), "a\nb");            // escaped twice
+  EXPECT_EQ(unescape(R"(a\\\\nb)"), "a\\\nb");        // two backslashes, then the n's
+  EXPECT_EQ(unescape(R"(it\'s \t)"), R"(it\'s \t)");  // the published code leaves these
+  EXPECT_EQ(unescape(R"(\)"), R"(\)");
+  EXPECT_EQ(unescape(""), "");
+}
+
+TEST_F(ShardTest, TextsAreUnescaped) {
+  const ShardContent content = read("a.json", R"([{"input": "x\\ny", "id": "a\\nb",
+      "paraphrases": ["p\\nq"], "paraphrases_toxic": {"r\\\\s": 0}}])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.records.at(0).input, "x\ny");
+  EXPECT_EQ(content.records.at(0).id, "a\\nb");
+  EXPECT_THAT(content.records.at(0).neutral, ElementsAre("p\nq"));
+  EXPECT_THAT(content.records.at(0).toxic, ElementsAre("r\\s"));
+}
+
+TEST_F(ShardTest, MissingKeysAreFaultsThatNameTheKeysAndANearOne) {
+  EXPECT_THAT(faults("a.json", R"([{"id": "x", "paraphrase": ["n"]}])"),
+              ElementsAre("[a.json: record 1 (id 'x')] paraphrases: got no such key (keys: id, "
+                          "paraphrase), expected a list of texts. Is 'paraphrase' meant?",
+                          "[a.json: record 1 (id 'x')] paraphrases_toxic: got no such key (keys: "
+                          "id, paraphrase), expected a list of texts. Is 'paraphrase' meant?"));
+  EXPECT_THAT(faults("b.json", R"([{"paraphrases": ["n"]}])"),
+              ElementsAre("[b.json: record 1] paraphrases_toxic: got no such key (keys: "
+                          "paraphrases), expected a list of texts."));
+}
+
+TEST_F(ShardTest, WrongTypesAreFaultsWithTheValue) {
+  EXPECT_THAT(
+      faults("a.json", R"([{"id": true, "input": 3, "group": null, "paraphrases": "n",
+                            "paraphrases_toxic": ["t", 7, {}, ["u"]]}, "x", 4])"),
+      ElementsAre(
+          "[a.json: record 1] id: got true, expected a text or a number.",
+          "[a.json: record 1] input: got the number 3, expected a text.",
+          "[a.json: record 1] group: got null, expected a text.",
+          "[a.json: record 1] paraphrases: got the text \"n\", expected a list of texts or an "
+          "object {text: score}.",
+          "[a.json: record 1] paraphrases_toxic: text 2: got the number 7, expected a text.",
+          "[a.json: record 1] paraphrases_toxic: text 3: got an object, expected a text.",
+          "[a.json: record 1] paraphrases_toxic: text 4: got a list, expected a text.",
+          "[a.json: record 2] got the text \"x\", expected an object.",
+          "[a.json: record 3] got the number 4, expected an object."));
+}
+
+TEST_F(ShardTest, AWrongScoreIsAFault) {
+  EXPECT_THAT(faults("a.json", R"([{"paraphrases": {"n": "high"}, "paraphrases_toxic": ["t"]}])"),
+              ElementsAre("[a.json: record 1] paraphrases: score of text 1: got the text \"high\", "
+                          "expected a number."));
+}
+
+TEST_F(ShardTest, EmptyTextsAndListsAreFaults) {
+  EXPECT_THAT(
+      faults("a.json", R"([{"paraphrases": [], "paraphrases_toxic": {}},
+                                  {"paraphrases": ["n", ""], "paraphrases_toxic": {" \\n": 1}}])"),
+      ElementsAre("[a.json: record 1] paraphrases: got an empty list, expected texts.",
+                  "[a.json: record 1] paraphrases_toxic: got an empty object, expected texts.",
+                  "[a.json: record 2] paraphrases: text 2: got an empty text, expected a text.",
+                  "[a.json: record 2] paraphrases_toxic: text 1: got only blanks, expected a "
+                  "text."));
+}
+
+TEST_F(ShardTest, KeysGivenTwiceAreFaultsOfTheirRecord) {
+  EXPECT_THAT(
+      faults("a.json", R"([{"paraphrases": ["a", "a"], "paraphrases_toxic": ["t"]},
+          {"id": "x", "paraphrases": {"n": 1, "n": 2}, "paraphrases_toxic": ["t"], "id": "y"}])"),
+      ElementsAre(
+          "[a.json: record 2 (id 'y')] \"n\": got the key twice in one object, expected it "
+          "once.",
+          "[a.json: record 2 (id 'y')] \"id\": got the key twice in one object, expected it "
+          "once."));
+}
+
+TEST_F(ShardTest, AFaultyRecordIsLeftOutAndTheOthersKept) {
+  const ShardContent content = read("a.json", R"([
+      {"id": "a", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}, {"id": "b"},
+      {"id": "c", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])");
+  EXPECT_EQ(content.faults.size(), 2);
+  ASSERT_EQ(content.records.size(), 2);
+  EXPECT_EQ(content.records[1].id, "c");
+  EXPECT_EQ(without_folder(content.records[1].where), "a.json: record 3 (id 'c')");
+}
+
+TEST_F(ShardTest, ATopLevelThatIsNoListIsAFault) {
+  EXPECT_THAT(
+      faults("a.json", R"({"paraphrases": []})"),
+      ElementsAre("[a.json] top level: got an object, expected a list of records. A record a "
+                  "line needs a name that ends in .jsonl."));
+  EXPECT_THAT(faults("b.json", "[]"), ElementsAre("[b.json] got an empty list, expected records."));
+  EXPECT_THAT(faults("c.json", " \n"),
+              ElementsAre("[c.json] got an empty file, expected records."));
+}
+
+TEST_F(ShardTest, WhatIsNotJsonIsAFaultWithItsLine) {
+  const auto list = faults("a.json", "[\n{\"id\": 1,\n\"paraphrases\": [\"n\"\n");
+  ASSERT_EQ(list.size(), 1);
+  EXPECT_THAT(list[0], testing::StartsWith("[a.json: line 4] not JSON: got "));
+  EXPECT_THAT(list[0], testing::EndsWith(", expected JSON."));
+  EXPECT_THAT(list[0], testing::HasSubstr("unexpected end of input"));
+
+  const auto lines =
+      faults("a.jsonl", "{\"paraphrases\": [\"n\"], \"paraphrases_toxic\": [\"t\"]}\n{oops}\n");
+  ASSERT_EQ(lines.size(), 1);
+  EXPECT_THAT(lines[0], testing::StartsWith("[a.jsonl: record 2, line 2] not JSON: got "));
+  EXPECT_THAT(
+      faults("b.json", "[1e999]"),
+      ElementsAre("[b.json: line 1] not JSON: got a number is out of range, expected JSON."));
+  EXPECT_EQ(faults("c.json", std::string(200000, '[')).size(), 1);
+  EXPECT_EQ(faults("d.json", "[{\"paraphrases\": [NaN]}]").size(), 1);
+}
+
+TEST_F(ShardTest, AParserReasonStaysOnOneLine) {
+  for (const std::string& fault : faults("a.json", "[\"line\nbreak\"]")) {
+    EXPECT_EQ(fault.find('\n'), std::string::npos) << fault;
+  }
+}
+
+TEST_F(ShardTest, WhatIsNotUtf8IsAFaultWithByteAndLine) {
+  EXPECT_THAT(faults("a.json", "[\n\"caf\xE9\"]"),
+              ElementsAre("[a.json: line 2] not UTF-8: got the byte 0xE9 at offset 6, expected "
+                          "UTF-8. Convert the file, for example with iconv."));
+}
+
+TEST_F(ShardTest, AFileThatCannotBeReadIsAFault) {
+  const std::vector<fs::path> files = {folder_ / "none.json"};
+  const ShardContent content = read_shards(files);
+  ASSERT_EQ(content.faults.size(), 1);
+  EXPECT_EQ(without_folder(content.faults[0]),
+            "[read] none.json: cannot be read: No such file or directory.");
+}
+
+TEST_F(ShardTest, OfManyFaultsTwentyAreShownAndTheOthersCounted) {
+  std::string list = "[0";
+  for (int i = 1; i < 33; ++i) list += ", 0";
+  const auto found = faults("a.json", list + "]");
+  ASSERT_EQ(found.size(), 21);
+  EXPECT_EQ(found[19], "[a.json: record 20] got the number 0, expected an object.");
+  EXPECT_EQ(found[20], "[a.json] and 13 more faults.");
+}
+
+TEST_F(ShardTest, LongValuesAreCutInMessagesBetweenCharacters) {
+  std::string umlauts;
+  for (int i = 0; i < 30; ++i) umlauts += "\xC3\xA4";
+  EXPECT_THAT(faults("a.json", "[\"" + umlauts + "\"]"),
+              ElementsAre("[a.json: record 1] got the text \"" + umlauts.substr(0, 40) +
+                          "\"..., expected an object."));
+  EXPECT_THAT(faults("b.json", "[{\"id\": \"" + umlauts +
+                                   "\", \"paraphrases\": 1, \"paraphrases_toxic\": [\"t\"]}]"),
+              ElementsAre("[b.json: record 1 (id '" + umlauts.substr(0, 40) +
+                          "...')] paraphrases: got the number 1, expected a list of texts or an "
+                          "object {text: score}."));
+}
+
+TEST(Shards, DemoDataHasNoFault) {
+  std::vector<std::string> faults;
+  const std::vector<std::string> patterns = {CPX_SOURCE_DIR "/data/demo/train/*.json",
+                                             CPX_SOURCE_DIR "/data/demo/heldout/*.json"};
+  const auto files = expand_globs(patterns, faults);
+  const ShardContent content = read_shards(files);
+  EXPECT_THAT(faults, IsEmpty());
+  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.records.size(), 56);
+}
+
+class GlobTest : public TempFolderTest {
+ protected:
+  std::vector<std::string> expand(std::vector<std::string> patterns) {
+    for (std::string& pattern : patterns) pattern = (folder_ / pattern).string();
+    std::vector<std::string> names;
+    faults_.clear();
+    for (const fs::path& file : expand_globs(patterns, faults_)) {
+      names.push_back(without_folder(file.string()));
+    }
+    for (std::string& fault : faults_) fault = without_folder(fault);
+    return names;
+  }
+
+  std::vector<std::string> faults_;
+};
+
+TEST_F(GlobTest, FilesAreSortedWithinAPatternAndComeOnce) {
+  for (const char* name : {"b.json", "a.json", "c.jsonl", "sub/z.json", ".hidden.json"}) {
+    write(name, "");
+  }
+  EXPECT_THAT(expand({"*.json"}), ElementsAre("a.json", "b.json"));
+  EXPECT_THAT(expand({"c.jsonl", "?.json*", "sub/../a.json"}),
+              ElementsAre("c.jsonl", "a.json", "b.json"));
+  EXPECT_THAT(expand({"sub/*"}), ElementsAre("sub/z.json"));
+  EXPECT_THAT(expand({".*"}), ElementsAre(".hidden.json"));
+  EXPECT_THAT(faults_, IsEmpty());
+}
+
+TEST_F(GlobTest, StarsMatchAnyCharactersAndQuestionMarksOne) {
+  for (const char* name : {"aXbYb", "ab", "aab", "b", "a*b"}) write(name, "");
+  EXPECT_THAT(expand({"a*b"}), ElementsAre("a*b"));  // a file of that very name
+  EXPECT_THAT(expand({"a*b*"}), ElementsAre("a*b", "aXbYb", "aab", "ab"));
+  EXPECT_THAT(expand({"?"}), ElementsAre("b"));
+  EXPECT_THAT(expand({"*Y?"}), ElementsAre("aXbYb"));
+}
+
+TEST_F(GlobTest, PatternsWithoutAFileAreFaults) {
+  fs::create_directories(folder_ / "sub");
+  EXPECT_THAT(expand({"*.json", "none.json", "sub", "s*/a.json", "none/*.json"}), IsEmpty());
+  EXPECT_THAT(
+      faults_,
+      ElementsAre(
+          "[*.json] no file matches: got none, expected one or more.",
+          "[none.json] no such file: got nothing there, expected a file.",
+          "[sub] got a folder, expected files. Write 'sub/*.json' for its JSON files.",
+          "[s*/a.json] got a wildcard in the folder's name, expected one only in the file's "
+          "name. Give each folder its own pattern.",
+          "[none/*.json] no file matches: got No such file or directory, expected one or "
+          "more."));
+}
+
+}  // namespace
+}  // namespace cpx::data

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/recipes/fingerprint.h"
+
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpx/core/output_file.h"
+
+namespace cpx::recipes {
+namespace {
+
+data::Record record(const std::string& neutral, const std::string& toxic) {
+  data::Record made;
+  made.input = "input";
+  made.group = "group";
+  made.neutral = {neutral};
+  made.toxic = {toxic};
+  return made;
+}
+
+TEST(RecordsFingerprint, ChangesWithEveryText) {
+  const std::vector<data::Record> one = {record("a", "b")};
+  const std::vector<data::Record> same = {record("a", "b")};
+  const std::vector<data::Record> swapped = {record("b", "a")};
+  EXPECT_EQ(records_fingerprint(one), records_fingerprint(same));
+  EXPECT_NE(records_fingerprint(one), records_fingerprint(swapped));
+}
+
+TEST(RecordsFingerprint, TextsDoNotRunIntoEachOther) {
+  data::Record split = record("ab", "x");
+  split.neutral = {"a", "b"};
+  const std::vector<data::Record> whole = {record("ab", "x")};
+  const std::vector<data::Record> parts = {split};
+  EXPECT_NE(records_fingerprint(whole), records_fingerprint(parts));
+}
+
+class ModelFingerprint : public testing::Test {
+ protected:
+  ModelFingerprint()
+      : folder_(std::filesystem::temp_directory_path() /
+                ("cpx-fingerprint-" + std::to_string(getpid()))) {
+    std::filesystem::create_directories(folder_);
+  }
+  ~ModelFingerprint() override { std::filesystem::remove_all(folder_); }
+
+  std::string with(const std::string& content) const {
+    write_file_atomically(folder_ / "model.safetensors", content);
+    return model_fingerprint(folder_);
+  }
+
+  std::filesystem::path folder_;
+};
+
+TEST_F(ModelFingerprint, SeesAChangedByteOfASmallFile) {
+  EXPECT_NE(with("weights 1"), with("weights 2"));
+  EXPECT_EQ(with("weights 1"), with("weights 1"));
+}
+
+TEST_F(ModelFingerprint, SeesFirstAndLastByteAndLengthOfALargeFile) {
+  const std::string large(8 << 20, 'w');
+  std::string first = large;
+  first.front() = 'x';
+  std::string last = large;
+  last.back() = 'x';
+  const std::string fingerprint = with(large);
+  EXPECT_NE(with(first), fingerprint);
+  EXPECT_NE(with(last), fingerprint);
+  EXPECT_NE(with(large + "w"), fingerprint);
+}
+
+TEST_F(ModelFingerprint, FilesThatAreNoPartOfTheModelDoNotCount) {
+  const std::string before = with("weights");
+  write_file_atomically(folder_ / "README.md", "about");
+  EXPECT_EQ(model_fingerprint(folder_), before);
+}
+
+}  // namespace
+}  // namespace cpx::recipes

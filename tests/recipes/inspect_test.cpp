@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "src/recipes/inspect.h"
+
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpx/tokenizer/load.h"
+
+namespace cpx::recipes {
+namespace {
+
+class InspectTest : public testing::Test {
+ protected:
+  std::shared_ptr<const tokenizer::Tokenizer> tokenizer_ =
+      tokenizer::load_tokenizer(CPX_SOURCE_DIR "/tests/fixtures/models/llama_gqa");
+};
+
+TEST_F(InspectTest, ColumnsOfPiecesIdsAndMaskAreAligned) {
+  // Ids 0 and 2 are the control tokens <|endoftext|> and <|im_end|>.
+  const std::vector<tokenizer::TokenId> ids = {0, 2};
+  EXPECT_EQ(token_table(*tokenizer_, ids),
+            "  pieces  <|endoftext|> <|im_end|>\n"
+            "  ids     0             2\n"
+            "  mask    0             1\n");
+}
+
+TEST_F(InspectTest, LongTextsWrapAndOnlyTheFirstTokenIsMasked) {
+  const std::vector<tokenizer::TokenId> ids(6, 2);
+  EXPECT_EQ(token_table(*tokenizer_, ids, /*width=*/45),
+            "  pieces  <|im_end|> <|im_end|> <|im_end|>\n"
+            "  ids     2          2          2\n"
+            "  mask    0          1          1\n"
+            "  pieces  <|im_end|> <|im_end|> <|im_end|>\n"
+            "  ids     2          2          2\n"
+            "  mask    1          1          1\n");
+}
+
+TEST_F(InspectTest, NoTokensGiveNoTable) { EXPECT_EQ(token_table(*tokenizer_, {}), ""); }
+
+}  // namespace
+}  // namespace cpx::recipes

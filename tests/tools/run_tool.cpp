@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "run_tool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <csignal>
+#include <cstdlib>
+#include <fcntl.h>
+#include <filesystem>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cpx/core/output_file.h"
+
+namespace cpx::tests {
+
+namespace {
+
+std::string capture_path(const std::string& what) {
+  static std::atomic<int> counter{0};
+  const auto name = "cpx-tool-" + std::to_string(getpid()) + "-" + std::to_string(counter++) + what;
+  return (std::filesystem::temp_directory_path() / name).string();
+}
+
+void redirect(int stream, const std::string& path) {
+  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  if (file < 0 || dup2(file, stream) < 0) _exit(126);
+  close(file);
+}
+
+[[noreturn]] void become(const std::string& binary, const std::vector<std::string>& arguments,
+                         const std::string& out, const std::string& err) {
+  redirect(STDOUT_FILENO, out);
+  redirect(STDERR_FILENO, err);
+  if (chdir(CPX_SOURCE_DIR) != 0) _exit(126);
+  std::vector<char*> argv = {const_cast<char*>(binary.c_str())};
+  for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
+  argv.push_back(nullptr);
+  execv(binary.c_str(), argv.data());
+  _exit(127);
+}
+
+std::string take_file(const std::string& path) {
+  const std::string text = read_text_file(path);
+  std::filesystem::remove(path);
+  return text;
+}
+
+}  // namespace
+
+BackgroundTool::BackgroundTool(const std::string& name, const std::vector<std::string>& arguments)
+    : out_path_(capture_path(".out")), err_path_(capture_path(".err")) {
+  const std::string binary = std::string(CPX_BINARY_DIR) + "/bin/" + name;
+  pid_ = fork();
+  if (pid_ < 0) throw std::runtime_error("fork failed");
+  if (pid_ == 0) become(binary, arguments, out_path_, err_path_);
+}
+
+void BackgroundTool::send(int signal) { kill(pid_, signal); }
+
+ToolResult BackgroundTool::wait() {
+  int status = 0;
+  waitpid(pid_, &status, 0);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return {code, take_file(out_path_), take_file(err_path_)};
+}
+
+ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments) {
+  return BackgroundTool(name, arguments).wait();
+}
+
+size_t num_lines(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+}  // namespace cpx::tests

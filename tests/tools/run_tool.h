@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Runs a built tool as its user would and takes in what it says.
+#pragma once
+
+#include <string>
+#include <sys/types.h>
+#include <vector>
+
+namespace cpx::tests {
+
+struct ToolResult {
+  int exit_code = -1;  // 128 + signal where one ended it
+  std::string out;     // standard output
+  std::string err;     // standard error
+};
+
+/// Runs bin/`name` of this build with `arguments`, in the source folder, and waits for its end.
+ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments);
+
+/// A tool that runs in the background.
+class BackgroundTool {
+ public:
+  BackgroundTool(const std::string& name, const std::vector<std::string>& arguments);
+  /// Sends `signal`, unless the tool has ended.
+  void send(int signal);
+  /// Waits for its end.
+  ToolResult wait();
+
+ private:
+  pid_t pid_;
+  std::string out_path_;
+  std::string err_path_;
+};
+
+/// Number of lines of a text.
+size_t num_lines(const std::string& text);
+
+}  // namespace cpx::tests

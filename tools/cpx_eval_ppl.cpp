@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-eval-ppl: perplexity of toxic against neutral text.
+#include "cpx/core/error.h"
+#include "cpx/recipes/eval_ppl.h"
+#include "tool_main.h"
+
+namespace {
+
+constexpr const char* kExamples =
+    "  cpx-eval-ppl --model models/SmolLM2-135M-Instruct.Q4_1.gguf \\\n"
+    "      --shards 'data/demo/heldout/*.json'                      a table\n"
+    "  ... --adapter runs/demo/best --report report.json            with an adapter; JSON too\n"
+    "  ... --compare runs/demo/best                                 base and adapter side by side\n"
+    "  ... --toxic rude.txt --neutral courteous.txt                 texts, one a line\n"
+    "  ... --neutral data/demo/everyday.txt --compare runs/demo/best    one side alone";
+
+void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
+  app.add_option("--model", command.model, "Hugging Face folder or .gguf");
+  app.add_option("--adapter", command.adapter, "PEFT LoRA folder");
+  app.add_option("--compare", command.compare,
+                 "Another PEFT folder: base (or --adapter) and this one side by side");
+  app.add_option("--shards", command.shards, "Contrast shards: toxic and neutral texts by group");
+  app.add_option("--toxic", command.toxic,
+                 "Toxic texts: .txt (one a line), .json (list), .jsonl (key text)");
+  app.add_option("--neutral", command.neutral, "Neutral texts, in the same forms");
+  app.add_option("--report", command.report, "Write the report as JSON to this file (-: standard "
+                                             "output)");
+  app.add_option("--mode", command.mode,
+                 "texts: each by itself; published: joined, in windows of 4096")
+      ->capture_default_str();
+  app.add_flag("--append-eos", command.append_eos, "End each text by EOS");
+  app.add_option("--max-tokens", command.max_tokens, "Cut texts to this many tokens (0: never)")
+      ->capture_default_str();
+  app.add_option("--window", command.window,
+                 "Longest piece of a text at once (0: the model's own length)")
+      ->capture_default_str();
+  app.add_option("--stride", command.stride, "Step between windows (0: half a window)")
+      ->capture_default_str();
+  app.add_option("--batch-tokens", command.batch_tokens, "Tokens computed at once")
+      ->capture_default_str();
+  app.add_option("--dtype", command.dtype, "auto, float32, bfloat16 or float16")
+      ->capture_default_str();
+}
+
+void check_flags(const cpx::recipes::EvalPplCommand& command) {
+  std::vector<std::string> faults;
+  if (command.model.empty()) {
+    faults.emplace_back(
+        "[command line] --model: got nothing, expected a Hugging Face folder or a .gguf.");
+  }
+  const bool has_files = command.toxic.has_value() || command.neutral.has_value();
+  if (command.shards.empty() && !has_files) {
+    faults.emplace_back(
+        "[command line] no texts: expected --shards, or --toxic and --neutral (or one of them).");
+  }
+  if (!command.shards.empty() && has_files) {
+    faults.emplace_back(
+        "[command line] got --shards beside --toxic or --neutral, expected one kind.");
+  }
+  if (command.mode != "texts" && command.mode != "published") {
+    faults.push_back("[command line] --mode: got '" + command.mode +
+                     "', expected texts or published.");
+  }
+  const auto check_range = [&](const char* flag, int64_t value, int64_t least) {
+    if (value < least) {
+      faults.push_back(std::string("[command line] ") + flag + ": got " + std::to_string(value) +
+                       ", expected at least " + std::to_string(least) + ".");
+    }
+  };
+  check_range("--max-tokens", command.max_tokens, 0);
+  check_range("--window", command.window, 0);
+  check_range("--stride", command.stride, 0);
+  check_range("--batch-tokens", command.batch_tokens, 1);
+  if (command.window > 0 && command.stride > command.window) {
+    faults.emplace_back("[command line] --stride is larger than --window: tokens would be lost.");
+  }
+  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cpx::recipes::EvalPplCommand command;
+  const cpx::tools::Tool tool{
+      .name = "cpx-eval-ppl",
+      .description = "Perplexity of toxic against neutral text, and how well the model tells them "
+                     "apart.",
+      .examples = kExamples,
+      .add_flags = [&](CLI::App& app) { add_flags(app, command); },
+      .check_flags = [&] { check_flags(command); },
+      .run =
+          [&](const cpx::tools::CommonFlags& flags) {
+            command.device = flags.device;
+            return cpx::recipes::run_eval_ppl(command);
+          }};
+  return cpx::tools::tool_main(tool, argc, argv);
+}

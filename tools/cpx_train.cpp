@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-train: trains a LoRA adapter with any objective.
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+#include "cpx/recipes/train.h"
+#include "cpx/recipes/train_config.h"
+#include "tool_main.h"
+
+namespace {
+
+constexpr const char* kExamples =
+    "  cpx-train --config configs/demo.yaml                        train\n"
+    "  cpx-train --config configs/demo.yaml training.max_steps=20  with another value of a key\n"
+    "  cpx-train --config configs/demo.yaml --validate             check config and data only\n"
+    "  cpx-train --config configs/mistral.yaml --estimate          memory by part, before a run\n"
+    "  cpx-train --config configs/demo.yaml --inspect 2            two examples as the model sees "
+    "them\n"
+    "  cpx-train --config configs/demo.yaml --resume auto          go on after an interruption\n"
+    "All keys of a config: cpx-train --help-config, or docs/config.md.";
+
+void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_config) {
+  app.add_option("--config", command.config, "The run's config (YAML)");
+  app.add_option("overrides", command.overrides, "Keys set on the command line: a.b=value");
+  app.add_flag("--validate", command.validate,
+               "Check config and data, report all faults at once, train nothing");
+  app.add_flag("--estimate", command.estimate,
+               "Print memory by part and tokens, without loading the weights");
+  app.add_flag("--print-config", command.print_config, "Print the resolved config");
+  app.add_option("--inspect", command.inspect,
+                 "Show this many examples as pieces, ids, masks and roles")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--resume", command.resume,
+                 "Go on from a checkpoint or run folder, or auto: the last checkpoint, if any");
+  app.add_flag("--overwrite", command.overwrite, "Remove the run that stands in training.output");
+  app.add_option("--template", command.chat_template,
+                 "Jinja file in place of the model's chat template");
+  app.add_flag("--help-config", help_config, "All keys of a config with default and meaning");
+}
+
+void check_flags(const cpx::recipes::TrainCommand& command, bool help_config) {
+  if (help_config) return;
+  if (command.config.empty()) {
+    throw cpx::ConfigError(
+        "[command line] --config: got nothing, expected a YAML file. Try configs/demo.yaml.");
+  }
+  const int modes = static_cast<int>(command.validate) + static_cast<int>(command.estimate) +
+                    static_cast<int>(command.print_config) +
+                    static_cast<int>(command.inspect.has_value());
+  if (modes > 1) {
+    throw cpx::ConfigError(
+        "[command line] got more than one of --validate, --estimate, --print-config and --inspect, "
+        "expected one.");
+  }
+  if (command.resume && command.overwrite) {
+    throw cpx::ConfigError(
+        "[command line] got --resume beside --overwrite, expected one: go on, or start anew.");
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cpx::recipes::TrainCommand command;
+  bool help_config = false;
+  const cpx::tools::Tool tool{
+      .name = "cpx-train",
+      .description = "Trains a LoRA adapter on a LLaMA/Mistral model, by default with contrastive "
+                     "perplexity: toxic text becomes improbable, neutral text stays probable.",
+      .examples = kExamples,
+      .add_flags = [&](CLI::App& app) { add_flags(app, command, help_config); },
+      .check_flags = [&] { check_flags(command, help_config); },
+      .run =
+          [&](const cpx::tools::CommonFlags& flags) {
+            if (help_config) {
+              fmt::print("{}", cpx::recipes::train_config_help());
+              return 0;
+            }
+            command.device = flags.device;
+            return cpx::recipes::run_train(command);
+          }};
+  return cpx::tools::tool_main(tool, argc, argv);
+}
