@@ -18,7 +18,6 @@ using testing::HasSubstr;
 StepMetrics step_metrics(int64_t step) {
   StepMetrics metrics{.step = step,
                       .epoch = 0.5,
-                      .objective = {.loss = 75.5, .contrast = 0.5, .gradient = {}},
                       .learning_rate = 0.001,
                       .grad_norm = 0.25,
                       .tokens = 100,
@@ -27,6 +26,8 @@ StepMetrics step_metrics(int64_t step) {
                       .mfu = 0.5,
                       .peak_memory_mib = 2048.0,
                       .skipped_steps = 1};
+  metrics.objective.loss = 75.5;
+  metrics.objective.contrast = 0.5;
   metrics.objective.positives = {.texts = 2, .tokens = 10, .nll_sum = 0.0};
   return metrics;
 }

@@ -2,6 +2,7 @@
 // A run that goes on from a checkpoint equals the uninterrupted one, bit for bit.
 #include <gmock/gmock.h>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include "cpx/training/trainer.h"

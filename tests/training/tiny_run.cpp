@@ -120,7 +120,8 @@ TinyModel::TinyModel(double dropout)
 
 torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
-  static const auto frequencies = nn::inverse_frequencies({.head_dim = kHeadDim});
+  static const auto frequencies =
+      nn::inverse_frequencies({.head_dim = kHeadDim, .frequency_divisors = {}});
   const auto [cosine, sine] = nn::rotary_tables(frequencies, tokens.cu_seqlens);
   const nn::ForwardContext context{
       .cu_seqlens = tokens.cu_seqlens, .cosine = cosine, .sine = sine, .options = options};

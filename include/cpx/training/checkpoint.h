@@ -29,17 +29,17 @@ using Fingerprints = std::map<std::string, std::string>;
 struct TrainerState {
   int64_t step = 0;    // optimizer steps done, skipped ones too
   double epoch = 0.0;  // the same in epochs
-  BestSoFar best;
+  BestSoFar best = {};
   int64_t skipped_steps = 0;              // for a loss or gradient norm that was not finite
   int64_t consecutive_skipped_steps = 0;  // of them those just before
   double elapsed_s = 0.0;                 // over all parts of the run
-  Fingerprints fingerprints;
+  Fingerprints fingerprints = {};
 };
 
 /// What an adapter folder says besides its tensors.
 struct AdapterInfo {
-  formats::PeftConfig peft;
-  std::string model_card;  // text of README.md
+  formats::PeftConfig peft = {};
+  std::string model_card = {};  // text of README.md
 };
 
 /// Writes an adapter folder at `folder`, in the place of what is there. Throws DataError (disk full

@@ -19,12 +19,12 @@ namespace cpx::training {
 
 struct ContrastStepOptions {
   /// How many texts of a record take part, order and seed.
-  data::GroupOptions groups;
+  data::GroupOptions groups = {};
   /// Groups in one micro batch; more of them need more memory.
   int64_t groups_per_micro_batch = 2;
   /// Leaves out an epoch's last micro batch when it is not full.
   bool drop_last = false;
-  objectives::ContrastiveOptions objective;
+  objectives::ContrastiveOptions objective = {};
 };
 
 /// Contrastive perplexity. Base values (centroid base, hold) come from the model with its adapter

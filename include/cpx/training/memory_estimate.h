@@ -18,7 +18,7 @@ namespace cpx::training {
 
 /// A training step whose memory is asked for.
 struct MemoryQuestion {
-  nn::ModelShape shape;
+  nn::ModelShape shape = {};
   bool has_tied_embeddings = false;  // embedding and head are one tensor
   torch::Dtype dtype = torch::kFloat32;
   bool is_on_cpu = true;

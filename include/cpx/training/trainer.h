@@ -28,7 +28,7 @@ namespace cpx::training {
 
 /// Length, optimizer and rhythm of a run; 0 switches off what counts or limits.
 struct TrainerOptions {
-  std::filesystem::path output;  // the run folder; made where it is missing
+  std::filesystem::path output = {};  // the run folder; made where it is missing
 
   /// Epochs and optimizer steps; 0: no limit. What is reached first ends the run; one must be > 0.
   int64_t epochs = 1;
@@ -37,9 +37,9 @@ struct TrainerOptions {
   uint64_t seed = 0;       // of the dropout
 
   double learning_rate = 2e-4;
-  AdamWOptions adamw;
+  AdamWOptions adamw = {};
   double max_grad_norm = 0.3;
-  ScheduleOptions schedule;
+  ScheduleOptions schedule = {};
 
   /// Keep only each block's input for the backward pass.
   bool recompute_blocks = false;
@@ -60,9 +60,9 @@ struct TrainerOptions {
 
 /// What a saved adapter says of itself, and what resume compares.
 struct RunInfo {
-  formats::PeftConfig peft;
-  ModelCard card;
-  Fingerprints fingerprints;
+  formats::PeftConfig peft = {};
+  ModelCard card = {};
+  Fingerprints fingerprints = {};
 };
 
 /// How a run ended.
@@ -74,10 +74,10 @@ struct TrainingResult {
   };
 
   End end = End::kFinished;
-  TrainerState state;
+  TrainerState state = {};
   int64_t total_steps = 0;
   /// final/, or the checkpoint to go on from after an interruption.
-  std::filesystem::path folder;
+  std::filesystem::path folder = {};
 };
 
 /// Ten optimizer steps in a row that had to be skipped stop a run.
