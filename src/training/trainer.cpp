@@ -142,8 +142,9 @@ class Trainer::Session {
     state_.step += 1;
     state_.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
     state_.elapsed_s = elapsed_s();
+    count_skipped(is_sound);
     report(step);
-    count_skipped(is_sound, step);
+    if (!is_sound) tell_skipped(step);
     return true;
   }
 
@@ -187,16 +188,16 @@ class Trainer::Session {
     return std::isfinite(step.grad_norm);
   }
 
-  void count_skipped(bool is_sound, const Step& step) {
-    if (is_sound) {
-      state_.consecutive_skipped_steps = 0;
-      return;
-    }
-    state_.skipped_steps += 1;
-    state_.consecutive_skipped_steps += 1;
+  void count_skipped(bool is_sound) {
+    state_.consecutive_skipped_steps = is_sound ? 0 : state_.consecutive_skipped_steps + 1;
+    if (!is_sound) state_.skipped_steps += 1;
+  }
+
+  // Warns, or stops the run where it happens again and again.
+  void tell_skipped(const Step& step) const {
     log_warning(
-        "step {}: loss {}, gradient norm {}: not finite, the optimizer step is skipped ({} "
-        "so far).",
+        "step {}: loss {}, gradient norm {}: not finite, the optimizer step is skipped ({} so "
+        "far).",
         state_.step, step.objective.loss, step.grad_norm, state_.skipped_steps);
     if (state_.consecutive_skipped_steps < kMaxConsecutiveSkippedSteps) return;
     throw_<DataError>(
