@@ -44,6 +44,15 @@ std::string number_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.4g}", *value) : "none";
 }
 
+std::string evaluation_text(const EvaluationResult& result) {
+  std::string text = fmt::format("loss {:.4f}", result.loss);
+  if (result.contrast) text += fmt::format(", contrast {:.4f}", *result.contrast);
+  return text + fmt::format(", toxic perplexity {}, neutral {}, ratio {}, separation {}",
+                            number_text(result.sides.toxic.perplexity),
+                            number_text(result.sides.neutral.perplexity),
+                            number_text(result.sides.ratio), number_text(result.sides.separation));
+}
+
 void make_run_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -247,12 +256,7 @@ class Trainer::Session {
                    .epoch = state_.epoch,
                    .result = result,
                    .seconds = seconds_since(start)});
-    log_info(
-        "step {}: evaluation loss {:.4f}, toxic perplexity {}, neutral {}, ratio {}, "
-        "separation {}",
-        state_.step, result.loss, number_text(result.sides.toxic.perplexity),
-        number_text(result.sides.neutral.perplexity), number_text(result.sides.ratio),
-        number_text(result.sides.separation));
+    log_info("step {}: evaluation {}", state_.step, evaluation_text(result));
     if (state_.step == 0) return;  // the start is told, but never the best
     if (state_.best.update(options_.metric, result, state_.step) && options_.keep_best) {
       write_adapter_folder(options_.output / "best", optimizer_.parameters(), adapter_info());
