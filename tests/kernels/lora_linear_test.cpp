@@ -170,7 +170,7 @@ TEST(DropoutMask, DropsAtTheGivenRateAndKeepsTheMean) {
     const double dropped = mask.eq(0).to(at::kDouble).mean().item<double>();
     const double deviation = std::sqrt(p * (1.0 - p) / 160000.0);
     EXPECT_NEAR(dropped, p, 5.0 * deviation) << p;
-    EXPECT_TRUE(is_close(mask.max().to(at::kFloat), at::tensor(1.0 / (1.0 - p)))) << p;
+    EXPECT_TRUE(is_close(mask.max().to(at::kFloat), at::scalar_tensor(1.0 / (1.0 - p)))) << p;
     const auto values = mask.masked_select(mask.gt(0));
     EXPECT_TRUE(at::equal(values, at::full_like(values, values[0].item()))) << p;
   }

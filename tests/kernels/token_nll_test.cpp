@@ -77,8 +77,7 @@ TensorFunction low_rank_formula(const Head& head) {
   };
 }
 
-// Several chunks of rows: 20 MiB of float32 logits a row would be too slow, so many columns and
-// more rows than the least of a chunk.
+// Several chunks of rows: the least rows of a chunk, reached by many columns, and some more.
 const Head kManyChunks{.num_rows = 37, .hidden_size = 2, .vocabulary = 600000, .rank = 1};
 
 TEST(TokenNll, EqualsTheFormula) {
@@ -94,8 +93,8 @@ TEST(TokenNll, GradientMatchesFiniteDifference) {
 }
 
 TEST(TokenNll, ManyChunksEqualTheFormula) {
-  EXPECT_TRUE(equals_formula(plain(kManyChunks), plain_formula(kManyChunks),
-                             {kManyChunks.hidden()}, torch::kFloat64));
+  EXPECT_TRUE(equals_formula(plain(kManyChunks), plain_formula(kManyChunks), {kManyChunks.hidden()},
+                             torch::kFloat64));
 }
 
 TEST(TokenNll, IsTheSameWithAndWithoutGradient) {
@@ -181,19 +180,25 @@ std::string message_of(const std::function<void()>& call) {
 
 TEST(TokenNllErrors, NameTheShapes) {
   const auto targets = at::zeros({2}, at::kLong);
-  EXPECT_EQ(message_of([&] { token_nll(at::zeros({2, 3}), at::zeros({5, 4}), targets); }),
+  EXPECT_EQ(message_of([&] {
+              token_nll(at::zeros({2, 3}), at::zeros({5, 4}), targets);
+            }),
             "[token_nll] shapes do not fit: got hidden [2, 3] and weight [5, 4], expected [N, D] "
             "and [V, D].");
-  EXPECT_EQ(message_of([&] { token_nll(at::zeros({3, 4}), at::zeros({5, 4}), targets); }),
+  EXPECT_EQ(message_of([&] {
+              token_nll(at::zeros({3, 4}), at::zeros({5, 4}), targets);
+            }),
             "[token_nll] one target a row is needed: got targets [2], expected [3].");
 }
 
 TEST(TokenNllErrors, ATargetOutsideTheVocabularyIsRefused) {
   for (const int64_t bad : {int64_t{-1}, int64_t{5}}) {
     const auto targets = at::tensor({int64_t{0}, bad}, at::kLong);
-    EXPECT_EQ(message_of([&] { token_nll(at::zeros({2, 4}), at::zeros({5, 4}), targets); }),
-              fmt::format("[token_nll] got target {}, expected 0 <= target < 5 (the vocabulary).",
-                          bad));
+    EXPECT_EQ(
+        message_of([&] {
+          token_nll(at::zeros({2, 4}), at::zeros({5, 4}), targets);
+        }),
+        fmt::format("[token_nll] got target {}, expected 0 <= target < 5 (the vocabulary).", bad));
   }
 }
 

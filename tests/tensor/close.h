@@ -25,9 +25,9 @@ inline double tolerance(torch::Dtype dtype) {
 }
 
 /// Success when `actual` has the shape of `expected` and is equal to it within the tolerance of
-/// actual's type.
-inline testing::AssertionResult is_close(const torch::Tensor& actual,
-                                         const torch::Tensor& expected) {
+/// computations in `dtype`.
+inline testing::AssertionResult is_close(const torch::Tensor& actual, const torch::Tensor& expected,
+                                         torch::Dtype dtype) {
   if (!actual.defined() || !expected.defined()) {
     return testing::AssertionFailure() << "a tensor is undefined";
   }
@@ -39,10 +39,16 @@ inline testing::AssertionResult is_close(const torch::Tensor& actual,
   const auto wide = expected.detach().to(torch::kFloat64);
   const double largest = wide.abs().max().item<double>();
   const double error = (actual.detach().to(torch::kFloat64) - wide).abs().max().item<double>();
-  if (error <= tolerance(actual.scalar_type()) * largest) return testing::AssertionSuccess();
-  return testing::AssertionFailure() << fmt::format(
-             "max|a - b| is {:.3e}, expected at most {:.0e} * {:.3e}", error,
-             tolerance(actual.scalar_type()), largest);
+  if (error <= tolerance(dtype) * largest) return testing::AssertionSuccess();
+  return testing::AssertionFailure()
+         << fmt::format("max|a - b| is {:.3e}, expected at most {:.0e} * {:.3e}", error,
+                        tolerance(dtype), largest);
+}
+
+/// The same within the tolerance of actual's own type.
+inline testing::AssertionResult is_close(const torch::Tensor& actual,
+                                         const torch::Tensor& expected) {
+  return is_close(actual, expected, actual.defined() ? actual.scalar_type() : torch::kFloat64);
 }
 
 }  // namespace cpx::testing_support

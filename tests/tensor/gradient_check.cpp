@@ -18,11 +18,6 @@ constexpr double kStep = 1e-5;
 // Error of a central difference with kStep, relative to the largest gradient.
 constexpr double kDifferenceTolerance = 1e-7;
 
-double weighted_sum(const TensorFunction& function, const std::vector<Tensor>& inputs) {
-  const auto output = function(inputs);
-  return (output * random_tensor(output.sizes(), kWeightSeed)).sum().item<double>();
-}
-
 Tensor central_differences(const TensorFunction& function, const std::vector<Tensor>& inputs,
                            size_t index) {
   const torch::NoGradGuard no_grad;
@@ -31,12 +26,14 @@ Tensor central_differences(const TensorFunction& function, const std::vector<Ten
   auto differences = at::empty_like(moved[index]);
   double* values = moved[index].mutable_data_ptr<double>();
   double* results = differences.mutable_data_ptr<double>();
+  const auto weights = random_tensor(function(inputs).sizes(), kWeightSeed);
+  const auto weighted_sum = [&] { return (function(moved) * weights).sum().item<double>(); };
   for (int64_t i = 0; i < differences.numel(); ++i) {
     const double value = values[i];
     values[i] = value + kStep;
-    const double above = weighted_sum(function, moved);
+    const double above = weighted_sum();
     values[i] = value - kStep;
-    const double below = weighted_sum(function, moved);
+    const double below = weighted_sum();
     values[i] = value;
     results[i] = (above - below) / (2.0 * kStep);
   }
@@ -74,11 +71,11 @@ testing::AssertionResult equals_formula(const TensorFunction& function,
   }
   const auto actual = derivatives_of(function, rounded);
   const auto expected = derivatives_of(formula, wide);
-  if (auto result = is_close(actual.output, expected.output); !result) {
+  if (auto result = is_close(actual.output, expected.output, dtype); !result) {
     return result << " (output)";
   }
   for (size_t i = 0; i < inputs.size(); ++i) {
-    if (auto result = is_close(actual.gradients[i], expected.gradients[i]); !result) {
+    if (auto result = is_close(actual.gradients[i], expected.gradients[i], dtype); !result) {
       return result << " (gradient of input " << i << ")";
     }
   }
