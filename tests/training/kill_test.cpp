@@ -28,7 +28,7 @@ constexpr int kMinKills = 24;
 
 TrainerOptions killed_options(const fs::path& run) {
   auto options = tiny_options(run);
-  options.epochs = 15;
+  options.epochs = 30;
   options.evaluate_every = 3;
   options.keep_last = 2;
   return options;
@@ -106,10 +106,10 @@ void expect_equal_runs(const fs::path& killed, const fs::path& whole) {
 }
 
 // Kills a run again and again until it has ended by itself; the number of kills. A life has up to
-// 100 ms, some ten steps with their checkpoints; on a slow machine the lives grow longer.
-int kill_until_it_ends(const fs::path& run, CounterRng& rng) {
+// `longest_ns`, and more where a run does not get on with that.
+int kill_until_it_ends(const fs::path& run, int64_t longest_ns, CounterRng& rng) {
   for (int num_kills = 0;; ++num_kills) {
-    const int64_t limit_ns = int64_t{100000000} * (1 + num_kills / 10);
+    const int64_t limit_ns = longest_ns * (1 + num_kills / 20);
     const auto delay = static_cast<int64_t>(rng.below(static_cast<uint64_t>(limit_ns)));
     if (!Child(run).kill_after(delay)) return num_kills;
   }
@@ -118,11 +118,13 @@ int kill_until_it_ends(const fs::path& run, CounterRng& rng) {
 TEST(KilledRun, ResumedEachTimeEqualsTheUninterruptedOne) {
   const auto folder = fresh_folder();
   ASSERT_FALSE(Child(folder / "whole").kill_after(int64_t{300} * 1000000000));
+  const auto last = list_checkpoints(folder / "whole").back();
+  const auto longest_ns = static_cast<int64_t>(1e9 * read_trainer_state(last).elapsed_s / 6);
   CounterRng rng(2024, {});
   int num_kills = 0;
   for (int round = 0; num_kills < kMinKills; ++round) {
     const auto run = folder / ("killed_" + std::to_string(round));
-    num_kills += kill_until_it_ends(run, rng);
+    num_kills += kill_until_it_ends(run, longest_ns, rng);
     expect_equal_runs(run, folder / "whole");
   }
   RecordProperty("kills", num_kills);
