@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tiny_run.h"
 
-#include <charconv>
 #include <sstream>
+#include <system_error>
+#include <unistd.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -47,6 +49,19 @@ void attach(nn::Linear& linear, double dropout, uint64_t seed) {
   const torch::NoGradGuard no_grad;
   linear->lora_B->weight.copy_(random_matrix({linear->options.out_features, 2}, 0.1, seed + 1));
 }
+
+// A folder that lives as long as the process.
+struct RemovedAtExit {
+  explicit RemovedAtExit(fs::path folder) : path(std::move(folder)) {}
+  ~RemovedAtExit() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  RemovedAtExit(const RemovedAtExit&) = delete;
+  RemovedAtExit& operator=(const RemovedAtExit&) = delete;
+
+  fs::path path;
+};
 
 std::string random_text(CounterRng& rng) {
   std::vector<int64_t> ids;
@@ -197,9 +212,11 @@ RunInfo tiny_info() {
 }
 
 fs::path fresh_folder() {
+  static const RemovedAtExit all_folders(fs::path(testing::TempDir()) /
+                                         fmt::format("cpx_training_{}", getpid()));
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const fs::path folder = fs::path(testing::TempDir()) / "cpx_training" /
-                          (std::string(test->test_suite_name()) + "." + test->name());
+  const fs::path folder =
+      all_folders.path / fmt::format("{}.{}", test->test_suite_name(), test->name());
   fs::remove_all(folder);
   fs::create_directories(folder);
   return folder;

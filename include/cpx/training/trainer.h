@@ -100,7 +100,8 @@ class Trainer {
   /// when it is damaged, and ConfigError, all differences at once, when its fingerprints differ.
   void resume(const std::filesystem::path& checkpoint);
 
-  /// Trains to the end and writes final/. On SIGINT or SIGTERM it stops between two optimizer
+  /// Trains to the end and writes final/. Checkpoints and metrics past the position where it begins
+  /// are removed from the run folder. On SIGINT or SIGTERM it stops between two optimizer
   /// steps, after a checkpoint. Throws DataError when a file cannot be written, or when
   /// kMaxConsecutiveSkippedSteps had to be skipped (the message tells what was in the batch).
   TrainingResult run();
