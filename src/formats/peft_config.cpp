@@ -36,8 +36,8 @@ void check_initialisation(const JsonFields& fields) {
     if (*kind == known) return;
   }
   fields.fail("init_lora_weights",
-              "true, false, gaussian, eva or orthogonal: other kinds change the base weights too. "
-              "Save it with PEFT's path_initial_model_for_weight_conversion");
+              "true, false, gaussian, eva or orthogonal: other kinds change the base weights or "
+              "freeze a factor. Save it with PEFT's path_initial_model_for_weight_conversion");
 }
 
 void refuse_what_is_not_computed(const JsonFields& fields) {

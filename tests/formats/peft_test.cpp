@@ -148,11 +148,13 @@ TEST_F(PeftTest, KindsThatAreNotComputedAreRefusedByTheirKey) {
 TEST_F(PeftTest, InitialisationsThatChangeTheBaseAreRefused) {
   for (const char* kind :
        {"pissa", "pissa_niter_4", "olora", "loftq", "corda", "lora_ga", "mica"}) {
-    EXPECT_EQ(config_error({{"init_lora_weights", kind}}),
-              fmt::format("'init_lora_weights' is \"{}\", expected true, false, gaussian, eva or "
-                          "orthogonal: other kinds change the base weights too. Save it with "
-                          "PEFT's path_initial_model_for_weight_conversion.",
-                          kind));
+    EXPECT_EQ(
+        config_error({{"init_lora_weights", kind}}),
+        fmt::format(
+            "'init_lora_weights' is \"{}\", expected true, false, gaussian, eva or "
+            "orthogonal: other kinds change the base weights or freeze a factor. Save it with "
+            "PEFT's path_initial_model_for_weight_conversion.",
+            kind));
   }
   for (const Json& kind : {Json(false), Json("gaussian"), Json("eva"), Json("orthogonal")}) {
     write_config({{"init_lora_weights", kind}});
