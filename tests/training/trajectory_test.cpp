@@ -142,11 +142,14 @@ class FixtureTask : public StepTask {
   std::vector<std::unique_ptr<ContrastStep>> steps_;
 };
 
+fs::path adapter_folder(const Fixture& fixture) {
+  return kSource / fixture.json["adapter"].get<std::string>();
+}
+
 std::shared_ptr<models::Llama> load(const Fixture& fixture) {
   auto model = models::load_model(kSource / fixture.json["model"].get<std::string>(),
                                   torch::kFloat32, torch::kCPU);
-  models::attach_adapter(*model,
-                         formats::read_peft(kSource / fixture.json["adapter"].get<std::string>()));
+  models::attach_adapter(*model, formats::read_peft(adapter_folder(fixture)));
   return model;
 }
 
@@ -187,7 +190,8 @@ void expect_trajectory(const std::string& variant, int64_t groups, int64_t accum
   const auto model = load(fixture);
   FixtureTask task(fixture, groups, accumulate);
   const auto run = fresh_folder();
-  Trainer(*model, task, tiny_info(), trainer_options(fixture, run, accumulate)).run();
+  const RunInfo info{.peft = formats::read_peft_config(adapter_folder(fixture))};
+  Trainer(*model, task, info, trainer_options(fixture, run, accumulate)).run();
 
   const auto lines = repeatable_metrics(run);
   ASSERT_EQ(lines.size(), kNumSteps);
