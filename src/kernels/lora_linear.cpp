@@ -2,6 +2,7 @@
 #include "cpx/kernels/lora_linear.h"
 
 #include <array>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -27,7 +28,7 @@ Tensor dropped(const Tensor& x, double p, uint64_t key) {
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        const Tensor& bias, const Tensor& a, const Tensor& b,
+                        const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
                         const LoraOptions& options) {
     const auto a_compute = a.to(x.scalar_type());
     const auto b_compute = b.to(x.scalar_type());
@@ -101,9 +102,8 @@ Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
   at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       for (int64_t column = 0; column < columns; column += 4) {
-        const auto words = philox4x32({static_cast<uint32_t>(column / 4),
-                                       static_cast<uint32_t>(row), 0, 0},
-                                      philox_key);
+        const auto words = philox4x32(
+            {static_cast<uint32_t>(column / 4), static_cast<uint32_t>(row), 0, 0}, philox_key);
         for (int64_t i = 0; i < 4 && column + i < columns; ++i) {
           values[row * columns + column + i] = words[static_cast<size_t>(i)] < threshold ? 0 : kept;
         }
@@ -126,7 +126,9 @@ Tensor lora_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, co
             "[O, I], [R, I], [O, R].",
             tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()),
             tensor::shape_text(a.sizes()), tensor::shape_text(b.sizes()));
-  return LoraLinear::apply(x, weight, bias, a, b, options);
+  // Autograd takes no undefined tensor.
+  const auto given_bias = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
+  return LoraLinear::apply(x, weight, given_bias, a, b, options);
 }
 
 }  // namespace cpx::kernels
