@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "cpx/core/random.h"
 #include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 
@@ -22,7 +23,7 @@ using testing_support::TensorFunction;
 using torch::Tensor;
 
 constexpr int64_t kTokens = 7;
-constexpr int64_t kInputs = 10;
+constexpr int64_t kInputs = 43;  // a full register, whole bytes and a rest
 constexpr int64_t kOutputs = 6;
 constexpr int64_t kRank = 3;
 
@@ -142,6 +143,20 @@ TEST(DropoutMask, DependsOnlyOnKeyRowAndColumn) {
   EXPECT_TRUE(at::equal(mask, dropout_mask(70, 37, 0.3, kKey, at::kFloat)));
   EXPECT_TRUE(at::equal(mask.narrow(0, 0, 9), dropout_mask(9, 37, 0.3, kKey, at::kFloat)));
   EXPECT_TRUE(at::equal(mask.narrow(1, 0, 14), dropout_mask(70, 14, 0.3, kKey, at::kFloat)));
+}
+
+// Word i of the Philox block (c, row, 0, 0) under the key decides about column 4 c + i.
+TEST(DropoutMask, FollowsPhilox) {
+  constexpr double kRate = 0.3;
+  constexpr uint64_t kWideKey = 0xfedcba9876543210ULL;
+  const auto mask = dropout_mask(5, 70, kRate, kWideKey, at::kFloat);
+  for (uint32_t row = 0; row < 5; ++row) {
+    for (uint32_t column = 0; column < 70; ++column) {
+      const auto words = philox4x32({column / 4, row, 0, 0}, {0x76543210U, 0xfedcba98U});
+      const bool is_kept = words[column % 4] >= static_cast<uint32_t>(kRate * 0x1.0p32);
+      EXPECT_EQ(mask[row][column].item<float>() > 0, is_kept) << row << ", " << column;
+    }
+  }
 }
 
 TEST(DropoutMask, IsTheSameWithAnyNumberOfThreads) {

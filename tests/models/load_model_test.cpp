@@ -238,6 +238,26 @@ TEST_F(LoadModel, AConfigIsReadFromFolderFileOrGguf) {
             ".gguf.");
 }
 
+TEST_F(LoadModel, ATokenizerIsReadFromFolderOrGguf) {
+  const auto folder = read_tokenizer(model_folder("llama_gqa"));
+  EXPECT_EQ(folder->vocabulary_size(), 288);
+  EXPECT_EQ(read_tokenizer(model_folder("llama_gqa") / "config.json")->encode("a rude word").ids,
+            folder->encode("a rude word").ids);
+  EXPECT_EQ(read_tokenizer(fixture("gguf/llama_gqa_f32.gguf"))->encode("a rude word").ids,
+            folder->encode("a rude word").ids);
+}
+
+TEST_F(LoadModel, ATokenizerWithMoreTokensThanTheModelIsRefused) {
+  fs::copy(model_folder("llama_gqa") / "tokenizer.json", folder_ / "tokenizer.json");
+  auto config = bytes_of(model_folder("llama_gqa") / "config.json");
+  const std::string size = "\"vocab_size\": 288";
+  ASSERT_NE(config.find(size), std::string::npos);
+  write("config.json", config.replace(config.find(size), size.size(), "\"vocab_size\": 287"));
+  EXPECT_EQ(error_of([&] { read_tokenizer(folder_); }),
+            "[read_tokenizer] FOLDER: the tokenizer has 288 tokens, expected at most 287 "
+            "(config.json: vocab_size).");
+}
+
 TEST_F(LoadModel, TheShapeIsThatOfTheConfig) {
   const auto model = load_fixture("llama_tied_llama3");
   EXPECT_EQ(model->shape().num_layers, 3);
