@@ -35,6 +35,8 @@ show_arrival() {
   while sleep "$pause" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
     waited=$((waited + pause))
     have=$(du -sm "$incoming" 2>/dev/null | cut -f 1)
+    # pip copies the file at its end.
+    [ "${have:-0}" -le "$total" ] || have=$total
     if [ -t 2 ]; then
       printf '\r%s: %s: %s of %s MiB, %s s ' "$program" "$name" "$have" "$total" "$waited" >&2
     else
