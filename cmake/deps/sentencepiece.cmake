@@ -7,5 +7,5 @@ endif()
 add_library(cpx_sentencepiece STATIC IMPORTED GLOBAL)
 set_target_properties(cpx_sentencepiece PROPERTIES
     IMPORTED_LOCATION "${root}/lib/libsentencepiece.a"
-    INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${root}/include"
+    INTERFACE_INCLUDE_DIRECTORIES "${root}/include"
     INTERFACE_LINK_OPTIONS "-Wl,--exclude-libs,libsentencepiece.a")

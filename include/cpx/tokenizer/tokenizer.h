@@ -15,8 +15,9 @@ namespace cpx::tokenizer {
 
 using TokenId = int32_t;
 
-/// Ids of a text and, for each, the half-open byte range of the text it stands for. Special tokens
-/// that the tokenizer adds itself have an empty range.
+/// Ids of a text and, for each, the half-open byte range of the text it stands for; a token that is
+/// a part of a character stands for all of it. Special tokens that the tokenizer adds itself have
+/// the empty range 0, 0, wherever they stand.
 struct Encoding {
   std::vector<TokenId> ids;
   std::vector<std::pair<size_t, size_t>> offsets;

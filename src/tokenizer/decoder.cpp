@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decoder.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <utility>
+
+#include <fmt/ranges.h>
+
+#include "byte_alphabet.h"
+#include "cpx/core/utf8.h"
+#include "normalizer.h"
+
+namespace cpx::tokenizer {
+
+namespace {
+
+using Spellings = std::vector<std::string>;
+
+constexpr const char* kSpaceMark = "\xE2\x96\x81";  // U+2581
+constexpr const char* kReplacementCharacter = "\xEF\xBF\xBD";
+
+std::string join(const Spellings& spellings) {
+  std::string result;
+  for (const auto& spelling : spellings) result += spelling;
+  return result;
+}
+
+Decoder metaspace_decoder(std::string replacement, bool drops_first) {
+  return [=](Spellings spellings) {
+    for (size_t i = 0; i < spellings.size(); ++i) {
+      std::string text;
+      const std::string& spelling = spellings[i];
+      for (size_t position = 0; position < spelling.size();) {
+        if (spelling.compare(position, replacement.size(), replacement) == 0) {
+          if (i > 0 || !drops_first) text += ' ';
+          position += replacement.size();
+        } else {
+          text += spelling[position++];
+        }
+      }
+      spellings[i] = std::move(text);
+    }
+    return spellings;
+  };
+}
+
+Decoder replace_decoder(Regex regex, std::string content) {
+  return [regex = std::move(regex), content = std::move(content)](Spellings spellings) {
+    for (auto& spelling : spellings) {
+      std::string text;
+      regex.for_each_part(spelling, [&](ByteRange range, bool is_match) {
+        text += is_match ? content : spelling.substr(range.begin, range.size());
+      });
+      spelling = std::move(text);
+    }
+    return spellings;
+  };
+}
+
+std::optional<uint8_t> hex_digit(char c) {
+  if (c >= '0' && c <= '9') return static_cast<uint8_t>(c - '0');
+  if (c >= 'A' && c <= 'F') return static_cast<uint8_t>(c - 'A' + 10);
+  if (c >= 'a' && c <= 'f') return static_cast<uint8_t>(c - 'a' + 10);
+  return std::nullopt;
+}
+
+// The byte that a spelling "<0x41>" stands for.
+std::optional<char> spelled_byte(const std::string& spelling) {
+  if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling.back() != '>') return {};
+  const auto high = hex_digit(spelling[3]);
+  const auto low = hex_digit(spelling[4]);
+  if (!high || !low) return {};
+  return static_cast<char>(*high * 16 + *low);
+}
+
+Spellings decode_byte_fallback(Spellings spellings) {
+  Spellings result;
+  std::string bytes;
+  const auto flush = [&] {
+    if (first_invalid_utf8(bytes)) {
+      result.insert(result.end(), bytes.size(), kReplacementCharacter);
+    } else if (!bytes.empty()) {
+      result.push_back(bytes);
+    }
+    bytes.clear();
+  };
+  for (auto& spelling : spellings) {
+    if (const auto byte = spelled_byte(spelling)) {
+      bytes += *byte;
+    } else {
+      flush();
+      result.push_back(std::move(spelling));
+    }
+  }
+  flush();
+  return result;
+}
+
+Decoder strip_decoder(std::string content, size_t most_at_start, size_t most_at_end) {
+  return [=](Spellings spellings) {
+    for (auto& spelling : spellings) {
+      std::string_view rest = spelling;
+      for (size_t i = 0; i < most_at_start && rest.starts_with(content); ++i) {
+        rest.remove_prefix(content.size());
+      }
+      for (size_t i = 0; i < most_at_end && rest.ends_with(content); ++i) {
+        rest.remove_suffix(content.size());
+      }
+      spelling = std::string(rest);
+    }
+    return spellings;
+  };
+}
+
+Decoder sequence(std::vector<Decoder> steps) {
+  return [steps = std::move(steps)](Spellings spellings) {
+    for (const auto& step : steps) spellings = step(std::move(spellings));
+    return spellings;
+  };
+}
+
+size_t count(const JsonNode& node, const std::string& key) {
+  return static_cast<size_t>(node.at(key).integer(0, 1'000'000));
+}
+
+}  // namespace
+
+Decoder byte_level_decoder() {
+  return [](Spellings spellings) {
+    std::string bytes;
+    for (const auto& spelling : spellings) bytes += from_byte_alphabet(spelling);
+    return Spellings{replace_invalid_utf8(bytes)};
+  };
+}
+
+Decoder llama_decoder(bool strips_space) {
+  std::vector<Decoder> steps = {replace_decoder(Regex::literal(kSpaceMark), " "),
+                                decode_byte_fallback};
+  if (strips_space) {
+    steps.push_back([](Spellings spellings) { return Spellings{join(spellings)}; });
+    steps.push_back(strip_decoder(" ", 1, 0));
+  }
+  return sequence(std::move(steps));
+}
+
+Decoder parse_decoder(const JsonNode& node) {
+  const JsonNode type = node.at("type");
+  if (type.text() == "Sequence") {
+    std::vector<Decoder> steps;
+    for (const auto& step : node.at("decoders").elements()) steps.push_back(parse_decoder(step));
+    return sequence(std::move(steps));
+  }
+  if (type.text() == "ByteLevel") return byte_level_decoder();
+  if (type.text() == "Metaspace") {
+    const JsonNode replacement = node.at("replacement");
+    if (replacement.text().empty()) replacement.fail("one character");
+    return metaspace_decoder(replacement.text(),
+                             parse_prepend_scheme(node) != PrependScheme::kNever);
+  }
+  if (type.text() == "Replace") {
+    return replace_decoder(parse_pattern(node.at("pattern")), node.at("content").text());
+  }
+  if (type.text() == "ByteFallback") return decode_byte_fallback;
+  if (type.text() == "Fuse") {
+    return [](Spellings spellings) { return Spellings{join(spellings)}; };
+  }
+  if (type.text() == "Strip") {
+    const JsonNode content = node.at("content");
+    if (content.text().empty()) content.fail("one character");
+    return strip_decoder(content.text(), count(node, "start"), count(node, "stop"));
+  }
+  type.fail(
+      "a decoder that cpx knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, "
+      "Strip)");
+}
+
+std::string decode(const Decoder& decoder, std::vector<std::string> spellings) {
+  if (!decoder) return fmt::format("{}", fmt::join(spellings, " "));
+  return join(decoder(std::move(spellings)));
+}
+
+}  // namespace cpx::tokenizer

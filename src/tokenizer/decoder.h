@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoders of tokenizer.json: spellings of tokens back to text.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "json_node.h"
+#include "pre_tokenizer.h"
+
+namespace cpx::tokenizer {
+
+/// One step of decoding: spellings to spellings, joined without a separator at the end.
+using Decoder = std::function<std::vector<std::string>(std::vector<std::string>)>;
+
+/// Characters of the byte alphabet to bytes; ill-formed UTF-8 becomes U+FFFD.
+Decoder byte_level_decoder();
+
+/// What the Llama family decodes with: U+2581 to spaces, tokens <0x00> to <0xFF> to bytes and,
+/// with `strips_space`, without the first space.
+Decoder llama_decoder(bool strips_space);
+
+/// Reads a `decoder` of tokenizer.json: Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse
+/// or Strip; throws DataError that names any other type.
+Decoder parse_decoder(const JsonNode& node);
+
+/// The text of `spellings`; without a decoder they are joined by spaces, as the peer does.
+std::string decode(const Decoder& decoder, std::vector<std::string> spellings);
+
+}  // namespace cpx::tokenizer

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "folder_config.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include "cpx/core/error.h"
+#include "cpx/core/output_file.h"
+#include "json_node.h"
+#include "pipeline_tokenizer.h"
+#include "tokenizer_json.h"
+
+namespace cpx::tokenizer {
+
+namespace {
+
+constexpr const char* kNamedKeys[] = {"bos_token", "eos_token",  "unk_token", "pad_token",
+                                      "sep_token", "mask_token", "cls_token"};
+constexpr const char* kListKeys[] = {"additional_special_tokens", "extra_special_tokens"};
+
+// A special token given as text or as an object with flags.
+NamedToken parse_named_token(const JsonNode& node) {
+  NamedToken named;
+  named.place = fmt::format("{}: '{}'", node.file(), node.path());
+  if (node.raw().is_object()) {
+    named.token = parse_added_token(node, 0);
+  } else {
+    if (!node.raw().is_string() || node.text().empty()) {
+      node.fail("text, or an object with 'content'");
+    }
+    named.token.content = node.text();
+  }
+  named.token.is_special = true;
+  return named;
+}
+
+void add_named_token(NamedToken named, FolderConfig& config) {
+  const auto is_same = [&](const NamedToken& known) {
+    return known.token.content == named.token.content;
+  };
+  if (std::none_of(config.named_tokens.begin(), config.named_tokens.end(), is_same)) {
+    config.named_tokens.push_back(std::move(named));
+  }
+}
+
+// Named tokens of tokenizer_config.json or special_tokens_map.json; the first file that names a
+// token decides.
+void read_named_tokens(const JsonNode& root, FolderConfig& config) {
+  for (const char* key : kNamedKeys) {
+    const auto node = root.find(key);
+    if (!node) continue;
+    const NamedToken named = parse_named_token(*node);
+    if (std::string_view(key) == "bos_token" && !config.bos) config.bos = named;
+    if (std::string_view(key) == "eos_token" && !config.eos) config.eos = named;
+    add_named_token(named, config);
+  }
+  for (const char* key : kListKeys) {
+    const auto node = root.find(key);
+    if (!node || !node->raw().is_array()) continue;  // extra_special_tokens may be an object
+    for (const auto& element : node->elements()) {
+      add_named_token(parse_named_token(element), config);
+    }
+  }
+}
+
+TokenId parse_id_key(const JsonNode& node, const std::string& key) {
+  int64_t id = -1;
+  const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
+  if (error != std::errc() || end != key.data() + key.size() || id < 0 ||
+      id >= kMaxVocabularySize) {
+    throw_<DataError>("[tokenizer] {}: '{}' has the key {}, expected an id from 0 to {}.",
+                      node.file(), node.path(), in_quotes(key), kMaxVocabularySize - 1);
+  }
+  return static_cast<TokenId>(id);
+}
+
+void read_added_tokens_decoder(const JsonNode& node, FolderConfig& config) {
+  if (!node.raw().is_object()) node.fail("an object of id and token");
+  for (const auto& [key, value] : node.raw().items()) {
+    const TokenId id = parse_id_key(node, key);
+    config.added_tokens.push_back(parse_added_token(node.at(key), id));
+  }
+}
+
+// The template named "default" of a list of named ones; a text is the template itself.
+std::string parse_chat_template(const JsonNode& node) {
+  if (!node.raw().is_array()) return node.text();
+  for (const auto& element : node.elements()) {
+    if (element.at("name").text() == "default") return element.at("template").text();
+  }
+  return "";
+}
+
+void read_tokenizer_config(const JsonNode& root, FolderConfig& config) {
+  read_named_tokens(root, config);
+  const auto read_flag = [&](const char* key, std::optional<bool>& flag) {
+    if (const auto node = root.find(key)) flag = node->boolean();
+  };
+  read_flag("add_bos_token", config.add_bos);
+  read_flag("add_eos_token", config.add_eos);
+  read_flag("add_prefix_space", config.add_prefix_space);
+  config.is_legacy = root.boolean_or("legacy", false);
+  if (const auto node = root.find("added_tokens_decoder")) {
+    read_added_tokens_decoder(*node, config);
+  }
+  if (const auto node = root.find("chat_template")) {
+    config.chat_template = parse_chat_template(*node);
+  }
+}
+
+// added_tokens.json: spelling to id.
+void read_added_tokens_file(const JsonNode& root, FolderConfig& config) {
+  if (!root.raw().is_object()) root.fail("an object of token and id");
+  for (const auto& [content, value] : root.raw().items()) {
+    const auto is_same = [&](const AddedToken& known) { return known.content == content; };
+    const bool is_known =
+        std::any_of(config.added_tokens.begin(), config.added_tokens.end(), is_same);
+    if (is_known || content.empty()) continue;
+    const auto id = root.at(content).integer(0, kMaxVocabularySize - 1);
+    config.added_tokens.push_back(
+        {.content = content, .id = static_cast<TokenId>(id), .normalized = true});
+  }
+}
+
+}  // namespace
+
+bool is_file(const std::filesystem::path& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+FolderConfig read_folder_config(const std::filesystem::path& folder) {
+  FolderConfig config;
+  const auto read = [&](const char* name, auto&& use) {
+    const auto path = folder / name;
+    if (is_file(path)) use(JsonNode::read_file(path), config);
+  };
+  read("tokenizer_config.json", read_tokenizer_config);
+  read("special_tokens_map.json", read_named_tokens);
+  read("added_tokens.json", read_added_tokens_file);
+  const auto jinja = folder / "chat_template.jinja";
+  if (is_file(jinja)) config.chat_template = read_text_file(jinja);
+  return config;
+}
+
+}  // namespace cpx::tokenizer

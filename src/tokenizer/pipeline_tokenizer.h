@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+// Byte pair encoding tokenizers as tokenizer.json describes them: added tokens, normalizer,
+// pre-tokenizer, model, post-processor, decoder. A GGUF's byte-level vocabulary is one as well.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "added_tokens.h"
+#include "bpe.h"
+#include "cpx/tokenizer/tokenizer.h"
+#include "decoder.h"
+#include "normalizer.h"
+#include "post_processor.h"
+#include "pre_tokenizer.h"
+
+namespace cpx::tokenizer {
+
+/// What every tokenizer knows beside its vocabulary.
+struct TokenizerTraits {
+  std::optional<TokenId> bos_id;
+  std::optional<TokenId> eos_id;
+  std::string chat_template;
+};
+
+/// Highest number of ids that a vocabulary may have; keeps a damaged file from taking all memory.
+inline constexpr int64_t kMaxVocabularySize = int64_t{1} << 24;
+
+struct PipelineParts {
+  std::unique_ptr<const Bpe> model;
+  std::vector<AddedToken> added_tokens;
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  PostProcessor post_processor;
+  Decoder decoder;
+  TokenizerTraits traits;
+
+  /// The id spelled like that, added tokens first.
+  std::optional<TokenId> find(std::string_view piece) const;
+  /// True where an added token has that spelling.
+  bool has_added(std::string_view piece) const;
+};
+
+class PipelineTokenizer final : public Tokenizer {
+ public:
+  /// `source` (a file's name) is for messages; throws DataError on ids that collide or that are
+  /// not of the vocabulary.
+  PipelineTokenizer(PipelineParts parts, const std::string& source);
+
+  Encoding encode(std::string_view text, bool add_special_tokens) const override;
+  std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const override;
+  int64_t vocabulary_size() const override { return static_cast<int64_t>(pieces_.size()); }
+  std::string piece(TokenId id) const override;
+  std::optional<TokenId> find(std::string_view piece) const override;
+  bool is_special(TokenId id) const override;
+  std::optional<TokenId> bos_id() const override { return parts_.traits.bos_id; }
+  std::optional<TokenId> eos_id() const override { return parts_.traits.eos_id; }
+  const std::string& chat_template() const override { return parts_.traits.chat_template; }
+
+ private:
+  void set_piece(TokenId id, const std::string& piece, const std::string& source);
+  void check_special_ids(const std::string& source) const;
+  void append_tokens(const PieceList& pieces, Encoding& encoding) const;
+
+  PipelineParts parts_;
+  AddedTokens added_tokens_;
+  // By id; an id that stands for nothing has none.
+  std::vector<std::optional<std::string>> pieces_;
+};
+
+/// Throws std::invalid_argument unless 0 <= id < size.
+void check_token_id(TokenId id, int64_t size);
+
+}  // namespace cpx::tokenizer

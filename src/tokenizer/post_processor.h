@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// Post-processors of tokenizer.json: the special tokens around a text, and offsets without the
+// white space that belongs to a token's spelling.
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cpx/tokenizer/tokenizer.h"
+#include "json_node.h"
+
+namespace cpx::tokenizer {
+
+/// What is done to the tokens of a text.
+struct PostProcessor {
+  std::vector<TokenId> before;
+  std::vector<TokenId> after;
+  bool trims_offsets = false;
+  /// With `trims_offsets`: one space in front of the text was added and is not trimmed.
+  bool keeps_prefix_space = false;
+};
+
+/// Reads a `post_processor`: Sequence, ByteLevel, TemplateProcessing or RobertaProcessing; throws
+/// DataError that names any other type. Only templates for a single text are used.
+PostProcessor parse_post_processor(const JsonNode& node);
+
+/// `offsets` of the token spelled `spelling` without its leading and trailing white space.
+std::pair<size_t, size_t> trim_offsets(const PostProcessor& processor, std::string_view spelling,
+                                       bool is_first, std::pair<size_t, size_t> offsets);
+
+}  // namespace cpx::tokenizer
