@@ -27,7 +27,7 @@ struct ScoreOptions {
   /// once, in the first window that holds it.
   int64_t stride = 0;
   /// Called with the texts' tokens done so far; returning false stops with the work undone.
-  std::function<bool(int64_t)> on_progress;
+  std::function<bool(int64_t)> on_progress = {};
 };
 
 using TokenSpan = std::span<const tokenizer::TokenId>;
