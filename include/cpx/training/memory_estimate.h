@@ -34,8 +34,8 @@ struct MemoryQuestion {
   int64_t longest_text = 0;
   bool recompute_blocks = false;
 
-  /// Bytes of the files that the weights are read from, where they stay mapped beside the weights
-  /// (they are stored in another type than computed in); 0: weights are used in place.
+  /// Bytes of the files that are mapped while the weights are loaded (they are stored in another
+  /// type than computed in); 0: weights are used in place. Only counted on the CPU.
   int64_t mapped_file_bytes = 0;
 };
 
@@ -43,11 +43,13 @@ struct MemoryQuestion {
 struct MemoryEstimate {
   int64_t weights = 0;
   int64_t adapter = 0;
-  int64_t gradients = 0;    // of the adapter
-  int64_t optimizer = 0;    // two averages of each adapter value
-  int64_t activations = 0;  // kept for the backward pass, and the largest working set beside them
-  int64_t logits = 0;       // a chunk of logits, and the token NLL's stored gradient
-  int64_t base = 0;         // program and libraries, on the CPU
+  int64_t gradients = 0;  // of the adapter
+  int64_t optimizer = 0;  // two averages of each adapter value
+  /// Kept for the backward pass, and the largest working set beside them; on the CPU with the
+  /// holes that the heap gets by them.
+  int64_t activations = 0;
+  int64_t logits = 0;  // a chunk of logits, and the token NLL's stored gradient
+  int64_t base = 0;    // program and libraries, on the CPU
 
   int64_t total() const;
   /// Name and bytes of each part, for a table.
