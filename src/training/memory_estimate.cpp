@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <set>
 
 #include <c10/core/ScalarType.h>
@@ -18,10 +17,7 @@ namespace {
 constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMib = int64_t{1} << 20;
 // Resident bytes of a program with LibTorch's CPU library and its working memory; measured.
-constexpr int64_t kBaseBytes = 130 * kMib;
-// The C library's heap keeps holes between kept and freed tensors: resident over live bytes of the
-// activations on a CPU; measured (see the test that lists the figures).
-constexpr double kHeapFactor = 1.65;
+constexpr int64_t kBaseBytes = 180 * kMib;
 // As token_nll.cpp and attention.cpp cut their work.
 constexpr int64_t kLogitChunkBytes = 32 * kMib;
 constexpr int64_t kAttentionRows = 512;
@@ -137,8 +133,7 @@ class Counter {
   int64_t saved() const {
     const int64_t last_norm = tokens_ * (shape_.hidden_size * element_ + kFloatBytes);
     if (!question_.recompute_blocks) return shape_.num_layers * block_saved() + last_norm;
-    // The block that is computed again: what it keeps, and as much while it is made.
-    return shape_.num_layers * rows(shape_.hidden_size) + 2 * block_saved() + last_norm;
+    return shape_.num_layers * rows(shape_.hidden_size) + block_saved() + last_norm;
   }
 
   // The largest set of tensors that live at once in a backward pass and are not saved ones.
@@ -216,15 +211,13 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question) {
   const int64_t logit_chunk = counter.logit_chunk();
   // The logits are gone when the backward pass through the blocks begins.
   const int64_t working = std::max<int64_t>(0, counter.backward_working_set() - logit_chunk);
-  const int64_t activations = counter.saved() + working;
   MemoryEstimate estimate{.weights = counter.weights(),
                           .adapter = adapter,
                           .gradients = adapter,
                           .optimizer = 2 * adapter,
-                          .activations = activations,
+                          .activations = counter.saved() + working,
                           .logits = logit_chunk + counter.token_nll_saved()};
   if (question.is_on_cpu) {
-    estimate.activations = std::llround(kHeapFactor * static_cast<double>(activations));
     // Files are mapped only while the weights are loaded: they count where a step takes less.
     const int64_t beside_weights = estimate.total() - estimate.weights;
     estimate.weights += std::max<int64_t>(0, question.mapped_file_bytes - beside_weights);

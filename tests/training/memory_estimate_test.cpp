@@ -83,15 +83,14 @@ TEST(MemoryEstimate, OptimizerTakesTwiceTheAdapter) {
 // 2) gradients, with three of the hidden size, 10 * 12: 440, of which two chunks of 8 rows of 8
 // logits are counted under logits.
 TEST(MemoryEstimate, ActivationsAreWhatTheFunctionsSave) {
-  auto question = tiny_question();
-  question.is_on_cpu = false;
-  const auto estimate = estimate_memory(question);
+  const auto estimate = estimate_memory(tiny_question());
   EXPECT_EQ(estimate.activations, (430 + 440 - 2 * 64) * 4);
   EXPECT_EQ(estimate.logits, (2 * 64 + 2 * 8 * 4) * 4);
 }
 
 // Peak resident memory (VmHWM) of training steps on SmolLM2-135M-Instruct (Q4_1 GGUF computed in
-// `dtype`) by glibc 2.36 with its defaults, one thread.
+// `dtype`) with one thread and the tools'
+// M_MMAP_THRESHOLD of 1 MiB.
 struct Measured {
   int64_t num_texts;
   int64_t tokens_a_text;
@@ -102,17 +101,17 @@ struct Measured {
   int64_t peak_mib;
 };
 
-TEST(MemoryEstimate, IsWithinAFifthOfWhatWasMeasured) {
+TEST(MemoryEstimate, IsWithinATenthOfWhatWasMeasured) {
   const std::vector<std::string> qv = {"q_proj", "v_proj"};
   const std::vector<Measured> cases = {
-      {8, 40, false, torch::kFloat32, 64, qv, 1107},
-      {16, 40, false, torch::kFloat32, 64, qv, 1573},
-      {24, 60, false, torch::kFloat32, 64, qv, 2411},
-      {24, 100, false, torch::kFloat32, 64, qv, 3515},
-      {16, 40, false, torch::kFloat32, 8, {"all-linear"}, 1661},
-      {16, 40, false, torch::kBFloat16, 64, qv, 878},
-      {16, 40, true, torch::kFloat32, 64, qv, 877},
-      {24, 100, true, torch::kFloat32, 64, qv, 1383},
+      {8, 40, false, torch::kFloat32, 64, qv, 1096},
+      {16, 40, false, torch::kFloat32, 64, qv, 1253},
+      {24, 60, false, torch::kFloat32, 64, qv, 1774},
+      {24, 100, false, torch::kFloat32, 64, qv, 2454},
+      {16, 40, false, torch::kFloat32, 8, {"all-linear"}, 1408},
+      {16, 40, false, torch::kBFloat16, 64, qv, 803},
+      {16, 40, true, torch::kFloat32, 64, qv, 814},
+      {24, 100, true, torch::kFloat32, 64, qv, 969},
   };
   for (const Measured& one : cases) {
     const MemoryQuestion question{.shape = {.vocabulary_size = 49152,
@@ -134,7 +133,7 @@ TEST(MemoryEstimate, IsWithinAFifthOfWhatWasMeasured) {
                                   .mapped_file_bytes = 98362432};
     const auto estimate = static_cast<double>(estimate_memory(question).total()) / kMib;
     const auto measured = static_cast<double>(one.peak_mib);
-    EXPECT_NEAR(estimate, measured, 0.2 * measured)
+    EXPECT_NEAR(estimate, measured, 0.1 * measured)
         << one.num_texts << " x " << one.tokens_a_text << " recompute " << one.recompute_blocks;
   }
 }
