@@ -17,6 +17,7 @@ namespace cpx::tokenizer::jinja {
 namespace {
 
 constexpr int kMaxDepth = 100;
+constexpr size_t kMaxTokens = 1000;  // of one tag: chains of operators nest when they run
 constexpr size_t kMaxNumberDigits = 18;
 
 bool is_name_character(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_'; }
@@ -108,6 +109,7 @@ std::vector<Token> tokenize(std::string_view source) {
       tokens.push_back({Token::Kind::kSymbol, std::string(source.substr(begin, length))});
     }
   }
+  if (tokens.size() > kMaxTokens) fail(fmt::format("a tag has more than {} parts", kMaxTokens));
   tokens.emplace_back();
   return tokens;
 }
