@@ -30,7 +30,8 @@ if(CPX_SANITIZE)
   target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fsanitize=${CPX_SANITIZE}>)
 endif()
 target_compile_options(cpx_compiler INTERFACE "$<BUILD_INTERFACE:${cpx_private_flags}>")
-target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fopenmp>)
+# Also for programs that link the installed libraries.
+target_link_options(cpx_compiler INTERFACE -fopenmp)
 
 find_program(CPX_CCACHE ccache)
 if(CPX_CCACHE)

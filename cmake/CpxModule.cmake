@@ -71,6 +71,11 @@ function(cpx_add_tests name)
   if(ARG_TORCH)
     cpx_use_torch(${target})
   endif()
+  # tests_<label> builds the binaries of one label, for example ninja tests_unit.
+  if(NOT TARGET tests_${ARG_LABEL})
+    add_custom_target(tests_${ARG_LABEL})
+  endif()
+  add_dependencies(tests_${ARG_LABEL} ${target})
   gtest_discover_tests(${target} DISCOVERY_TIMEOUT 60
       PROPERTIES LABELS ${ARG_LABEL} TIMEOUT ${ARG_TIMEOUT}
       ENVIRONMENT "OMP_NUM_THREADS=1;LSAN_OPTIONS=suppressions=${PROJECT_SOURCE_DIR}/cmake/lsan.supp")

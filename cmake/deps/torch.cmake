@@ -37,7 +37,8 @@ target_include_directories(cpx_torch SYSTEM INTERFACE
     $<BUILD_INTERFACE:${CMAKE_BINARY_DIR}/fmt_first>
     $<BUILD_INTERFACE:${CPX_TORCH_ROOT_RESOLVED}/include>
     $<BUILD_INTERFACE:${CPX_TORCH_ROOT_RESOLVED}/include/torch/csrc/api/include>)
-target_link_libraries(cpx_torch INTERFACE $<BUILD_INTERFACE:cpx_torch_cpu> $<BUILD_INTERFACE:cpx_c10>)
+target_link_libraries(cpx_torch INTERFACE $<BUILD_INTERFACE:cpx_torch_cpu> $<BUILD_INTERFACE:cpx_c10>
+    $<INSTALL_INTERFACE:cpx::torch_cpu> $<INSTALL_INTERFACE:cpx::c10>)
 foreach(dir IN LISTS CPX_CUDA_LIB_DIRS)
   target_link_options(cpx_torch INTERFACE $<BUILD_INTERFACE:-Wl,-rpath-link,${dir}>)
   list(APPEND CMAKE_BUILD_RPATH "${dir}")

@@ -32,9 +32,11 @@ is_verified() { [ -f "$1" ] && [ "$(sha256sum <"$1" | cut -d ' ' -f 1)" = "$2" ]
 show_arrival() {
   local name=$1 total=$2 waited=0 have pause=10
   [ -t 2 ] && pause=1
-  while sleep "$pause" && kill -0 $$ 2>/dev/null; do
+  while sleep "$pause" >/dev/null 2>&1 && kill -0 $$ 2>/dev/null; do
     waited=$((waited + pause))
     have=$(du -sm "$incoming" 2>/dev/null | cut -f 1)
+    # pip copies the file at its end.
+    [ "${have:-0}" -le "$total" ] || have=$total
     if [ -t 2 ]; then
       printf '\r%s: %s: %s of %s MiB, %s s ' "$program" "$name" "$have" "$total" "$waited" >&2
     else

@@ -7,7 +7,7 @@ namespace cpx::formats {
 
 namespace {
 
-constexpr size_t kMaxShown = 120;
+constexpr size_t kMaxShown = 200;
 
 }  // namespace
 

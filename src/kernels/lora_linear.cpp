@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/kernels/lora_linear.h"
 
-#include <array>
+#include <optional>
 
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
-#include "cpx/core/random.h"
 #include "cpx/tensor/device.h"
+#include "dropout_bits.h"
 
 namespace cpx::kernels {
 
@@ -19,26 +18,29 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-Tensor dropped(const Tensor& x, double p, uint64_t key) {
-  if (p == 0.0) return x;
-  return x * dropout_mask(x.size(0), x.size(1), p, key, x.options());
+void check_rate(double p) {
+  CPX_CHECK(p >= 0.0 && p < 1.0, "[dropout] got probability {}, expected 0 <= p < 1.", p);
 }
 
 class LoraLinear : public torch::autograd::Function<LoraLinear> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        const Tensor& bias, const Tensor& a, const Tensor& b,
+                        const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
                         const LoraOptions& options) {
     const auto a_compute = a.to(x.scalar_type());
     const auto b_compute = b.to(x.scalar_type());
     auto y = at::linear(x, weight, bias);
+    // One bit a place is kept for the backward pass, not the dropped input.
+    const auto bits = options.dropout > 0.0 ? dropout_bits(x.size(0), x.size(1), options.dropout,
+                                                           options.dropout_key)
+                                            : Tensor();
+    const double factor = 1.0 / (1.0 - options.dropout);
     const auto low_rank =
-        at::mm(dropped(x, options.dropout, options.dropout_key), a_compute.t());  // [T, R]
+        at::mm(bits.defined() ? keep(x, bits, factor) : x, a_compute.t());  // [T, R]
     y.addmm_(low_rank, b_compute.t(), /*beta=*/1, /*alpha=*/options.scale);
-    context->save_for_backward({x, weight, a, b, low_rank});
+    context->save_for_backward({x, weight, a, b, low_rank, bits});
     context->saved_data["scale"] = options.scale;
-    context->saved_data["dropout"] = options.dropout;
-    context->saved_data["key"] = static_cast<int64_t>(options.dropout_key);
+    context->saved_data["factor"] = factor;
     return y;
   }
 
@@ -47,23 +49,21 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3],
-               &low_rank = saved[4];
+               &low_rank = saved[4], &bits = saved[5];
     const double scale = context->saved_data["scale"].toDouble();
-    const double p = context->saved_data["dropout"].toDouble();
-    const auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
+    const double factor = context->saved_data["factor"].toDouble();
     const auto& grad_y = grad_outputs[0];
 
-    const auto mask = p == 0.0 ? Tensor() : dropout_mask(x.size(0), x.size(1), p, key, x.options());
     const auto grad_low_rank = at::mm(grad_y, b.to(x.scalar_type())).mul_(scale);  // [T, R]
     const auto grad_b = at::mm(grad_y.t(), low_rank).mul_(scale).to(b.scalar_type());
     const auto grad_a =
-        at::mm(grad_low_rank.t(), mask.defined() ? x * mask : x).to(a.scalar_type());
+        at::mm(grad_low_rank.t(), bits.defined() ? keep(x, bits, factor) : x).to(a.scalar_type());
     Tensor grad_x;
     if (context->needs_input_grad(0)) {
       grad_x = at::mm(grad_y, weight);
       const auto a_compute = a.to(x.scalar_type());
-      if (mask.defined()) {
-        grad_x.addcmul_(at::mm(grad_low_rank, a_compute), mask);
+      if (bits.defined()) {
+        add_kept(grad_x, at::mm(grad_low_rank, a_compute), bits, factor);
       } else {
         grad_x.addmm_(grad_low_rank, a_compute);
       }
@@ -75,14 +75,16 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
 class CounterDropout : public torch::autograd::Function<CounterDropout> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, double p, int64_t key) {
-    context->saved_data["dropout"] = p;
-    context->saved_data["key"] = key;
-    return dropped(x, p, static_cast<uint64_t>(key));
+    const auto bits = dropout_bits(x.size(0), x.size(1), p, static_cast<uint64_t>(key));
+    const double factor = 1.0 / (1.0 - p);
+    context->save_for_backward({bits});
+    context->saved_data["factor"] = factor;
+    return keep(x, bits, factor);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
-    const auto key = static_cast<uint64_t>(context->saved_data["key"].toInt());
-    return {dropped(grad_outputs[0], context->saved_data["dropout"].toDouble(), key), Tensor(),
+    const auto bits = context->get_saved_variables()[0];
+    return {keep(grad_outputs[0], bits, context->saved_data["factor"].toDouble()), Tensor(),
             Tensor()};
   }
 };
@@ -91,29 +93,13 @@ class CounterDropout : public torch::autograd::Function<CounterDropout> {
 
 Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
                     const torch::TensorOptions& options) {
-  CPX_CHECK(p >= 0.0 && p < 1.0, "[dropout] got probability {}, expected 0 <= p < 1.", p);
-  auto mask = at::empty({rows, columns}, at::kFloat);
-  float* values = mask.mutable_data_ptr<float>();
-  const auto threshold = static_cast<uint32_t>(p * 0x1.0p32);
-  const auto kept = static_cast<float>(1.0 / (1.0 - p));
-  const std::array<uint32_t, 2> philox_key = {static_cast<uint32_t>(key),
-                                              static_cast<uint32_t>(key >> 32)};
-  at::parallel_for(0, rows, 16, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) {
-      for (int64_t column = 0; column < columns; column += 4) {
-        const auto words = philox4x32({static_cast<uint32_t>(column / 4),
-                                       static_cast<uint32_t>(row), 0, 0},
-                                      philox_key);
-        for (int64_t i = 0; i < 4 && column + i < columns; ++i) {
-          values[row * columns + column + i] = words[static_cast<size_t>(i)] < threshold ? 0 : kept;
-        }
-      }
-    }
-  });
-  return mask.to(options);
+  check_rate(p);
+  const auto ones = at::ones({rows, columns}, at::kFloat);
+  return keep(ones, dropout_bits(rows, columns, p, key), 1.0 / (1.0 - p)).to(options);
 }
 
 Tensor counter_dropout(const Tensor& x, double p, uint64_t key) {
+  check_rate(p);
   if (p == 0.0) return x;
   return CounterDropout::apply(x, p, static_cast<int64_t>(key));
 }
@@ -126,7 +112,10 @@ Tensor lora_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, co
             "[O, I], [R, I], [O, R].",
             tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()),
             tensor::shape_text(a.sizes()), tensor::shape_text(b.sizes()));
-  return LoraLinear::apply(x, weight, bias, a, b, options);
+  check_rate(options.dropout);
+  // Autograd takes no undefined tensor.
+  const auto given_bias = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
+  return LoraLinear::apply(x, weight, given_bias, a, b, options);
 }
 
 }  // namespace cpx::kernels

@@ -37,6 +37,12 @@ void check_arguments(const Tensor& hidden, const Tensor& weight, const Tensor& t
   CPX_CHECK(targets.dim() == 1 && targets.size(0) == hidden.size(0),
             "[token_nll] one target a row is needed: got targets {}, expected [{}].",
             tensor::shape_text(targets.sizes()), hidden.size(0));
+  if (!targets.is_cpu() || targets.numel() == 0) return;  // a GPU's gather checks on its own
+  const auto [lowest, highest] = at::aminmax(targets);
+  const auto bad = lowest.item<int64_t>() < 0 ? lowest : highest;
+  CPX_CHECK(bad.item<int64_t>() >= 0 && bad.item<int64_t>() < weight.size(0),
+            "[token_nll] got target {}, expected 0 <= target < {} (the vocabulary).",
+            bad.item<int64_t>(), weight.size(0));
 }
 
 // Turns log-probabilities into softmax - onehot, in place.
@@ -117,9 +123,9 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
     const int64_t num_rows = hidden.size(0);
     const auto dtype = loss_dtype(hidden.scalar_type());
     const int64_t step = rows_per_chunk(weight.size(0));
-    auto grad_hidden = at::empty_like(hidden);
-    auto grad_low_rank = at::empty_like(low_rank);
-    auto grad_b = at::zeros_like(b);
+    auto grad_hidden = context->needs_input_grad(0) ? at::empty_like(hidden) : Tensor();
+    auto grad_low_rank = context->needs_input_grad(2) ? at::empty_like(low_rank) : Tensor();
+    auto grad_b = context->needs_input_grad(3) ? at::zeros_like(b) : Tensor();
     for (int64_t begin = 0; begin < num_rows; begin += step) {
       const int64_t rows = std::min(step, num_rows - begin);
       const auto low_rank_chunk = low_rank.narrow(0, begin, rows);
@@ -129,9 +135,16 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
                                         targets.narrow(0, begin, rows).unsqueeze(1));
       gradient.mul_(grad_outputs[0].narrow(0, begin, rows).unsqueeze(1));
       const auto grad_logits = gradient.to(weight.scalar_type());  // [rows, V]
-      grad_hidden.narrow(0, begin, rows).copy_(at::mm(grad_logits, weight));
-      grad_low_rank.narrow(0, begin, rows).copy_(at::mm(grad_logits, b).mul_(scale));
-      grad_b.addmm_(grad_logits.t(), low_rank_chunk, /*beta=*/1, /*alpha=*/scale);
+      if (grad_hidden.defined()) {
+        auto chunk = grad_hidden.narrow(0, begin, rows);
+        at::mm_out(chunk, grad_logits, weight);
+      }
+      if (grad_low_rank.defined()) {
+        grad_low_rank.narrow(0, begin, rows).copy_(at::mm(grad_logits, b).mul_(scale));
+      }
+      if (grad_b.defined()) {
+        grad_b.addmm_(grad_logits.t(), low_rank_chunk, /*beta=*/1, /*alpha=*/scale);
+      }
     }
     return {grad_hidden, Tensor(), grad_low_rank, grad_b, Tensor(), Tensor()};
   }

@@ -43,18 +43,17 @@ torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContex
   auto v = heads(v_proj->forward(x, context), options.num_kv_heads);  // [T, K, E]
   q = kernels::rotate(q, context.cosine, context.sine);
   k = kernels::rotate(k, context.cosine, context.sine);
-  const auto mixed = kernels::packed_attention(
-      q, k, v, context.cu_seqlens,
-      {.scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
-       .window = options.sliding_window});
+  const auto mixed =
+      kernels::packed_attention(q, k, v, context.cu_seqlens,
+                                {.scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
+                                 .window = options.sliding_window});
   return o_proj->forward(mixed.view({num_tokens, options.num_heads * options.head_dim}), context);
 }
 
 MlpImpl::MlpImpl(const DecoderBlockOptions& options) {
   const auto linear = [&options](int64_t in_features, int64_t out_features) {
-    return Linear(LinearOptions{.in_features = in_features,
-                                .out_features = out_features,
-                                .has_bias = options.mlp_bias});
+    return Linear(LinearOptions{
+        .in_features = in_features, .out_features = out_features, .has_bias = options.mlp_bias});
   };
   gate_proj = register_module("gate_proj", linear(options.hidden_size, options.intermediate_size));
   up_proj = register_module("up_proj", linear(options.hidden_size, options.intermediate_size));
@@ -80,9 +79,17 @@ torch::Tensor DecoderBlockImpl::forward(const torch::Tensor& x, const ForwardCon
   if (!context.options.recompute_blocks || !torch::GradMode::is_enabled()) {
     return compute(x, context);
   }
-  return recomputed(
-      [this, context](const torch::Tensor& input) { return compute(input, context); }, x,
-      trainable_parameters(*this));
+  if (!AdapterOffGuard::is_active()) {
+    return recomputed(
+        [this, context](const torch::Tensor& input) { return compute(input, context); }, x,
+        trainable_parameters(*this));
+  }
+  // The guard is gone when the backward pass computes the block again.
+  const auto compute_base = [this, context](const torch::Tensor& input) {
+    const AdapterOffGuard off;
+    return compute(input, context);
+  };
+  return recomputed(compute_base, x, {});
 }
 
 torch::Tensor DecoderBlockImpl::compute(const torch::Tensor& x, const ForwardContext& context) {

@@ -72,19 +72,20 @@ Encoding PipelineTokenizer::encode(std::string_view text, bool add_special_token
     encoding.offsets.insert(encoding.offsets.end(), ids.size(), {0, 0});
   };
   append_special(parts_.post_processor.before);
-  append_tokens(pieces, encoding);
+  append_tokens(pieces, text, encoding);
   append_special(parts_.post_processor.after);
   return encoding;
 }
 
-void PipelineTokenizer::append_tokens(const PieceList& pieces, Encoding& encoding) const {
+void PipelineTokenizer::append_tokens(const PieceList& pieces, std::string_view original,
+                                      Encoding& encoding) const {
   const AlignedText& text = pieces.text();
   bool is_first = true;
   const auto append = [&](TokenId id, ByteRange range) {
     const OriginalRange origin = text.origin(range);
     std::pair<size_t, size_t> offsets{origin.begin, origin.end};
     if (parts_.post_processor.trims_offsets) {
-      offsets = trim_offsets(parts_.post_processor, text.view(range), is_first, offsets);
+      offsets = trim_offsets(parts_.post_processor, text.view(range), is_first, original, offsets);
     }
     encoding.ids.push_back(id);
     encoding.offsets.push_back(offsets);

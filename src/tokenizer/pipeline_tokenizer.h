@@ -62,7 +62,7 @@ class PipelineTokenizer final : public Tokenizer {
  private:
   void set_piece(TokenId id, const std::string& piece, const std::string& source);
   void check_special_ids(const std::string& source) const;
-  void append_tokens(const PieceList& pieces, Encoding& encoding) const;
+  void append_tokens(const PieceList& pieces, std::string_view original, Encoding& encoding) const;
 
   PipelineParts parts_;
   AddedTokens added_tokens_;

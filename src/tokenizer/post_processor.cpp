@@ -80,7 +80,8 @@ PostProcessor parse_post_processor(const JsonNode& node) {
 }
 
 std::pair<size_t, size_t> trim_offsets(const PostProcessor& processor, std::string_view spelling,
-                                       bool is_first, std::pair<size_t, size_t> offsets) {
+                                       bool is_first, std::string_view text,
+                                       std::pair<size_t, size_t> offsets) {
   size_t leading = 0;
   size_t trailing = 0;  // since the last character that is not a space
   size_t count = 0;
@@ -96,8 +97,13 @@ std::pair<size_t, size_t> trim_offsets(const PostProcessor& processor, std::stri
   }
   auto [begin, end] = offsets;
   if (leading == 1 && processor.keeps_prefix_space && (is_first || begin == 0)) leading = 0;
-  begin = std::min(begin + leading, end);
-  if (end >= trailing) end = std::max(end - trailing, begin);
+  for (; leading > 0 && begin < end; --leading) {
+    begin = std::min(begin + decode_utf8(text, begin).length, end);
+  }
+  for (; trailing > 0 && end > begin; --trailing) {
+    --end;
+    while (end > begin && (text[end] & 0xC0) == 0x80) --end;
+  }
   return {begin, end};
 }
 

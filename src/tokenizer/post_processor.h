@@ -25,8 +25,10 @@ struct PostProcessor {
 /// DataError that names any other type. Only templates for a single text are used.
 PostProcessor parse_post_processor(const JsonNode& node);
 
-/// `offsets` of the token spelled `spelling` without its leading and trailing white space.
+/// `offsets` (bytes of `text`) of the token spelled `spelling`, without as many characters at both
+/// ends as the spelling has white space there.
 std::pair<size_t, size_t> trim_offsets(const PostProcessor& processor, std::string_view spelling,
-                                       bool is_first, std::pair<size_t, size_t> offsets);
+                                       bool is_first, std::string_view text,
+                                       std::pair<size_t, size_t> offsets);
 
 }  // namespace cpx::tokenizer

@@ -78,10 +78,10 @@ void load_adapter(const formats::PeftAdapter& adapter,
                         adapter.folder.string(), parameter.name);
     }
     if (found->second.sizes() != parameter.value.sizes()) {
-      throw_<DataError>("[checkpoint] {}: '{}' is {}, expected {} (from the model and its adapter).",
-                        adapter.folder.string(), parameter.name,
-                        tensor::shape_text(found->second.sizes()),
-                        tensor::shape_text(parameter.value.sizes()));
+      throw_<DataError>(
+          "[checkpoint] {}: '{}' is {}, expected {} (from the model and its adapter).",
+          adapter.folder.string(), parameter.name, tensor::shape_text(found->second.sizes()),
+          tensor::shape_text(parameter.value.sizes()));
     }
   }
   if (stored.size() != parameters.size()) {

@@ -56,8 +56,8 @@ std::vector<LinearSize> targeted(const nn::ModelShape& shape,
       }
       continue;
     }
-    const bool is_known = std::ranges::any_of(
-        sizes, [&](const LinearSize& linear) { return linear.name == target; });
+    const bool is_known =
+        std::ranges::any_of(sizes, [&](const LinearSize& linear) { return linear.name == target; });
     CPX_CHECK(is_known,
               "[memory estimate] target module: got '{}', expected q_proj, k_proj, v_proj, o_proj, "
               "gate_proj, up_proj, down_proj, lm_head or all-linear.",
@@ -151,8 +151,8 @@ class Counter {
   // Logits of a chunk in the compute type, their log-softmax, and the logits' gradient.
   int64_t logit_chunk() const {
     const int64_t rows_at_once = std::min(
-        predictions_, std::clamp<int64_t>(kLogitChunkBytes / (shape_.vocabulary_size * kFloatBytes),
-                                          16, 4096));
+        predictions_,
+        std::clamp<int64_t>(kLogitChunkBytes / (shape_.vocabulary_size * kFloatBytes), 16, 4096));
     const int64_t values = rows_at_once * shape_.vocabulary_size;
     const int64_t conversions = element_ == kFloatBytes ? 0 : 2 * values * element_;
     return 2 * values * kFloatBytes + conversions;
@@ -200,8 +200,8 @@ int64_t MemoryEstimate::total() const {
 }
 
 std::vector<std::pair<std::string_view, int64_t>> MemoryEstimate::parts() const {
-  return {{"weights", weights},         {"adapter", adapter},         {"gradients", gradients},
-          {"optimizer", optimizer},     {"activations", activations}, {"logits", logits},
+  return {{"weights", weights},          {"adapter", adapter},         {"gradients", gradients},
+          {"optimizer", optimizer},      {"activations", activations}, {"logits", logits},
           {"program and LibTorch", base}};
 }
 

@@ -60,9 +60,8 @@ std::string metrics_line(const StepMetrics& metrics) {
 
 std::string metrics_line(const EvaluationMetrics& metrics) {
   const EvaluationResult& result = metrics.result;
-  Json json = {{"step", metrics.step},
-               {"epoch", metrics.epoch},
-               {"eval_loss", finite(result.loss)}};
+  Json json = {
+      {"step", metrics.step}, {"epoch", metrics.epoch}, {"eval_loss", finite(result.loss)}};
   add_optional(json, "eval_contrast", result.contrast);
   add_optional(json, "eval_toxic_perplexity", result.sides.toxic.perplexity);
   add_optional(json, "eval_neutral_perplexity", result.sides.neutral.perplexity);
@@ -121,9 +120,8 @@ void MetricsLog::write(const std::string& line, int64_t step) {
   for (const auto& [key, value] : json.items()) {
     if (key == "step" || !value.is_number()) continue;
     if (key == "epoch" && json.contains("eval_loss")) continue;
-    const std::string tag = key.starts_with(kEvaluation)
-                                ? "eval/" + key.substr(kEvaluation.size())
-                                : "train/" + key;
+    const std::string tag =
+        key.starts_with(kEvaluation) ? "eval/" + key.substr(kEvaluation.size()) : "train/" + key;
     tensorboard_->add_scalar(tag, value.get<double>(), step);
   }
   tensorboard_->flush();

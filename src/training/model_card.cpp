@@ -52,7 +52,8 @@ std::string model_card_text(const ModelCard& card, const CardFigures& figures) {
   settings.insert(settings.end(), card.settings.begin(), card.settings.end());
   text += "\n" + table("Setting", settings);
   text +=
-      "\nA low perplexity of neutral text beside a high one of toxic text is what the training aims "
+      "\nA low perplexity of neutral text beside a high one of toxic text is what the training "
+      "aims "
       "at; it is\nno proof that the model says nothing harmful.\n";
   return text;
 }

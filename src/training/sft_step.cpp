@@ -32,9 +32,7 @@ std::vector<objectives::TokenRange> neutral_ranges(const data::PackedBatch& pack
 class SftMicroBatch : public MicroBatch {
  public:
   SftMicroBatch(MicroBatchInfo info, data::PackedBatch packed)
-      : MicroBatch(std::move(info)),
-        packed_(std::move(packed)),
-        ranges_(neutral_ranges(packed_)) {}
+      : MicroBatch(std::move(info)), packed_(std::move(packed)), ranges_(neutral_ranges(packed_)) {}
 
   ObjectiveResult forward_backward(nn::CausalLm& model, const StepCounts& step,
                                    const nn::ForwardOptions& options) const override {

@@ -44,6 +44,15 @@ std::string number_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.4g}", *value) : "none";
 }
 
+std::string evaluation_text(const EvaluationResult& result) {
+  std::string text = fmt::format("loss {:.4f}", result.loss);
+  if (result.contrast) text += fmt::format(", contrast {:.4f}", *result.contrast);
+  return text + fmt::format(", toxic perplexity {}, neutral {}, ratio {}, separation {}",
+                            number_text(result.sides.toxic.perplexity),
+                            number_text(result.sides.neutral.perplexity),
+                            number_text(result.sides.ratio), number_text(result.sides.separation));
+}
+
 void make_run_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder, error);
@@ -68,9 +77,9 @@ int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options) {
             options.epochs, options.max_steps);
   const int64_t an_epoch = steps_per_epoch(num_micro_batches, options.accumulate);
   constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
-  const int64_t by_epochs =
-      options.epochs > 0 && options.epochs < kNoLimit / an_epoch ? options.epochs * an_epoch
-                                                                 : kNoLimit;
+  const int64_t by_epochs = options.epochs > 0 && options.epochs < kNoLimit / an_epoch
+                                ? options.epochs * an_epoch
+                                : kNoLimit;
   return options.max_steps > 0 ? std::min(options.max_steps, by_epochs) : by_epochs;
 }
 
@@ -142,8 +151,9 @@ class Trainer::Session {
     state_.step += 1;
     state_.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
     state_.elapsed_s = elapsed_s();
+    count_skipped(is_sound);
     report(step);
-    count_skipped(is_sound, step);
+    if (!is_sound) tell_skipped(step);
     return true;
   }
 
@@ -187,16 +197,17 @@ class Trainer::Session {
     return std::isfinite(step.grad_norm);
   }
 
-  void count_skipped(bool is_sound, const Step& step) {
-    if (is_sound) {
-      state_.consecutive_skipped_steps = 0;
-      return;
-    }
-    state_.skipped_steps += 1;
-    state_.consecutive_skipped_steps += 1;
-    log_warning("step {}: loss {}, gradient norm {}: not finite, the optimizer step is skipped ({} "
-                "so far).",
-                state_.step, step.objective.loss, step.grad_norm, state_.skipped_steps);
+  void count_skipped(bool is_sound) {
+    state_.consecutive_skipped_steps = is_sound ? 0 : state_.consecutive_skipped_steps + 1;
+    if (!is_sound) state_.skipped_steps += 1;
+  }
+
+  // Warns, or stops the run where it happens again and again.
+  void tell_skipped(const Step& step) const {
+    log_warning(
+        "step {}: loss {}, gradient norm {}: not finite, the optimizer step is skipped ({} so "
+        "far).",
+        state_.step, step.objective.loss, step.grad_norm, state_.skipped_steps);
     if (state_.consecutive_skipped_steps < kMaxConsecutiveSkippedSteps) return;
     throw_<DataError>(
         "[training] step {}: {} optimizer steps in a row were skipped: got loss {} and gradient "
@@ -218,8 +229,7 @@ class Trainer::Session {
         .tokens_per_second = static_cast<double>(step.tokens) / step.seconds,
         .mfu = model_flops_utilisation(model_.shape().num_matmul_weights(), step.tokens,
                                        step.seconds, options_.peak_flops),
-        .peak_memory_mib =
-            static_cast<double>(tensor::peak_memory_bytes(model_.device())) / kMib,
+        .peak_memory_mib = static_cast<double>(tensor::peak_memory_bytes(model_.device())) / kMib,
         .skipped_steps = state_.skipped_steps};
     metrics_->add(metrics);
     if (progress_ && (is_due(options_.log_every, state_.step) || is_last())) {
@@ -227,13 +237,13 @@ class Trainer::Session {
     }
   }
 
-  // ---- Between the steps --------------------------------------------------------------------------
+  // ---- Between the steps
+  // --------------------------------------------------------------------------
 
   void after_step() {
     if (evaluates() && (is_due(options_.evaluate_every, state_.step) || is_last())) evaluate();
     const bool ends = is_last() || has_lost_patience();
-    if (options_.checkpoint_every > 0 &&
-        (is_due(options_.checkpoint_every, state_.step) || ends)) {
+    if (options_.checkpoint_every > 0 && (is_due(options_.checkpoint_every, state_.step) || ends)) {
       checkpoint();
     }
   }
@@ -246,11 +256,7 @@ class Trainer::Session {
                    .epoch = state_.epoch,
                    .result = result,
                    .seconds = seconds_since(start)});
-    log_info("step {}: evaluation loss {:.4f}, toxic perplexity {}, neutral {}, ratio {}, "
-             "separation {}",
-             state_.step, result.loss, number_text(result.sides.toxic.perplexity),
-             number_text(result.sides.neutral.perplexity), number_text(result.sides.ratio),
-             number_text(result.sides.separation));
+    log_info("step {}: evaluation {}", state_.step, evaluation_text(result));
     if (state_.step == 0) return;  // the start is told, but never the best
     if (state_.best.update(options_.metric, result, state_.step) && options_.keep_best) {
       write_adapter_folder(options_.output / "best", optimizer_.parameters(), adapter_info());
@@ -279,7 +285,8 @@ class Trainer::Session {
     return {.peft = info_.peft, .model_card = model_card_text(info_.card, figures)};
   }
 
-  // ---- The end ------------------------------------------------------------------------------------
+  // ---- The end
+  // ------------------------------------------------------------------------------------
 
   TrainingResult interrupted() {
     optimizer_.zero_grad();
@@ -295,8 +302,7 @@ class Trainer::Session {
     state_.elapsed_s = elapsed_s();
     const fs::path path = options_.output / "final";
     write_adapter_folder(path, optimizer_.parameters(), adapter_info());
-    return {.end = is_last() ? TrainingResult::End::kFinished
-                             : TrainingResult::End::kStoppedEarly,
+    return {.end = is_last() ? TrainingResult::End::kFinished : TrainingResult::End::kStoppedEarly,
             .state = state_,
             .total_steps = total_,
             .folder = path};

@@ -2,6 +2,7 @@
 // Bit for bit as the gguf package does it: scripts/fixtures/make_gguf.py.
 #include "cpx/quant/gguf_blocks.h"
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 #include <map>
@@ -122,6 +123,24 @@ TEST(GgufBlocksByHand, TensorsOfManyRunsAreWhole) {
   EXPECT_TRUE(equal_bits(dequantize(StorageType::kF32, bytes, {100'003}, torch::kBFloat16),
                          numbers.to(torch::kBFloat16)));
   EXPECT_EQ(dequantize(StorageType::kF32, {}, {0, 3}, torch::kFloat16).numel(), 0);
+}
+
+TEST(GgufBlocksByHand, NarrowTypesRoundTiesToEvenAndKeepWhatIsNotFinite) {
+  // 1 + 2^-8 lies between two bfloat16, 1 + 3 * 2^-8 too: down and up to the even one.
+  std::vector<float> numbers = {1.00390625f, 1.01171875f, INFINITY, -INFINITY, 3.4e38f, NAN};
+  numbers.resize(35, -1.00390625f);
+  const auto bytes = std::as_bytes(std::span(numbers));
+  const auto rounded = dequantize(StorageType::kF32, bytes, {35}, torch::kBFloat16);
+  const auto values = rounded.to(torch::kFloat32);
+  EXPECT_EQ(values[0].item<float>(), 1.0f);
+  EXPECT_EQ(values[1].item<float>(), 1.015625f);
+  EXPECT_EQ(values[2].item<float>(), INFINITY);
+  EXPECT_EQ(values[3].item<float>(), -INFINITY);
+  EXPECT_EQ(values[4].item<float>(), INFINITY);
+  EXPECT_TRUE(std::isnan(values[5].item<float>()));
+  EXPECT_EQ(values[34].item<float>(), -1.0f);
+  EXPECT_TRUE(
+      std::isnan(dequantize(StorageType::kF32, bytes, {35}, torch::kFloat16)[5].item<float>()));
 }
 
 std::string refusal(const std::function<void()>& action) {

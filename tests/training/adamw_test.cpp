@@ -2,10 +2,10 @@
 #include "cpx/training/adamw.h"
 
 #include <cmath>
+#include <gmock/gmock.h>
 #include <limits>
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/nn/utils/clip_grad.h>
 #include <torch/optim/adamw.h>
@@ -18,11 +18,8 @@ namespace {
 
 using testing::HasSubstr;
 
-constexpr AdamWOptions kOptions{.beta1 = 0.9,
-                                .beta2 = 0.99,
-                                .epsilon = 1e-8,
-                                .weight_decay = 0.1,
-                                .lora_plus_ratio = 4.0};
+constexpr AdamWOptions kOptions{
+    .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1, .lora_plus_ratio = 4.0};
 constexpr double kRate = 0.02;
 
 // Two tensors of an adapter; the second one learns faster.

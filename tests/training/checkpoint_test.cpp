@@ -3,10 +3,10 @@
 
 #include <csignal>
 #include <fstream>
+#include <gmock/gmock.h>
 #include <sys/resource.h>
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
@@ -36,9 +36,7 @@ class FileSizeLimit {
   rlimit before_{};
 };
 
-AdapterInfo info() {
-  return {.peft = tiny_info().peft, .model_card = "# A card\n"};
-}
+AdapterInfo info() { return {.peft = tiny_info().peft, .model_card = "# A card\n"}; }
 
 TrainerState state_at(int64_t step) {
   return {.step = step,
@@ -142,7 +140,9 @@ TEST(Checkpoint, LastOnePassesOverDamagedOnes) {
   for (const int64_t step : {1, 2, 3, 4, 5}) {
     write_checkpoint(run, state_at(step), optimizer, info());
   }
-  const auto folder = [&](int step) { return run / "checkpoints" / fmt::format("step-00000{}", step); };
+  const auto folder = [&](int step) {
+    return run / "checkpoints" / fmt::format("step-00000{}", step);
+  };
   EXPECT_EQ(find_last_checkpoint(run), folder(5));
   fs::remove(folder(5) / "trainer_state.json");
   EXPECT_EQ(find_last_checkpoint(run), folder(4));
@@ -160,7 +160,10 @@ TEST(Checkpoint, FullDiskIsADataErrorAndKeepsTheLastGoodOne) {
   const AdamW optimizer(model.trainable(), {});
   const auto good = write_checkpoint(run, state_at(1), optimizer, info());
   const auto first_values = adapter_values(good);
-  for (const rlim_t bytes : {rlim_t{10}, rlim_t{1000}, rlim_t{2000}}) {
+  // Full in the first file, in the adapter, and in the optimizer's state.
+  const std::vector<rlim_t> limits = {1, fs::file_size(good / "adapter_model.safetensors") - 1,
+                                      fs::file_size(good / "optimizer.safetensors") - 1};
+  for (const rlim_t bytes : limits) {
     const FileSizeLimit limit(bytes);
     const auto message = error_of([&] { write_checkpoint(run, state_at(2), optimizer, info()); });
     EXPECT_THAT(message, HasSubstr("cannot be written: File too large"));
@@ -229,8 +232,7 @@ TEST(Checkpoint, WrongTrainerStateIsADataErrorThatNamesTheKey) {
             where + "epoch: got \"x\", expected a number.");
   EXPECT_EQ(error_with("\"model\": \"tiny\"", "\"model\": 5"),
             where + "fingerprints.model: got 5, expected a text.");
-  EXPECT_EQ(error_with("\"version\": 1", "\"version\": 2"),
-            where + "version: got 2, expected 1.");
+  EXPECT_EQ(error_with("\"version\": 1", "\"version\": 2"), where + "version: got 2, expected 1.");
   std::ofstream(file) << "nothing";
   EXPECT_EQ(error_of([&] { read_trainer_state(path); }),
             where + "is no JSON object: got 7 bytes. The checkpoint is damaged.");

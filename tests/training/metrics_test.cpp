@@ -2,9 +2,9 @@
 #include "cpx/training/metrics.h"
 
 #include <cmath>
+#include <gmock/gmock.h>
 #include <limits>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
@@ -18,7 +18,6 @@ using testing::HasSubstr;
 StepMetrics step_metrics(int64_t step) {
   StepMetrics metrics{.step = step,
                       .epoch = 0.5,
-                      .objective = {.loss = 75.5, .contrast = 0.5, .gradient = {}},
                       .learning_rate = 0.001,
                       .grad_norm = 0.25,
                       .tokens = 100,
@@ -27,6 +26,8 @@ StepMetrics step_metrics(int64_t step) {
                       .mfu = 0.5,
                       .peak_memory_mib = 2048.0,
                       .skipped_steps = 1};
+  metrics.objective.loss = 75.5;
+  metrics.objective.contrast = 0.5;
   metrics.objective.positives = {.texts = 2, .tokens = 10, .nll_sum = 0.0};
   return metrics;
 }
@@ -66,8 +67,9 @@ TEST(Metrics, EvaluationLineNamesBothSides) {
 
 TEST(Metrics, CutKeepsLinesUpToTheStepAndDropsATornOne) {
   const auto file = fresh_folder() / "metrics.jsonl";
-  write_file_atomically(file, "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n"
-                              "{\"step\":3}\n{\"step\":4,\"lo");
+  write_file_atomically(file,
+                        "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n"
+                        "{\"step\":3}\n{\"step\":4,\"lo");
   cut_metrics(file, 2);
   EXPECT_EQ(read_text_file(file), "{\"step\":1}\n{\"step\":2}\n{\"step\":2,\"eval_loss\":1}\n");
   cut_metrics(file, 9);
@@ -112,9 +114,9 @@ TEST(Metrics, LogThatGoesOnCutsTheStepsPastItsOwn) {
   }
   MetricsLog log(folder, /*step=*/2, false);
   log.add(step_metrics(3));
-  EXPECT_EQ(read_text_file(folder / "metrics.jsonl"),
-            metrics_line(step_metrics(1)) + "\n" + metrics_line(step_metrics(2)) + "\n" +
-                metrics_line(step_metrics(3)) + "\n");
+  EXPECT_EQ(read_text_file(folder / "metrics.jsonl"), metrics_line(step_metrics(1)) + "\n" +
+                                                          metrics_line(step_metrics(2)) + "\n" +
+                                                          metrics_line(step_metrics(3)) + "\n");
 }
 
 // 4 * 1000 weights * 100 tokens in 2 s are 200000 FLOP/s, a fifth of a million.

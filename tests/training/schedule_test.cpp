@@ -2,10 +2,10 @@
 #include "cpx/training/schedule.h"
 
 #include <cmath>
+#include <gmock/gmock.h>
 #include <stdexcept>
 #include <vector>
 
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 namespace cpx::training {
@@ -40,8 +40,8 @@ TEST(Schedule, LinearFallsByAnEighthAStep) {
 // (1 + cos(pi k / 8)) / 2 for k = 0 .. 7; cos(pi/8) = 0.9238795, cos(pi/4) = 0.7071068,
 // cos(3 pi/8) = 0.3826834.
 TEST(Schedule, CosineFallsAlongHalfACosine) {
-  const std::vector<double> expected = {0,         0.5,  1,         0.9619398, 0.8535534,
-                                        0.6913417, 0.5,  0.3086583, 0.1464466, 0.0380602};
+  const std::vector<double> expected = {0,         0.5, 1,         0.9619398, 0.8535534,
+                                        0.6913417, 0.5, 0.3086583, 0.1464466, 0.0380602};
   EXPECT_THAT(factors({.kind = ScheduleKind::kCosine, .warmup_ratio = 0.2}, 10),
               Pointwise(IsNear(1e-7), expected));
 }
@@ -49,9 +49,8 @@ TEST(Schedule, CosineFallsAlongHalfACosine) {
 // The last four of ten steps fall: (1 + cos(pi k / 4)) / 2 for k = 0 .. 3.
 TEST(Schedule, WsdIsConstantThenFallsAlongHalfACosine) {
   const std::vector<double> expected = {0, 0.5, 1, 1, 1, 1, 1, 0.8535534, 0.5, 0.1464466};
-  EXPECT_THAT(
-      factors({.kind = ScheduleKind::kWsd, .warmup_ratio = 0.2, .decay_ratio = 0.4}, 10),
-      Pointwise(IsNear(1e-7), expected));
+  EXPECT_THAT(factors({.kind = ScheduleKind::kWsd, .warmup_ratio = 0.2, .decay_ratio = 0.4}, 10),
+              Pointwise(IsNear(1e-7), expected));
 }
 
 // ceil(0.005 * 201) = 2 and ceil(0.11 * 10) = 2: a part of a step counts as one.

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tiny_run.h"
 
-#include <charconv>
 #include <sstream>
+#include <system_error>
+#include <unistd.h>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -37,9 +39,9 @@ torch::Tensor random_matrix(const std::vector<int64_t>& shape, double spread, ui
 }
 
 void fill(nn::Linear& linear, uint64_t seed) {
-  linear->set_frozen("weight", random_matrix({linear->options.out_features,
-                                              linear->options.in_features},
-                                             0.25, seed));
+  linear->set_frozen(
+      "weight",
+      random_matrix({linear->options.out_features, linear->options.in_features}, 0.25, seed));
 }
 
 void attach(nn::Linear& linear, double dropout, uint64_t seed) {
@@ -47,6 +49,19 @@ void attach(nn::Linear& linear, double dropout, uint64_t seed) {
   const torch::NoGradGuard no_grad;
   linear->lora_B->weight.copy_(random_matrix({linear->options.out_features, 2}, 0.1, seed + 1));
 }
+
+// A folder that lives as long as the process.
+struct RemovedAtExit {
+  explicit RemovedAtExit(fs::path folder) : path(std::move(folder)) {}
+  ~RemovedAtExit() {
+    std::error_code ignored;
+    fs::remove_all(path, ignored);
+  }
+  RemovedAtExit(const RemovedAtExit&) = delete;
+  RemovedAtExit& operator=(const RemovedAtExit&) = delete;
+
+  fs::path path;
+};
 
 std::string random_text(CounterRng& rng) {
   std::vector<int64_t> ids;
@@ -120,12 +135,11 @@ TinyModel::TinyModel(double dropout)
 
 torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
-  static const auto frequencies = nn::inverse_frequencies({.head_dim = kHeadDim});
+  static const auto frequencies =
+      nn::inverse_frequencies({.head_dim = kHeadDim, .frequency_divisors = {}});
   const auto [cosine, sine] = nn::rotary_tables(frequencies, tokens.cu_seqlens);
-  const nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens,
-                                   .cosine = cosine,
-                                   .sine = sine,
-                                   .options = options};
+  const nn::ForwardContext context{
+      .cu_seqlens = tokens.cu_seqlens, .cosine = cosine, .sine = sine, .options = options};
   const auto hidden = block_->forward(at::embedding(embedding_, tokens.ids), context);
   return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
 }
@@ -198,9 +212,11 @@ RunInfo tiny_info() {
 }
 
 fs::path fresh_folder() {
+  static const RemovedAtExit all_folders(fs::path(testing::TempDir()) /
+                                         fmt::format("cpx_training_{}", getpid()));
   const auto* test = testing::UnitTest::GetInstance()->current_test_info();
-  const fs::path folder = fs::path(testing::TempDir()) / "cpx_training" /
-                          (std::string(test->test_suite_name()) + "." + test->name());
+  const fs::path folder =
+      all_folders.path / fmt::format("{}.{}", test->test_suite_name(), test->name());
   fs::remove_all(folder);
   fs::create_directories(folder);
   return folder;

@@ -41,8 +41,9 @@ PeftConfig read_peft_config(const std::filesystem::path& folder);
 /// Reads the whole folder.
 PeftAdapter read_peft(const std::filesystem::path& folder);
 
-/// Writes both files into the existing `folder`; `factors` have the model's own keys. What is
-/// written loads with peft.PeftModel.from_pretrained.
+/// Writes both files into the existing `folder` (not atomic: write into an AtomicFolder); `factors`
+/// have the model's own keys. What is written loads with peft.PeftModel.from_pretrained;
+/// "all-linear" is written as the names that the factors have, as PEFT does it itself.
 void write_peft(const std::filesystem::path& folder, const PeftConfig& config,
                 std::span<const NamedTensor> factors);
 

@@ -21,7 +21,7 @@ struct LoraOptions {
 
 /// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O]. `x` [T, I]; `weight` [O, I] and `bias`
 /// [O] (may be undefined) are frozen; `a` [R, I], `b` [O, R], float32 or x's dtype. Differentiable
-/// in x, a and b; the dropped input is not kept but made again from the key.
+/// in x, a and b; the dropped input is not kept for the backward pass, only one bit a place.
 torch::Tensor lora_linear(const torch::Tensor& x, const torch::Tensor& weight,
                           const torch::Tensor& bias, const torch::Tensor& a,
                           const torch::Tensor& b, const LoraOptions& options);

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include <torch/nn/modules/container/modulelist.h>
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 

@@ -29,10 +29,10 @@ struct ForwardOptions {
 
 /// Made once a forward pass, read by every layer.
 struct ForwardContext {
-  std::vector<int32_t> cu_seqlens;
-  torch::Tensor cosine;  // [T, E/2]
-  torch::Tensor sine;    // [T, E/2]
-  ForwardOptions options;
+  std::vector<int32_t> cu_seqlens = {};
+  torch::Tensor cosine = {};  // [T, E/2]
+  torch::Tensor sine = {};    // [T, E/2]
+  ForwardOptions options = {};
 };
 
 /// While one lives, adapters are off in this thread: the model is its frozen base.

@@ -22,7 +22,7 @@ struct RotaryOptions {
   double high_freq_factor = 4.0;
   int64_t original_max_position = 8192;
   /// Divisors of the frequencies, [E/2], as a GGUF's rope_freqs.weight holds them; may be empty.
-  std::vector<float> frequency_divisors;
+  std::vector<float> frequency_divisors = {};
 };
 
 /// Radians a position, float32 [E/2].

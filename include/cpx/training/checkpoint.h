@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The folders of a run. A run folder holds `checkpoints/step-000050/`, `best/` and `final/`; each is
-// a PEFT folder with a model card (README.md), a checkpoint also holds trainer_state.json and
-// optimizer.safetensors. Each folder appears as a whole, by one rename: a kill or a full disk at any
-// point leaves the last one that was finished.
+// The folders of a run. A run folder holds `checkpoints/step-000050/`, `best/` and `final/`; each
+// is a PEFT folder with a model card (README.md), a checkpoint also holds trainer_state.json and
+// optimizer.safetensors. Each folder appears as a whole, by one rename: a kill or a full disk at
+// any point leaves the last one that was finished.
 #pragma once
 
 #include <cstdint>
@@ -20,26 +20,26 @@
 
 namespace cpx::training {
 
-/// What a run is made of, by name ("model", "data.train", ...): any text that changes when the thing
-/// does. Resume compares them.
+/// What a run is made of, by name ("model", "data.train", ...): any text that changes when the
+/// thing does. Resume compares them.
 using Fingerprints = std::map<std::string, std::string>;
 
-/// trainer_state.json: all that a run needs to go on, besides adapter and optimizer. The position in
-/// the data and the dropout follow from `step`.
+/// trainer_state.json: all that a run needs to go on, besides adapter and optimizer. The position
+/// in the data and the dropout follow from `step`.
 struct TrainerState {
-  int64_t step = 0;     // optimizer steps done, skipped ones too
-  double epoch = 0.0;   // the same in epochs
-  BestSoFar best;
+  int64_t step = 0;    // optimizer steps done, skipped ones too
+  double epoch = 0.0;  // the same in epochs
+  BestSoFar best = {};
   int64_t skipped_steps = 0;              // for a loss or gradient norm that was not finite
   int64_t consecutive_skipped_steps = 0;  // of them those just before
   double elapsed_s = 0.0;                 // over all parts of the run
-  Fingerprints fingerprints;
+  Fingerprints fingerprints = {};
 };
 
 /// What an adapter folder says besides its tensors.
 struct AdapterInfo {
-  formats::PeftConfig peft;
-  std::string model_card;  // text of README.md
+  formats::PeftConfig peft = {};
+  std::string model_card = {};  // text of README.md
 };
 
 /// Writes an adapter folder at `folder`, in the place of what is there. Throws DataError (disk full

@@ -19,18 +19,18 @@ namespace cpx::training {
 
 struct ContrastStepOptions {
   /// How many texts of a record take part, order and seed.
-  data::GroupOptions groups;
+  data::GroupOptions groups = {};
   /// Groups in one micro batch; more of them need more memory.
   int64_t groups_per_micro_batch = 2;
   /// Leaves out an epoch's last micro batch when it is not full.
   bool drop_last = false;
-  objectives::ContrastiveOptions objective;
+  objectives::ContrastiveOptions objective = {};
 };
 
 /// Contrastive perplexity. Base values (centroid base, hold) come from the model with its adapter
-/// off, are computed once a text and stay in memory: a text of a later epoch costs nothing. They are
-/// computed in fixed packs of a record's neighbouring neutral texts, so that no bit of them depends
-/// on what was seen before, and a resumed run equals the uninterrupted one.
+/// off, are computed once a text and stay in memory: a text of a later epoch costs nothing. They
+/// are computed in fixed packs of a record's neighbouring neutral texts, so that no bit of them
+/// depends on what was seen before, and a resumed run equals the uninterrupted one.
 ///
 /// A text without a predicted token is left out with a warning; a group that has no positive text
 /// then is a DataError.

@@ -18,7 +18,7 @@ namespace cpx::training {
 
 /// A training step whose memory is asked for.
 struct MemoryQuestion {
-  nn::ModelShape shape;
+  nn::ModelShape shape = {};
   bool has_tied_embeddings = false;  // embedding and head are one tensor
   torch::Dtype dtype = torch::kFloat32;
   bool is_on_cpu = true;
@@ -54,8 +54,8 @@ struct MemoryEstimate {
   std::vector<std::pair<std::string_view, int64_t>> parts() const;
 };
 
-/// The memory of a step. Throws std::invalid_argument for a target module that is not known or sizes
-/// that are not positive.
+/// The memory of a step. Throws std::invalid_argument for a target module that is not known or
+/// sizes that are not positive.
 MemoryEstimate estimate_memory(const MemoryQuestion& question);
 
 /// Values of the adapter: rank * (inputs + outputs) of each target.

@@ -28,13 +28,13 @@ struct StepMetrics {
   int64_t step = 0;    // 1 after the first optimizer step
   double epoch = 0.0;  // epochs done
   /// Loss, contrast and sums of all micro batches together; its gradient is empty.
-  objectives::ObjectiveResult objective;
+  objectives::ObjectiveResult objective = {};
   double learning_rate = 0.0;
   double grad_norm = 0.0;
   int64_t tokens = 0;         // through the model in this step
   int64_t padded_tokens = 0;  // that padding would have added
   double tokens_per_second = 0.0;
-  std::optional<double> mfu;
+  std::optional<double> mfu = std::nullopt;
   double peak_memory_mib = 0.0;
   int64_t skipped_steps = 0;  // in the run so far
 };
@@ -42,7 +42,7 @@ struct StepMetrics {
 struct EvaluationMetrics {
   int64_t step = 0;
   double epoch = 0.0;
-  EvaluationResult result;
+  EvaluationResult result = {};
   double seconds = 0.0;
 };
 

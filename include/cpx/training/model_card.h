@@ -10,12 +10,12 @@ namespace cpx::training {
 
 /// What is told of an adapter. Values are shown as they are.
 struct ModelCard {
-  std::string base_model;
-  std::string objective;
-  std::vector<std::string> training_data;
-  std::vector<std::string> evaluation_data;
+  std::string base_model = {};
+  std::string objective = {};
+  std::vector<std::string> training_data = {};
+  std::vector<std::string> evaluation_data = {};
   /// Name and value, in this order: "optimizer.lr" and "2.2e-5".
-  std::vector<std::pair<std::string, std::string>> settings;
+  std::vector<std::pair<std::string, std::string>> settings = {};
 };
 
 /// Name and value of a result: "toxic perplexity" and "31.2".

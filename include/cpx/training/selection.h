@@ -24,7 +24,7 @@ bool is_better(SelectionMetric metric, double value, const std::optional<double>
 
 /// The best evaluation so far; part of a checkpoint.
 struct BestSoFar {
-  std::optional<double> value;
+  std::optional<double> value = std::nullopt;
   int64_t step = 0;
   /// Evaluations since then.
   int64_t evaluations_without_better = 0;

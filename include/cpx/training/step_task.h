@@ -52,9 +52,9 @@ class MicroBatch {
 struct EvaluationResult {
   /// The objective over all evaluation groups as if they were one optimizer step.
   double loss = 0.0;
-  std::optional<double> contrast;
+  std::optional<double> contrast = std::nullopt;
   /// The same texts, side by side: toxic and neutral perplexity, ratio, separation.
-  objectives::SideComparison sides;
+  objectives::SideComparison sides = {};
 };
 
 /// One objective on its data. Everything it does is a function of (epoch, index), so that a run can

@@ -2,10 +2,10 @@
 // The training loop of every objective.
 //
 // An epoch has num_micro_batches() micro batches; `accumulate` of them make one optimizer step, the
-// last step of an epoch takes what is left: no step crosses the end of an epoch. A step prepares its
-// micro batches, adds up their counts, runs each forward and backward, clips, and updates. Position
-// and dropout are functions of the step's number, so a run that is killed goes on bit for bit (on
-// the CPU, with the same number of threads).
+// last step of an epoch takes what is left: no step crosses the end of an epoch. A step prepares
+// its micro batches, adds up their counts, runs each forward and backward, clips, and updates.
+// Position and dropout are functions of the step's number, so a run that is killed goes on bit for
+// bit (on the CPU, with the same number of threads).
 //
 // A loss or gradient norm that is not finite skips the whole optimizer step: it counts as a step of
 // the schedule, but nothing is changed.
@@ -28,7 +28,7 @@ namespace cpx::training {
 
 /// Length, optimizer and rhythm of a run; 0 switches off what counts or limits.
 struct TrainerOptions {
-  std::filesystem::path output;  // the run folder; made where it is missing
+  std::filesystem::path output = {};  // the run folder; made where it is missing
 
   /// Epochs and optimizer steps; 0: no limit. What is reached first ends the run; one must be > 0.
   int64_t epochs = 1;
@@ -37,9 +37,9 @@ struct TrainerOptions {
   uint64_t seed = 0;       // of the dropout
 
   double learning_rate = 2e-4;
-  AdamWOptions adamw;
+  AdamWOptions adamw = {};
   double max_grad_norm = 0.3;
-  ScheduleOptions schedule;
+  ScheduleOptions schedule = {};
 
   /// Keep only each block's input for the backward pass.
   bool recompute_blocks = false;
@@ -60,9 +60,9 @@ struct TrainerOptions {
 
 /// What a saved adapter says of itself, and what resume compares.
 struct RunInfo {
-  formats::PeftConfig peft;
-  ModelCard card;
-  Fingerprints fingerprints;
+  formats::PeftConfig peft = {};
+  ModelCard card = {};
+  Fingerprints fingerprints = {};
 };
 
 /// How a run ended.
@@ -74,10 +74,10 @@ struct TrainingResult {
   };
 
   End end = End::kFinished;
-  TrainerState state;
+  TrainerState state = {};
   int64_t total_steps = 0;
   /// final/, or the checkpoint to go on from after an interruption.
-  std::filesystem::path folder;
+  std::filesystem::path folder = {};
 };
 
 /// Ten optimizer steps in a row that had to be skipped stop a run.
@@ -100,7 +100,8 @@ class Trainer {
   /// when it is damaged, and ConfigError, all differences at once, when its fingerprints differ.
   void resume(const std::filesystem::path& checkpoint);
 
-  /// Trains to the end and writes final/. On SIGINT or SIGTERM it stops between two optimizer
+  /// Trains to the end and writes final/. Checkpoints and metrics past the position where it begins
+  /// are removed from the run folder. On SIGINT or SIGTERM it stops between two optimizer
   /// steps, after a checkpoint. Throws DataError when a file cannot be written, or when
   /// kMaxConsecutiveSkippedSteps had to be skipped (the message tells what was in the batch).
   TrainingResult run();

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// The report of cpx-eval-ppl, as JSON and as a table.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "cpx/objectives/perplexity_summary.h"
+
+namespace cpx::evaluation {
+
+/// The figures of one model with one adapter, or with none.
+struct Report {
+  std::string model;
+  std::optional<std::string> adapter;
+  objectives::PerplexitySummary summary;
+};
+
+/// One report as a JSON object (keys: docs/evaluation.md), several as a list; figures that do not
+/// exist are null.
+std::string report_json(std::span<const Report> reports);
+
+/// The same for a terminal: a row a side, the reports in columns, with the change from the first to
+/// the last in percent where there are two; below, a row a group.
+std::string report_table(std::span<const Report> reports);
+
+}  // namespace cpx::evaluation

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/models/llama.h"
+
+#include <tuple>
+
+#include <ATen/ATen.h>
+
+#include "cpx/core/error.h"
+#include "cpx/kernels/attention.h"
+#include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/token_nll.h"
+#include "cpx/nn/rotary_embedding.h"
+#include "cpx/tensor/device.h"
+
+namespace cpx::models {
+
+namespace {
+
+nn::DecoderBlockOptions block_options(const formats::ModelConfig& config) {
+  return {.hidden_size = config.hidden_size,
+          .intermediate_size = config.intermediate_size,
+          .num_heads = config.num_attention_heads,
+          .num_kv_heads = config.num_key_value_heads,
+          .head_dim = config.head_dim,
+          .rms_norm_eps = config.rms_norm_eps,
+          .sliding_window = config.sliding_window,
+          .attention_bias = config.attention_bias,
+          .mlp_bias = config.mlp_bias};
+}
+
+nn::ModelShape model_shape(const formats::ModelConfig& config) {
+  return {.vocabulary_size = config.vocab_size,
+          .hidden_size = config.hidden_size,
+          .intermediate_size = config.intermediate_size,
+          .num_layers = config.num_hidden_layers,
+          .num_heads = config.num_attention_heads,
+          .num_kv_heads = config.num_key_value_heads,
+          .head_dim = config.head_dim,
+          .max_position = config.max_position_embeddings};
+}
+
+nn::RotaryScaling rotary_scaling(const formats::RopeConfig& rope) {
+  if (rope.type == "default") return nn::RotaryScaling::kNone;
+  if (rope.type == "linear") return nn::RotaryScaling::kLinear;
+  CPX_CHECK(rope.type == "llama3",
+            "[llama] unknown rotary type: got '{}', expected default, linear or llama3.",
+            rope.type);
+  return nn::RotaryScaling::kLlama3;
+}
+
+nn::RotaryOptions rotary_options(const formats::ModelConfig& config) {
+  const formats::RopeConfig& rope = config.rope;
+  return {.head_dim = config.head_dim,
+          .theta = rope.theta,
+          .scaling = rotary_scaling(rope),
+          .factor = rope.factor,
+          .low_freq_factor = rope.low_freq_factor,
+          .high_freq_factor = rope.high_freq_factor,
+          .original_max_position = rope.original_max_position,
+          .frequency_divisors = rope.frequency_divisors};
+}
+
+}  // namespace
+
+EmbeddingImpl::EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size) {
+  declare_frozen("weight", weight, {vocabulary_size, hidden_size});
+}
+
+torch::Tensor EmbeddingImpl::forward(const torch::Tensor& ids) {
+  return weight.index_select(0, ids);
+}
+
+DecoderImpl::DecoderImpl(const formats::ModelConfig& config) {
+  embed_tokens = register_module("embed_tokens", Embedding(config.vocab_size, config.hidden_size));
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
+    layers->push_back(nn::DecoderBlock(block_options(config)));
+  }
+  register_module("layers", layers);
+  norm = register_module("norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps));
+}
+
+torch::Tensor DecoderImpl::forward(const torch::Tensor& ids, const nn::ForwardContext& context) {
+  auto x = embed_tokens->forward(ids);  // [T, D]
+  for (const auto& layer : *layers) x = layer->as<nn::DecoderBlockImpl>()->forward(x, context);
+  return norm->forward(x);
+}
+
+Llama::Llama(const formats::ModelConfig& config)
+    : config_(config),
+      shape_(model_shape(config)),
+      frequencies_(nn::inverse_frequencies(rotary_options(config))) {
+  model = register_module("model", Decoder(config));
+  lm_head =
+      register_module("lm_head", nn::Linear(nn::LinearOptions{.in_features = config.hidden_size,
+                                                              .out_features = config.vocab_size}));
+}
+
+torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
+                                   const nn::ForwardOptions& options) {
+  CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
+            "[llama] token ids are {} {}, expected int64 [T].",
+            tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
+  kernels::check_cu_seqlens(tokens.cu_seqlens, tokens.ids.size(0));
+  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
+  std::tie(context.cosine, context.sine) =
+      nn::rotary_tables(frequencies_.to(device()), tokens.cu_seqlens);
+  return model->forward(tokens.ids, context);
+}
+
+torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
+                               const nn::ForwardOptions& options) {
+  if (!lm_head->uses_lora()) return kernels::token_nll(hidden, lm_head->weight, targets);
+  const nn::LoraConfig& lora = lm_head->lora();
+  const double dropout = options.is_training ? lora.dropout : 0.0;
+  const auto dropped = kernels::counter_dropout(hidden, dropout, lm_head->dropout_key(options));
+  const auto dtype = hidden.scalar_type();
+  const auto low_rank = at::mm(dropped, lm_head->lora_A->weight.to(dtype).t());  // [N, R]
+  return kernels::token_nll_low_rank(hidden, lm_head->weight, low_rank,
+                                     lm_head->lora_B->weight.to(dtype), lora.scale(), targets);
+}
+
+torch::Tensor Llama::logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) {
+  return lm_head->forward(hidden, nn::ForwardContext{.options = options});
+}
+
+std::vector<nn::NamedParameter> Llama::trainable() const {
+  std::vector<nn::NamedParameter> trainable;
+  for (const auto& item : named_parameters()) {
+    if (item.value().requires_grad()) trainable.push_back({item.key(), item.value()});
+  }
+  return trainable;
+}
+
+}  // namespace cpx::models

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+// The linear layers of a model by name, and which of them a list of targets means.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "cpx/models/llama.h"
+
+namespace cpx::models {
+
+/// A linear layer, and its place among all of the model: the same whichever layers are targeted.
+struct NamedLinear {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  uint64_t index = 0;
+  nn::Linear layer{nullptr};
+};
+
+/// All linear layers, in order.
+std::vector<NamedLinear> linear_layers(const Llama& model);
+
+/// The layers that `target_modules` mean as PEFT reads them: a target is a layer's name or its
+/// last parts; {"all-linear"} is all but lm_head. Targets that match nothing are left out.
+std::vector<NamedLinear> targeted_layers(const std::vector<NamedLinear>& layers,
+                                         std::span<const std::string> target_modules);
+
+/// True when `target` means the layer `name`.
+bool matches_target(std::string_view name, std::string_view target);
+
+}  // namespace cpx::models

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "weight_source.h"
+
+#include <ATen/ATen.h>
+
+#include "cpx/core/error.h"
+#include "cpx/formats/model_folder.h"
+#include "cpx/tensor/device.h"
+
+namespace cpx::models {
+
+namespace {
+
+class FolderWeights : public WeightSource {
+ public:
+  explicit FolderWeights(const std::filesystem::path& folder) : folder_(folder) {}
+
+  std::string name_of(const std::string& key) const override { return key; }
+  std::vector<std::string> names() const override { return folder_.names(); }
+  bool contains(const std::string& name) const override { return folder_.contains(name); }
+
+  std::vector<int64_t> shape(const std::string& name) const override {
+    return folder_.file_of(name).shape(name);
+  }
+
+  std::filesystem::path file_of(const std::string& name) const override {
+    return folder_.file_of(name).path();
+  }
+
+  torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const override {
+    auto stored = folder_.tensor(key);
+    if (!at::isFloatingType(stored.scalar_type()) || stored.element_size() < 2) {
+      throw_<DataError>(
+          "[load_model] {}: '{}' is stored as {}, expected float32, float16 or bfloat16. "
+          "Quantised folders cannot be read.",
+          file_of(key).string(), key, tensor::dtype_name(stored.scalar_type()));
+    }
+    return stored.to(dtype);
+  }
+
+  // Buffers that old versions of transformers stored beside the weights.
+  bool is_ignored(const std::string& name) const override {
+    return name.ends_with("rotary_emb.inv_freq");
+  }
+
+ private:
+  formats::ModelFolder folder_;
+};
+
+}  // namespace
+
+std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder) {
+  return std::make_unique<FolderWeights>(folder);
+}
+
+}  // namespace cpx::models

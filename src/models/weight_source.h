@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Where the weights of a model are read from: a Hugging Face folder or a GGUF.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/formats/model_config.h"
+
+namespace cpx::models {
+
+/// The weights on disk. Keys are those of Hugging Face; names are the file's own.
+class WeightSource {
+ public:
+  virtual ~WeightSource() = default;
+
+  /// The file's name of the weight `key`, whether it is there or not.
+  virtual std::string name_of(const std::string& key) const = 0;
+  /// All names, in no particular order.
+  virtual std::vector<std::string> names() const = 0;
+  virtual bool contains(const std::string& name) const = 0;
+
+  /// Of a tensor that is there: its shape, and the file that it lies in.
+  virtual std::vector<int64_t> shape(const std::string& name) const = 0;
+  virtual std::filesystem::path file_of(const std::string& name) const = 0;
+
+  /// The weight `key` in `dtype`, on the CPU; in the mapped file where it is stored so. Its shape
+  /// was checked before. Throws DataError when it is stored in a type that is no number's.
+  virtual torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const = 0;
+
+  /// True for a tensor that the model has no place for and that is rightly passed over.
+  virtual bool is_ignored(const std::string& name) const = 0;
+};
+
+/// The weights of a model folder.
+std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder);
+
+/// The weights of a GGUF; `config` is its own.
+std::unique_ptr<WeightSource> open_gguf_weights(std::shared_ptr<const formats::GgufFile> file,
+                                                const formats::ModelConfig& config);
+
+}  // namespace cpx::models

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/recipes/eval_ppl.h"
+
+#include <algorithm>
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/interrupt.h"
+#include "cpx/core/log.h"
+#include "cpx/core/output_file.h"
+#include "cpx/core/progress.h"
+#include "cpx/data/record.h"
+#include "cpx/data/text_encoder.h"
+#include "cpx/data/text_file.h"
+#include "cpx/evaluation/report.h"
+#include "cpx/evaluation/score_texts.h"
+#include "cpx/formats/peft.h"
+#include "cpx/models/load.h"
+#include "cpx/tensor/device.h"
+#include "cpx/tensor/matmul_peak.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+using evaluation::Report;
+using objectives::ScoredText;
+using objectives::Side;
+
+constexpr int kDone = 0;
+constexpr int kInterrupted = 1;
+constexpr int64_t kPublishedWindow = 4096;
+constexpr int64_t kPublishedStride = 512;
+
+struct SideText {
+  Side side;
+  std::string group;
+  std::string text;
+};
+
+[[noreturn]] void throw_faults(const std::vector<std::string>& faults) {
+  const size_t more = faults.size() - 1;
+  if (more == 0) throw DataError(faults.front());
+  throw_<DataError>("{} ({} more {})", faults.front(), more, more == 1 ? "fault" : "faults");
+}
+
+std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
+  std::vector<std::string> faults;
+  const auto files = data::expand_globs(patterns, faults);
+  data::ShardContent content = data::read_shards(files);
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (!faults.empty()) throw_faults(faults);
+  std::vector<SideText> texts;
+  for (data::Record& record : content.records) {
+    for (std::string& text : record.neutral) {
+      texts.push_back({Side::kNeutral, record.group, std::move(text)});
+    }
+    for (std::string& text : record.toxic) {
+      texts.push_back({Side::kToxic, record.group, std::move(text)});
+    }
+  }
+  return texts;
+}
+
+void append_file(std::vector<SideText>& texts, const std::optional<std::filesystem::path>& file,
+                 Side side) {
+  if (!file) return;
+  data::TextFileContent content = data::read_texts(*file);
+  if (!content.faults.empty()) throw_faults(content.faults);
+  for (std::string& text : content.texts) texts.push_back({side, "", std::move(text)});
+}
+
+std::vector<SideText> read_texts(const EvalPplCommand& command) {
+  std::vector<SideText> texts = texts_of_shards(command.shards);
+  append_file(texts, command.toxic, Side::kToxic);
+  append_file(texts, command.neutral, Side::kNeutral);
+  if (texts.empty()) {
+    throw DataError("[texts] the files hold no text: got 0, expected at least 1.");
+  }
+  return texts;
+}
+
+// Scores all texts as cpx does it: each by itself. Empty when interrupted.
+std::vector<ScoredText> score_each(nn::CausalLm& model, const data::TextEncoder& encoder,
+                                   const std::vector<SideText>& texts,
+                                   const EvalPplCommand& command, int64_t window,
+                                   const std::string& title) {
+  std::vector<data::EncodedText> encoded;
+  std::vector<evaluation::TokenSpan> spans;
+  int64_t total = 0;
+  for (const SideText& text : texts) encoded.push_back(encoder.encode(text.text));
+  for (const data::EncodedText& text : encoded) {
+    spans.emplace_back(text.ids);
+    total += static_cast<int64_t>(text.ids.size());
+  }
+  Progress progress(title, total);
+  const auto scores = evaluation::score_texts(
+      model, spans,
+      {.batch_tokens = command.batch_tokens,
+       .window = window,
+       .stride = command.stride,
+       .on_progress = [&](int64_t done) {
+         progress.update(std::min(done, total), "tokens");
+         return !interrupt_requested();
+       }});
+  std::vector<ScoredText> scored;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    scored.push_back({.side = texts[i].side,
+                      .group = texts[i].group,
+                      .nll_sum = scores[i].nll_sum,
+                      .tokens = scores[i].tokens});
+  }
+  return scored;
+}
+
+// As published: a side's texts are one text, joined by blank lines.
+std::vector<ScoredText> score_joined(nn::CausalLm& model, const data::TextEncoder& encoder,
+                                     const std::vector<SideText>& texts,
+                                     const std::string& title) {
+  std::vector<ScoredText> scored;
+  for (const Side side : {Side::kToxic, Side::kNeutral}) {
+    std::string joined;
+    for (const SideText& text : texts) {
+      if (text.side != side) continue;
+      joined += (joined.empty() ? "" : "\n\n") + text.text;
+    }
+    if (joined.empty()) continue;
+    const data::EncodedText encoded = encoder.encode(joined);
+    Progress progress(title, static_cast<int64_t>(encoded.ids.size()));
+    const evaluation::TextScore score =
+        evaluation::score_published(model, encoded.ids, kPublishedWindow, kPublishedStride,
+                                    [&](int64_t done) {
+                                      progress.update(done, "tokens");
+                                      return !interrupt_requested();
+                                    });
+    scored.push_back({.side = side, .group = "", .nll_sum = score.nll_sum, .tokens = score.tokens});
+  }
+  return scored;
+}
+
+class Evaluation {
+ public:
+  explicit Evaluation(const EvalPplCommand& command)
+      : command_(command),
+        device_(tensor::resolve_device(command.device)),
+        texts_(read_texts(command)),
+        encoder_(models::read_tokenizer(command.model),
+                 {.append_eos = command.append_eos,
+                  .max_tokens = command.mode == "published" ? 0 : command.max_tokens,
+                  .chat_template = ""}) {
+    const auto wanted = tensor::parse_compute_dtype(command.dtype);
+    dtype_ = wanted ? *wanted : tensor::choose_compute_dtype(device_);
+  }
+
+  /// The report of the model with `adapter`, or nothing when interrupted.
+  std::optional<Report> report(const std::optional<std::filesystem::path>& adapter) const {
+    const auto model = models::load_model(command_.model, dtype_, device_);
+    if (adapter) models::attach_adapter(*model, formats::read_peft(*adapter));
+    const std::string title = adapter ? adapter->string() : command_.model.string();
+    const int64_t window = command_.window > 0 ? command_.window : model->shape().max_position;
+    const std::vector<ScoredText> scored =
+        command_.mode == "published"
+            ? score_joined(*model, encoder_, texts_, title)
+            : score_each(*model, encoder_, texts_, command_, window, title);
+    if (interrupt_requested()) return std::nullopt;
+    return Report{.model = command_.model.string(),
+                  .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
+                  .summary = objectives::summarize_perplexity(scored)};
+  }
+
+ private:
+  const EvalPplCommand& command_;
+  torch::Device device_;
+  torch::Dtype dtype_ = torch::kFloat32;
+  std::vector<SideText> texts_;
+  data::TextEncoder encoder_;
+};
+
+}  // namespace
+
+int run_eval_ppl(const EvalPplCommand& command) {
+  const Evaluation evaluation(command);
+  std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
+  if (command.compare) adapters.emplace_back(command.compare);
+  std::vector<Report> reports;
+  for (const auto& adapter : adapters) {
+    std::optional<Report> report = evaluation.report(adapter);
+    if (!report) {
+      log_warning("interrupted: no report was written");
+      return kInterrupted;
+    }
+    reports.push_back(std::move(*report));
+  }
+  if (command.report && *command.report == "-") {
+    std::cout << evaluation::report_json(reports);
+    return kDone;
+  }
+  if (command.report) write_file_atomically(*command.report, evaluation::report_json(reports));
+  std::cout << evaluation::report_table(reports);
+  return kDone;
+}
+
+}  // namespace cpx::recipes

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/evaluation/report.h"
+
+#include <gmock/gmock.h>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+namespace cpx::evaluation {
+namespace {
+
+using objectives::ScoredText;
+using objectives::Side;
+using testing::HasSubstr;
+using testing::Not;
+
+std::vector<ScoredText> texts(double toxic_nll) {
+  return {{.side = Side::kToxic, .group = "a", .nll_sum = toxic_nll, .tokens = 2},
+          {.side = Side::kNeutral, .group = "a", .nll_sum = 2.0, .tokens = 2},
+          {.side = Side::kNeutral, .group = "b", .nll_sum = 4.0, .tokens = 2},
+          {.side = Side::kToxic, .group = "b", .nll_sum = 0.0, .tokens = 0}};
+}
+
+Report report(double toxic_nll, std::optional<std::string> adapter = std::nullopt) {
+  return {.model = "m",
+          .adapter = std::move(adapter),
+          .summary = objectives::summarize_perplexity(texts(toxic_nll))};
+}
+
+TEST(ReportJson, HasTheFieldsOfTheDesignAndNullForWhatDoesNotExist) {
+  const std::vector<Report> one = {report(6.0)};
+  const auto json = nlohmann::ordered_json::parse(report_json(one));
+  std::vector<std::string> keys;
+  for (const auto& [key, value] : json.items()) keys.push_back(key);
+  EXPECT_EQ(keys, (std::vector<std::string>{"model", "adapter", "sides", "ratio", "separation",
+                                            "p_value", "groups"}));
+  EXPECT_TRUE(json["adapter"].is_null());
+  EXPECT_NEAR(json["sides"]["toxic"]["perplexity"].get<double>(), 20.0855, 1e-4);    // e^3
+  EXPECT_NEAR(json["sides"]["neutral"]["perplexity"].get<double>(), 4.48169, 1e-5);  // e^1.5
+  EXPECT_EQ(json["sides"]["toxic"]["skipped"], 1);
+  EXPECT_NEAR(json["ratio"].get<double>(), 4.48169, 1e-5);
+  EXPECT_EQ(json["separation"], 1.0);
+  EXPECT_TRUE(json["groups"]["b"]["ratio"].is_null());  // b has no toxic text that was scored
+}
+
+TEST(ReportJson, TwoReportsAreAList) {
+  const std::vector<Report> two = {report(6.0), report(8.0, "adapter/folder")};
+  const auto json = nlohmann::json::parse(report_json(two));
+  ASSERT_EQ(json.size(), 2);
+  EXPECT_EQ(json[1]["adapter"], "adapter/folder");
+}
+
+TEST(ReportTable, ShowsTheChangeInPercent) {
+  const std::vector<Report> two = {report(6.0), report(8.0, "adapter/folder")};
+  const std::string table = report_table(two);
+  EXPECT_THAT(table, HasSubstr("m + adapter/folder"));
+  EXPECT_THAT(table, HasSubstr("toxic    1 texts, 2 tokens, 1 skipped (nothing to predict)"));
+  // e^3 to e^4: + (e - 1) * 100 %.
+  EXPECT_THAT(table, HasSubstr("perplexity, toxic                  20.09         54.60      +171.8 %"));
+  EXPECT_THAT(table, HasSubstr("perplexity, neutral                 4.48          4.48        +0.0 %"));
+}
+
+TEST(ReportTable, LeavesOutWhatOneSideAloneCannotTell) {
+  const std::vector<ScoredText> neutral = {
+      {.side = Side::kNeutral, .group = "", .nll_sum = 2.0, .tokens = 2}};
+  const std::vector<Report> one = {
+      {.model = "m", .adapter = {}, .summary = objectives::summarize_perplexity(neutral)}};
+  const std::string table = report_table(one);
+  EXPECT_THAT(table, HasSubstr("perplexity, neutral"));
+  EXPECT_THAT(table, Not(HasSubstr("toxic")));
+  EXPECT_THAT(table, Not(HasSubstr("ratio")));
+}
+
+}  // namespace
+}  // namespace cpx::evaluation

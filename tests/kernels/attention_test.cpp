@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+// Legend: T tokens, H query heads, K key heads, E head size.
+#include "cpx/kernels/attention.h"
+
+#include <cmath>
+#include <limits>
+
+#include <ATen/ATen.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "tests/tensor/close.h"
+#include "tests/tensor/gradient_check.h"
+
+namespace cpx::kernels {
+namespace {
+
+using testing_support::equals_finite_differences;
+using testing_support::equals_formula;
+using testing_support::is_close;
+using testing_support::random_tensor;
+using testing_support::TensorFunction;
+using torch::Tensor;
+
+struct AttentionCase {
+  int64_t num_heads = 4;
+  int64_t num_kv_heads = 2;
+  int64_t head_dim = 6;
+  int64_t window = 0;
+  std::vector<int32_t> cu_seqlens;
+
+  std::vector<Tensor> inputs() const {
+    const int64_t num_tokens = cu_seqlens.back();
+    return {random_tensor({num_tokens, num_heads, head_dim}, 1),
+            random_tensor({num_tokens, num_kv_heads, head_dim}, 2),
+            random_tensor({num_tokens, num_kv_heads, head_dim}, 3)};
+  }
+  AttentionOptions options() const {
+    return {.scale = 1.0 / std::sqrt(static_cast<double>(head_dim)), .window = window};
+  }
+};
+
+// True where token i (row) may see token j.
+Tensor visible_keys(const AttentionCase& shape) {
+  const int64_t num_tokens = shape.cu_seqlens.back();
+  auto visible = at::zeros({num_tokens, num_tokens}, at::kBool);
+  for (size_t text = 0; text + 1 < shape.cu_seqlens.size(); ++text) {
+    const int64_t begin = shape.cu_seqlens[text];
+    for (int64_t i = begin; i < shape.cu_seqlens[text + 1]; ++i) {
+      const int64_t first = shape.window > 0 ? std::max(begin, i - shape.window + 1) : begin;
+      visible.select(0, i).narrow(0, first, i + 1 - first).fill_(true);
+    }
+  }
+  return visible;
+}
+
+// softmax(scale q k^T + mask) v over one T x T matrix a head.
+TensorFunction formula(const AttentionCase& shape) {
+  return [shape](const std::vector<Tensor>& inputs) {
+    const int64_t groups = shape.num_heads / shape.num_kv_heads;
+    const auto q = inputs[0].transpose(0, 1);                                     // [H, T, E]
+    const auto k = inputs[1].repeat_interleave(groups, 1).transpose(0, 1);        // [H, T, E]
+    const auto v = inputs[2].repeat_interleave(groups, 1).transpose(0, 1);        // [H, T, E]
+    auto scores = at::matmul(q, k.transpose(1, 2)) * shape.options().scale;       // [H, T, T]
+    scores = scores.masked_fill(visible_keys(shape).logical_not(),
+                                -std::numeric_limits<double>::infinity());
+    return at::matmul(at::softmax(scores, -1), v).transpose(0, 1).contiguous();  // [T, H, E]
+  };
+}
+
+TensorFunction kernel(const AttentionCase& shape) {
+  return [shape](const std::vector<Tensor>& inputs) {
+    return packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options());
+  };
+}
+
+class PackedAttention : public testing::TestWithParam<AttentionCase> {};
+
+TEST_P(PackedAttention, EqualsTheMaskedSoftmaxFormula) {
+  const auto& shape = GetParam();
+  for (const auto dtype : {torch::kFloat64, torch::kFloat32, torch::kBFloat16}) {
+    EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), dtype)) << dtype;
+  }
+}
+
+TEST_P(PackedAttention, GradientMatchesFiniteDifference) {
+  EXPECT_TRUE(equals_finite_differences(kernel(GetParam()), GetParam().inputs()));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Shapes, PackedAttention,
+    testing::Values(AttentionCase{.cu_seqlens = {0, 7}},
+                    AttentionCase{.num_kv_heads = 4, .cu_seqlens = {0, 3, 4, 9}},
+                    AttentionCase{.num_kv_heads = 1, .cu_seqlens = {0, 3, 3, 8, 12}},
+                    AttentionCase{.head_dim = 8, .cu_seqlens = {0, 1, 2, 3}},
+                    AttentionCase{.window = 3, .cu_seqlens = {0, 2, 9, 12}},
+                    AttentionCase{.num_heads = 2, .window = 1, .cu_seqlens = {0, 5, 6}},
+                    AttentionCase{.num_heads = 6, .window = 50, .cu_seqlens = {0, 5, 11}}));
+
+// Past the number of query rows whose scores are held at once.
+TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
+  for (const int64_t window : {0, 100, 600}) {
+    const AttentionCase shape{
+        .num_heads = 2, .num_kv_heads = 1, .head_dim = 4, .window = window, .cu_seqlens = {0, 9, 1300, 1320}};
+    EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), torch::kFloat64))
+        << window;
+  }
+}
+
+TEST(PackedAttentionBlocks, PackedBatchEqualsOneTextAtATime) {
+  const AttentionCase shape{.window = 4, .cu_seqlens = {0, 1, 6, 30, 37}};
+  const auto inputs = shape.inputs();
+  const auto packed = kernel(shape)(inputs);
+  for (size_t text = 0; text + 1 < shape.cu_seqlens.size(); ++text) {
+    const int32_t length = shape.cu_seqlens[text + 1] - shape.cu_seqlens[text];
+    std::vector<Tensor> alone;
+    for (const Tensor& input : inputs) {
+      alone.push_back(input.narrow(0, shape.cu_seqlens[text], length));
+    }
+    const auto expected =
+        packed_attention(alone[0], alone[1], alone[2], {0, length}, shape.options());
+    EXPECT_TRUE(is_close(packed.narrow(0, shape.cu_seqlens[text], length), expected));
+  }
+}
+
+TEST(PackedAttentionBlocks, NothingToTrainRecordsNoGraph) {
+  const AttentionCase shape{.cu_seqlens = {0, 7}};
+  EXPECT_FALSE(kernel(shape)(shape.inputs()).requires_grad());
+}
+
+TEST(PackedAttentionBlocks, OnlyTheInputsThatAskForItGetAGradient) {
+  const AttentionCase shape{.window = 3, .cu_seqlens = {0, 7, 12}};
+  const auto all = testing_support::derivatives_of(kernel(shape), shape.inputs());
+  for (size_t trained = 0; trained < 3; ++trained) {
+    auto inputs = shape.inputs();
+    inputs[trained].requires_grad_(true);
+    const auto output = kernel(shape)(inputs);
+    output.backward(random_tensor(output.sizes(), 77));
+    for (size_t i = 0; i < 3; ++i) EXPECT_EQ(inputs[i].grad().defined(), i == trained);
+    EXPECT_TRUE(is_close(inputs[trained].grad(), all.gradients[trained]));
+  }
+}
+
+std::string message_of(const std::function<void()>& call) {
+  try {
+    call();
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(PackedAttentionErrors, NameTheShapes) {
+  const auto q = at::zeros({5, 3, 4});
+  const auto k = at::zeros({5, 2, 4});
+  EXPECT_EQ(message_of([&] { packed_attention(q, k, k, {0, 5}, {}); }),
+            "[packed_attention] shapes do not fit: got q [5, 3, 4], k [5, 2, 4], v [5, 2, 4], "
+            "expected [T, H, E] and twice [T, K, E] with H a multiple of K.");
+}
+
+TEST(PackedAttentionErrors, NameTheWrongLimitsOfTheTexts) {
+  EXPECT_EQ(message_of([] { check_cu_seqlens({0, 4}, 5); }),
+            "[packed batch] cu_seqlens must rise from 0 to the number of tokens: got 2 entries "
+            "that end at 4, expected the end 5.");
+  EXPECT_NE(message_of([] { check_cu_seqlens({0, 4, 3, 5}, 5); }), "no error");
+  EXPECT_NE(message_of([] { check_cu_seqlens({1, 5}, 5); }), "no error");
+  EXPECT_NE(message_of([] { check_cu_seqlens({0}, 0); }), "no error");
+  EXPECT_NE(message_of([] { check_cu_seqlens({}, 0); }), "no error");
+}
+
+}  // namespace
+}  // namespace cpx::kernels

@@ -1,0 +1,366 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/training/contrast_step.h"
+
+#include <cmath>
+#include <gmock/gmock.h>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "cpx/core/error.h"
+#include "tiny_run.h"
+
+namespace cpx::training {
+namespace {
+
+using objectives::ContrastiveOptions;
+using objectives::StepCounts;
+using testing::HasSubstr;
+
+data::Record record(std::vector<std::string> neutral, std::vector<std::string> toxic,
+                    std::string where = "hand.json: record 0 (id 'h')") {
+  return {.input = neutral.front(),
+          .group = "hand",
+          .id = "h",
+          .neutral = std::move(neutral),
+          .toxic = std::move(toxic),
+          .where = std::move(where)};
+}
+
+ContrastStepOptions plain_options(int64_t positives, int64_t negatives, int64_t groups) {
+  return {.groups = {.num_positives = positives, .num_hard_negatives = negatives, .shuffle = false},
+          .groups_per_micro_batch = groups,
+          .objective = {.centroid = ContrastiveOptions::Centroid::kGroup}};
+}
+
+std::vector<torch::Tensor> gradients(const TinyModel& model) {
+  std::vector<torch::Tensor> copies;
+  for (const auto& parameter : model.trainable()) {
+    copies.push_back(parameter.value.grad().clone());
+  }
+  return copies;
+}
+
+void zero_gradients(const TinyModel& model) {
+  for (auto& parameter : model.trainable()) parameter.value.mutable_grad().reset();
+}
+
+// Neutral texts of 3 and 4 tokens predict 2 and 3, the toxic one of 5 tokens predicts 4. Padding to
+// 5 would add 2 + 1 tokens.
+TEST(ContrastStep, CountsAreKnownBeforeAnyPass) {
+  const auto encoder = number_encoder();
+  const std::vector<data::Record> records = {record({"3 4 2", "5 6 7 2"}, {"8 9 10 11 2"})};
+  ContrastStep step(records, {}, encoder, plain_options(2, 1, 2));
+  TinyModel model;
+  EXPECT_EQ(step.num_micro_batches(), 1);
+  const auto micro_batch = step.prepare(model, 0, 0);
+  const MicroBatchInfo& info = micro_batch->info();
+  EXPECT_EQ(info.counts.groups, 1);
+  EXPECT_EQ(info.counts.positive_texts, 2);
+  EXPECT_EQ(info.counts.positive_tokens, 5);
+  EXPECT_EQ(info.num_tokens, 12);
+  EXPECT_EQ(info.num_padded_tokens, 3);
+  EXPECT_THAT(info.records, testing::ElementsAre("hand.json: record 0 (id 'h')"));
+}
+
+// The whole way from texts to loss: token NLLs by the model's logits, the objective by its own
+// tests, the loss equal to what the step gives.
+TEST(ContrastStep, LossEqualsTheObjectiveOnNllsFromLogits) {
+  const auto encoder = number_encoder();
+  const std::vector<std::string> texts = {"3 4 2", "5 6 7 2", "8 9 10 11 2"};
+  const std::vector<data::Record> records = {record({texts[0], texts[1]}, {texts[2]})};
+  const auto options = plain_options(2, 1, 1);
+  ContrastStep step(records, {}, encoder, options);
+  TinyModel model;
+  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
+
+  const torch::NoGradGuard no_grad;
+  std::vector<double> nll;
+  std::vector<objectives::ContrastText> contrast_texts;
+  for (size_t i = 0; i < texts.size(); ++i) {
+    const auto ids = encoder.encode(texts[i]).ids;
+    const auto tensor = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong);
+    const auto length = static_cast<int32_t>(ids.size());
+    const auto hidden = model.hidden_states({.ids = tensor, .cu_seqlens = {0, length}}, {});
+    const auto log_probs = at::log_softmax(model.logits(hidden, {}).to(at::kDouble), -1);
+    contrast_texts.push_back({.role = i < 2 ? TextRole::kPositive : TextRole::kHardNegative,
+                              .first = std::ssize(nll),
+                              .count = length - 1});
+    for (int64_t t = 1; t < length; ++t) {
+      nll.push_back(-log_probs[t - 1][tensor[t].item().toLong()].item().toDouble());
+    }
+  }
+  const auto expected = objectives::contrastive_perplexity(
+      {.texts = contrast_texts, .num_groups = 1, .token_nll = nll}, options.objective,
+      {.groups = 1, .positive_texts = 2, .positive_tokens = 5});
+  EXPECT_NEAR(result.loss, expected.loss, 1e-5);
+  EXPECT_NEAR(result.contrast.value(), expected.contrast.value(), 1e-5);
+  EXPECT_EQ(result.hard_negatives.tokens, 4);
+}
+
+// The gradient of the adapter against central differences of the loss, at the entry with the
+// largest gradient of each tensor. The model computes in float32: a loss near 34 is known to about
+// 1e-6, a difference over 2e-2 to about 1e-4.
+TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(2);
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.alpha = 1.0;
+  options.groups_per_micro_batch = 2;
+  ContrastStep step(records, {}, encoder, options);
+  TinyModel model;
+  const auto micro_batch = step.prepare(model, 0, 0);
+  const StepCounts counts = micro_batch->info().counts;
+  micro_batch->forward_backward(model, counts, {});
+  const auto analytic = gradients(model);
+  const auto loss = [&] { return micro_batch->forward_backward(model, counts, {}).loss; };
+  for (size_t i = 0; i < analytic.size(); ++i) {
+    const auto largest = analytic[i].abs().argmax().item().toLong();
+    const auto flat = model.trainable()[i].value.detach().view({-1});
+    constexpr double kStep = 1e-2;
+    const float before = flat[largest].item().toFloat();
+    flat[largest] = before + kStep;
+    const double above = loss();
+    flat[largest] = before - kStep;
+    const double below = loss();
+    flat[largest] = before;
+    const double expected = analytic[i].view({-1})[largest].item().toDouble();
+    EXPECT_NEAR((above - below) / (2 * kStep), expected, 5e-3 * std::abs(expected) + 1e-4) << i;
+  }
+}
+
+TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(2);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups.shuffle = false;
+  options.objective.centroid = ContrastiveOptions::Centroid::kGroup;
+  options.objective.anchor = 0.2;
+  TinyModel model;
+
+  options.groups_per_micro_batch = 2;
+  ContrastStep together(records, {}, encoder, options);
+  const auto whole = together.prepare(model, 0, 0);
+  const double loss = whole->forward_backward(model, whole->info().counts, {}).loss;
+  const auto expected = gradients(model);
+  zero_gradients(model);
+
+  options.groups_per_micro_batch = 1;
+  ContrastStep apart(records, {}, encoder, options);
+  const auto first = apart.prepare(model, 0, 0);
+  const auto second = apart.prepare(model, 0, 1);
+  const StepCounts counts = whole->info().counts;
+  EXPECT_EQ(first->info().counts.positive_tokens + second->info().counts.positive_tokens,
+            counts.positive_tokens);
+  const double sum = first->forward_backward(model, counts, {}).loss +
+                     second->forward_backward(model, counts, {}).loss;
+  EXPECT_NEAR(sum, loss, 1e-5 * loss);
+  const auto actual = gradients(model);
+  for (size_t i = 0; i < expected.size(); ++i) {
+    const double largest = expected[i].abs().max().item().toDouble();
+    EXPECT_LE((actual[i] - expected[i]).abs().max().item().toDouble(), 1e-5 * largest) << i;
+  }
+}
+
+TEST(ContrastStep, BaseIsComputedOnceAText) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(3);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups.shuffle = false;
+  ContrastStep step(records, {}, encoder, options);
+  TinyModel model;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    for (int64_t i = 0; i < step.num_micro_batches(); ++i) step.prepare(model, epoch, i);
+    EXPECT_EQ(step.num_base_passes(), 3);
+  }
+}
+
+// Each record has four neutral texts, in two packs of two.
+TEST(ContrastStep, BaseOfShuffledDrawsCostsEachPackOnce) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(3);
+  ContrastStep step(records, {}, encoder, tiny_step_options());
+  TinyModel model;
+  for (int64_t epoch = 0; epoch < 20; ++epoch) {
+    for (int64_t i = 0; i < step.num_micro_batches(); ++i) step.prepare(model, epoch, i);
+  }
+  EXPECT_EQ(step.num_base_passes(), 6);
+}
+
+TEST(ContrastStep, ObjectiveWithoutBaseAsksForNone) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(2);
+  ContrastStep step(records, {}, encoder, plain_options(2, 2, 2));
+  TinyModel model;
+  step.prepare(model, 0, 0);
+  EXPECT_EQ(step.num_base_passes(), 0);
+}
+
+// To the bit: the same position reached after other ones, or at once by a new object.
+TEST(ContrastStep, PositionReachedAtOnceEqualsTheOneReachedInTurn) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(5);
+  TinyModel model;
+  ContrastStep in_turn(records, {}, encoder, tiny_step_options());
+  for (int64_t i = 0; i < 5; ++i) in_turn.prepare(model, 0, i);
+  const auto one = in_turn.prepare(model, 1, 3);
+  ContrastStep at_once(records, {}, encoder, tiny_step_options());
+  const auto other = at_once.prepare(model, 1, 3);
+  EXPECT_EQ(one->info().records, other->info().records);
+  const auto counts = one->info().counts;
+  EXPECT_EQ(one->forward_backward(model, counts, {}).loss,
+            other->forward_backward(model, counts, {}).loss);
+}
+
+// With B at 0 the model is its base: the positives' distance from it is 0, and hold adds nothing.
+TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(1);
+  TinyModel model;
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : model.trainable()) parameter.value.zero_();
+  }
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.beta = 0.0;
+  options.objective.hold = 1.0;
+  ContrastStep step(records, {}, encoder, options);
+  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
+  EXPECT_NEAR(result.loss, 0.0, 1e-10);
+}
+
+TEST(ContrastStep, PublishedPaddingKeepsTheBaseOfPads) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(1);
+  TinyModel model;
+  {
+    const torch::NoGradGuard no_grad;
+    for (auto& parameter : model.trainable()) parameter.value.zero_();
+  }
+  // Under centroid base a positive's distance is its own mean's distance from the base: 0 here, its
+  // pads included, so its score is 1 and a group of positives alone gives CE = 2 log 2.
+  ContrastStepOptions options = tiny_step_options();
+  options.groups.num_hard_negatives = 0;
+  options.objective.hold = 0.0;
+  options.objective.padding = ContrastiveOptions::Padding::kPublished;
+  ContrastStep step(records, {}, encoder, options);
+  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
+  EXPECT_NEAR(result.loss, 2.0 * std::log(2.0) / 3.0, 1e-6);
+}
+
+TEST(ContrastStep, DropLastLeavesOutTheMicroBatchThatIsNotFull) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(5);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups_per_micro_batch = 2;
+  EXPECT_EQ(ContrastStep(records, {}, encoder, options).num_micro_batches(), 3);
+  options.drop_last = true;
+  EXPECT_EQ(ContrastStep(records, {}, encoder, options).num_micro_batches(), 2);
+}
+
+std::string error_of(const std::function<void()>& action) {
+  try {
+    action();
+  } catch (const DataError& error) {
+    return error.what();
+  }
+  return "(no DataError)";
+}
+
+TEST(ContrastStep, DropLastWithoutAFullMicroBatchIsADataError) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(3);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups_per_micro_batch = 4;
+  options.drop_last = true;
+  EXPECT_EQ(error_of([&] { ContrastStep(records, {}, encoder, options); }),
+            "[training data] data.drop_last leaves no micro batch: got 3 usable records, expected "
+            "at least 4 (training.groups). Set data.drop_last to false, or take fewer groups.");
+}
+
+TEST(ContrastStep, TextWithoutAPredictedTokenIsLeftOut) {
+  const auto encoder = number_encoder();
+  const std::vector<data::Record> records = {record({"3", "5 6 7 2"}, {"8 9 10 11 2"})};
+  ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
+  TinyModel model;
+  const auto micro_batch = step.prepare(model, 0, 0);
+  EXPECT_EQ(micro_batch->info().counts.positive_texts, 1);
+  EXPECT_TRUE(
+      std::isfinite(micro_batch->forward_backward(model, micro_batch->info().counts, {}).loss));
+}
+
+TEST(ContrastStep, GroupWithoutAPositiveTextIsADataError) {
+  const auto encoder = number_encoder();
+  const std::vector<data::Record> records = {record({"3", "5"}, {"8 9 10 11 2"})};
+  ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
+  TinyModel model;
+  EXPECT_EQ(error_of([&] { step.prepare(model, 0, 0); }),
+            "[hand.json: record 0 (id 'h')] paraphrases: none of the drawn texts has a predicted "
+            "token, expected one of at least two tokens. Set data.append_eos, or remove the "
+            "record.");
+}
+
+TEST(ContrastStep, EvaluationIsTheLossOfTheFirstTextsAsOneStep) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(4);
+  const auto eval_records = tiny_records(3, /*seed=*/9);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups_per_micro_batch = 2;
+  ContrastStep step(records, eval_records, encoder, options);
+  TinyModel model(/*dropout=*/0.5);
+  ASSERT_TRUE(step.has_evaluation());
+  const auto result = step.evaluate(model);
+
+  options.groups.shuffle = false;
+  ContrastStep fixed(eval_records, {}, encoder, options);
+  EXPECT_FALSE(fixed.has_evaluation());
+  const auto first = fixed.prepare(model, 0, 0);
+  const auto second = fixed.prepare(model, 0, 1);
+  const StepCounts counts{.groups = 3,
+                          .positive_texts = 6,
+                          .positive_tokens = first->info().counts.positive_tokens +
+                                             second->info().counts.positive_tokens};
+  const auto one = first->forward_backward(model, counts, {});
+  const auto two = second->forward_backward(model, counts, {});
+  EXPECT_NEAR(result.loss, one.loss + two.loss, 1e-9);
+  EXPECT_NEAR(result.contrast.value(), *one.contrast + *two.contrast, 1e-9);
+
+  const auto perplexity = [](const objectives::TextSums& a, const objectives::TextSums& b) {
+    return std::exp((a.nll_sum + b.nll_sum) / static_cast<double>(a.tokens + b.tokens));
+  };
+  EXPECT_NEAR(result.sides.neutral.perplexity.value(), perplexity(one.positives, two.positives),
+              1e-6);
+  EXPECT_NEAR(result.sides.toxic.perplexity.value(),
+              perplexity(one.hard_negatives, two.hard_negatives), 1e-6);
+  EXPECT_EQ(result.sides.toxic.texts, 6);
+  EXPECT_EQ(step.evaluate(model).loss, result.loss);
+}
+
+TEST(ContrastStep, EvaluationLeavesNoGradient) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(2);
+  ContrastStep step(records, records, encoder, tiny_step_options());
+  TinyModel model;
+  step.evaluate(model);
+  for (const auto& parameter : model.trainable()) {
+    EXPECT_FALSE(parameter.value.grad().defined()) << parameter.name;
+  }
+}
+
+TEST(ContrastStep, EvaluationOfOneTargetGoesWithoutRandomNegatives) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(4);
+  auto eval_records = tiny_records(3, /*seed=*/9);
+  for (auto& one : eval_records) one.group = "held out";
+  ContrastStepOptions options = tiny_step_options();
+  options.groups.num_random_negatives = 2;
+  ContrastStep step(records, eval_records, encoder, options);
+  TinyModel model;
+  EXPECT_TRUE(std::isfinite(step.evaluate(model).loss));
+}
+
+}  // namespace
+}  // namespace cpx::training

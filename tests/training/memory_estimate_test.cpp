@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/training/memory_estimate.h"
+
+#include <gtest/gtest.h>
+
+namespace cpx::training {
+namespace {
+
+constexpr int64_t kMib = int64_t{1} << 20;
+
+nn::ModelShape mistral_7b() {
+  return {.vocabulary_size = 32000,
+          .hidden_size = 4096,
+          .intermediate_size = 14336,
+          .num_layers = 32,
+          .num_heads = 32,
+          .num_kv_heads = 8,
+          .head_dim = 128,
+          .max_position = 32768};
+}
+
+MemoryQuestion mistral_question() {
+  return {.shape = mistral_7b(),
+          .dtype = torch::kBFloat16,
+          .is_on_cpu = false,
+          .num_tokens = 2560,
+          .num_texts = 20,
+          .longest_text = 256};
+}
+
+// A model small enough to count by hand: V 8, D 4, F 6, one layer, 2 heads of 2, 1 key head.
+nn::ModelShape tiny_shape() {
+  return {.vocabulary_size = 8,
+          .hidden_size = 4,
+          .intermediate_size = 6,
+          .num_layers = 1,
+          .num_heads = 2,
+          .num_kv_heads = 1,
+          .head_dim = 2,
+          .max_position = 16};
+}
+
+MemoryQuestion tiny_question() {
+  return {.shape = tiny_shape(), .rank = 2, .num_tokens = 10, .num_texts = 2, .longest_text = 5};
+}
+
+// q: 2 * (4 + 4), v: 2 * (4 + 2); all-linear adds k: 12, o: 16, gate, up, down: 20 each.
+TEST(MemoryEstimate, AdapterValuesAreRankTimesBothSides) {
+  EXPECT_EQ(num_adapter_values(tiny_shape(), 2, {"q_proj", "v_proj"}), 28);
+  EXPECT_EQ(num_adapter_values(tiny_shape(), 2, {"all-linear"}), 28 + 28 + 60);
+  EXPECT_EQ(num_adapter_values(tiny_shape(), 2, {"lm_head"}), 24);
+  // PEFT says of Mistral-7B, rank 64 on q and v: 27,262,976 trainable parameters.
+  EXPECT_EQ(num_adapter_values(mistral_7b(), 64, {"q_proj", "v_proj"}), 27262976);
+}
+
+// Weights: q 16, k 8, v 8, o 16, MLP 72, head 32, embedding 32, three norms of 4: 196 numbers.
+TEST(MemoryEstimate, WeightsCountTheEmbeddingOnceWhereItIsTied) {
+  auto question = tiny_question();
+  EXPECT_EQ(estimate_memory(question).weights, 196 * 4);
+  question.has_tied_embeddings = true;
+  question.mapped_file_bytes = 1000;
+  EXPECT_EQ(estimate_memory(question).weights, 164 * 4 + 1000);
+}
+
+TEST(MemoryEstimate, OptimizerTakesTwiceTheAdapter) {
+  const auto estimate = estimate_memory(tiny_question());
+  EXPECT_EQ(estimate.adapter, 28 * 4);
+  EXPECT_EQ(estimate.gradients, 28 * 4);
+  EXPECT_EQ(estimate.optimizer, 2 * 28 * 4);
+}
+
+// Saved by the block for 10 tokens: two norms of 4 numbers and a scale, q 4, k 2, v 2, gate and up
+// 12, the input of q and v 4, two low-rank of 2; and the last norm: 10 * (10 + 8 + 12 + 4 + 4 + 5)
+// = 430 numbers. Largest working set: attention's, 4 * 2 heads * 5 * 5 scores and 10 * (2 * 4 + 2 *
+// 2) gradients, with three of the hidden size, 10 * 12: 440, of which two chunks of 8 rows of 8
+// logits are counted under logits.
+TEST(MemoryEstimate, ActivationsAreWhatTheFunctionsSave) {
+  const auto estimate = estimate_memory(tiny_question());
+  EXPECT_EQ(estimate.activations, (430 + 440 - 2 * 64) * 4);
+  EXPECT_EQ(estimate.logits, (2 * 64 + 2 * 8 * 4) * 4);
+}
+
+TEST(MemoryEstimate, RecomputingKeepsOneBlockAndTheInputsOfAll) {
+  auto question = mistral_question();
+  const auto kept = estimate_memory(question);
+  question.recompute_blocks = true;
+  const auto recomputed = estimate_memory(question);
+  EXPECT_LT(recomputed.activations, kept.activations / 4);
+  EXPECT_EQ(recomputed.weights, kept.weights);
+}
+
+TEST(MemoryEstimate, TotalIsTheSumOfTheParts) {
+  const auto estimate = estimate_memory(mistral_question());
+  EXPECT_EQ(estimate.total(), estimate.weights + estimate.adapter + estimate.gradients +
+                                  estimate.optimizer + estimate.activations + estimate.logits +
+                                  estimate.base);
+  EXPECT_EQ(estimate.parts().size(), 7);
+  EXPECT_EQ(estimate.base, 0) << "the GPU holds no program";
+  // 7.24 billion weights in two bytes.
+  EXPECT_NEAR(static_cast<double>(estimate.weights), 14.48e9, 0.01e9);
+}
+
+TEST(MemoryEstimate, RecomputesOnlyWhereItDoesNotFitOtherwise) {
+  const auto question = mistral_question();
+  const int64_t needed = estimate_memory(question).total();
+  EXPECT_FALSE(should_recompute(question, needed));
+  EXPECT_TRUE(should_recompute(question, needed - kMib));
+}
+
+std::string error_of(const MemoryQuestion& question) {
+  try {
+    estimate_memory(question);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "(no error)";
+}
+
+TEST(MemoryEstimate, RefusesWhatItDoesNotKnow) {
+  auto question = tiny_question();
+  question.target_modules = {"query"};
+  EXPECT_EQ(error_of(question),
+            "[memory estimate] target module: got 'query', expected q_proj, k_proj, v_proj, "
+            "o_proj, gate_proj, up_proj, down_proj, lm_head or all-linear.");
+  question = tiny_question();
+  question.num_tokens = 1;
+  EXPECT_EQ(error_of(question),
+            "[memory estimate] got 1 tokens in 2 texts, the longest of 5, expected a token a text "
+            "or more.");
+  question = tiny_question();
+  question.shape.num_heads = 0;
+  EXPECT_EQ(error_of(question), "[memory estimate] got a model size or rank that is not positive.");
+}
+
+}  // namespace
+}  // namespace cpx::training
