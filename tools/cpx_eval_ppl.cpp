@@ -23,8 +23,9 @@ void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
   app.add_option("--toxic", command.toxic,
                  "Toxic texts: .txt (one a line), .json (list), .jsonl (key text)");
   app.add_option("--neutral", command.neutral, "Neutral texts, in the same forms");
-  app.add_option("--report", command.report, "Write the report as JSON to this file (-: standard "
-                                             "output)");
+  app.add_option("--report", command.report,
+                 "Write the report as JSON to this file (-: standard "
+                 "output)");
   app.add_option("--mode", command.mode,
                  "texts: each by itself; published: joined, in windows of 4096")
       ->capture_default_str();
@@ -83,8 +84,9 @@ int main(int argc, char** argv) {
   cpx::recipes::EvalPplCommand command;
   const cpx::tools::Tool tool{
       .name = "cpx-eval-ppl",
-      .description = "Perplexity of toxic against neutral text, and how well the model tells them "
-                     "apart.",
+      .description =
+          "Perplexity of toxic against neutral text, and how well the model tells them "
+          "apart.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command); },
       .check_flags = [&] { check_flags(command); },

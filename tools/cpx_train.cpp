@@ -65,8 +65,9 @@ int main(int argc, char** argv) {
   bool help_config = false;
   const cpx::tools::Tool tool{
       .name = "cpx-train",
-      .description = "Trains a LoRA adapter on a LLaMA/Mistral model, by default with contrastive "
-                     "perplexity: toxic text becomes improbable, neutral text stays probable.",
+      .description =
+          "Trains a LoRA adapter on a LLaMA/Mistral model, by default with contrastive "
+          "perplexity: toxic text becomes improbable, neutral text stays probable.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command, help_config); },
       .check_flags = [&] { check_flags(command, help_config); },

@@ -43,8 +43,8 @@ void Progress::update(int64_t done, std::string_view detail) {
   const bool is_last = total_ > 0 && done >= total_;
   const bool is_due =
       is_terminal_ ? now - last_drawn_ >= kTerminalInterval : now - last_drawn_ >= kPlainInterval;
-  if (!is_due && !is_last && has_drawn_) return;
-  if (!is_due && !is_last && !is_terminal_) return;
+  // Elsewhere than on a terminal a job that was never due says nothing: it was done in a moment.
+  if (!is_due && !(is_last && (has_drawn_ || is_terminal_))) return;
   last_drawn_ = now;
   draw(done, detail);
 }

@@ -134,19 +134,26 @@ std::string report_table(std::span<const Report> reports) {
   add_counts(table, reports.front().summary.all);
   table.line("");
   table.heading();
-  table.row("perplexity, toxic", [](const auto& c) { return c.toxic.perplexity; }, 2, true);
-  table.row("perplexity, neutral", [](const auto& c) { return c.neutral.perplexity; }, 2, true);
-  table.row("mean of texts, toxic", [](const auto& c) { return c.toxic.mean_text_perplexity; }, 2,
-            true);
-  table.row("mean of texts, neutral", [](const auto& c) { return c.neutral.mean_text_perplexity; },
-            2, true);
-  table.row("ratio toxic / neutral", [](const auto& c) { return c.ratio; }, 3, true);
-  table.row("separation", [](const auto& c) { return c.separation; }, 3, false);
-  table.row("p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false);
+  table.row(
+      "perplexity, toxic", [](const auto& c) { return c.toxic.perplexity; }, 2, true);
+  table.row(
+      "perplexity, neutral", [](const auto& c) { return c.neutral.perplexity; }, 2, true);
+  table.row(
+      "mean of texts, toxic", [](const auto& c) { return c.toxic.mean_text_perplexity; }, 2, true);
+  table.row(
+      "mean of texts, neutral", [](const auto& c) { return c.neutral.mean_text_perplexity; }, 2,
+      true);
+  table.row(
+      "ratio toxic / neutral", [](const auto& c) { return c.ratio; }, 3, true);
+  table.row(
+      "separation", [](const auto& c) { return c.separation; }, 3, false);
+  table.row(
+      "p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false);
   if (reports.front().summary.groups.size() > 1) {
     table.line("\nratio by group");
     for (const auto& [name, comparison] : reports.front().summary.groups) {
-      table.row("  " + name, [](const auto& c) { return c.ratio; }, 3, true, name);
+      table.row(
+          "  " + name, [](const auto& c) { return c.ratio; }, 3, true, name);
     }
   }
   return table.take();

@@ -71,7 +71,8 @@ std::vector<double> run_batch(nn::CausalLm& model, std::span<const TokenSpan> te
 
 std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpan> texts,
                                    const ScoreOptions& options) {
-  const int64_t stride = options.stride > 0 ? options.stride : std::max<int64_t>(1, options.window / 2);
+  const int64_t stride =
+      options.stride > 0 ? options.stride : std::max<int64_t>(1, options.window / 2);
   CPX_CHECK(options.window == 0 || (options.window >= 2 && stride <= options.window),
             "[score_texts] got window {} and stride {}, expected a window of 2 or more and no "
             "larger stride.",
@@ -84,9 +85,8 @@ std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpa
   }
   // Like lengths go together: attention works on equal blocks, and the longest come first, so that
   // memory is at its highest at once.
-  std::stable_sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
-    return a.num_tokens() > b.num_tokens();
-  });
+  std::stable_sort(pieces.begin(), pieces.end(),
+                   [](const Piece& a, const Piece& b) { return a.num_tokens() > b.num_tokens(); });
 
   const torch::NoGradGuard no_grad;
   std::vector<TextScore> scores(texts.size());
@@ -129,7 +129,8 @@ TextScore score_published(nn::CausalLm& model, TokenSpan text, int64_t window, i
     if (on_progress && !on_progress(score.tokens)) return {};
   }
   if (pieces.empty()) return score;
-  score.nll_sum = sum_of_means / static_cast<double>(pieces.size()) * static_cast<double>(score.tokens);
+  score.nll_sum =
+      sum_of_means / static_cast<double>(pieces.size()) * static_cast<double>(score.tokens);
   return score;
 }
 

@@ -103,8 +103,7 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
           .copy_(ungrouped_rows(mixed, block.num_rows));
     }
     context->save_for_backward({q, k, v});
-    context->saved_data["cu_seqlens"] =
-        std::vector<int64_t>(cu_seqlens.begin(), cu_seqlens.end());
+    context->saved_data["cu_seqlens"] = std::vector<int64_t>(cu_seqlens.begin(), cu_seqlens.end());
     context->saved_data["scale"] = options.scale;
     context->saved_data["window"] = options.window;
     return output;
@@ -129,10 +128,10 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
       const auto grad_weights =
           at::bmm(grad_rows, keys_of(v, block).transpose(1, 2)).to(weights.scalar_type());  // dP
       // dS = P * (dP - rowsum(P * dP)), the gradient of a softmax.
-      const auto grad_scores = at::_softmax_backward_data(grad_weights, weights, -1,
-                                                          weights.scalar_type())
-                                   .mul_(options.scale)
-                                   .to(q.scalar_type());
+      const auto grad_scores =
+          at::_softmax_backward_data(grad_weights, weights, -1, weights.scalar_type())
+              .mul_(options.scale)
+              .to(q.scalar_type());
       grad_q.narrow(0, block.row_begin, block.num_rows)
           .copy_(ungrouped_rows(at::bmm(grad_scores, k_keys), block.num_rows));
       grad_k.narrow(0, block.key_begin, block.num_keys)

@@ -41,9 +41,9 @@ struct Words {
 // The four words of eight neighbouring blocks; the first has the counter (first_block, row, 0, 0).
 Words random_words(uint32_t first_block, uint32_t row, uint64_t key) {
   const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  Words words = {{
-      _mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first_block)), lane),
-      _mm256_set1_epi32(static_cast<int>(row)), _mm256_setzero_si256(), _mm256_setzero_si256()}};
+  Words words = {{_mm256_add_epi32(_mm256_set1_epi32(static_cast<int>(first_block)), lane),
+                  _mm256_set1_epi32(static_cast<int>(row)), _mm256_setzero_si256(),
+                  _mm256_setzero_si256()}};
   auto& counter = words.word;
   auto key0 = static_cast<uint32_t>(key);
   auto key1 = static_cast<uint32_t>(key >> 32);
@@ -70,7 +70,8 @@ uint32_t kept_columns(int64_t column, int64_t row, uint64_t key, uint32_t thresh
   uint32_t kept = 0;
   for (size_t i = 0; i < 4; ++i) {
     // Unsigned word >= limit.
-    const __m256i is_kept = _mm256_cmpeq_epi32(_mm256_max_epu32(words.word[i], limit), words.word[i]);
+    const __m256i is_kept =
+        _mm256_cmpeq_epi32(_mm256_max_epu32(words.word[i], limit), words.word[i]);
     const auto lanes = static_cast<uint32_t>(_mm256_movemask_ps(_mm256_castsi256_ps(is_kept)));
     kept |= _pdep_u32(lanes, 0x11111111U << i);
   }

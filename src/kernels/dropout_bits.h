@@ -17,7 +17,6 @@ torch::Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key
 torch::Tensor keep(const torch::Tensor& x, const torch::Tensor& bits, double factor);
 
 /// Adds the same to `sum` [T, I] in place.
-void add_kept(torch::Tensor& sum, const torch::Tensor& x, const torch::Tensor& bits,
-              double factor);
+void add_kept(torch::Tensor& sum, const torch::Tensor& x, const torch::Tensor& bits, double factor);
 
 }  // namespace cpx::kernels

@@ -31,9 +31,9 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
     const auto b_compute = b.to(x.scalar_type());
     auto y = at::linear(x, weight, bias);
     // One bit a place is kept for the backward pass, not the dropped input.
-    const auto bits = options.dropout > 0.0 ? dropout_bits(x.size(0), x.size(1), options.dropout,
-                                                           options.dropout_key)
-                                            : Tensor();
+    const auto bits = options.dropout > 0.0
+                          ? dropout_bits(x.size(0), x.size(1), options.dropout, options.dropout_key)
+                          : Tensor();
     const double factor = 1.0 / (1.0 - options.dropout);
     const auto low_rank =
         at::mm(bits.defined() ? keep(x, bits, factor) : x, a_compute.t());  // [T, R]

@@ -129,8 +129,8 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
     for (int64_t begin = 0; begin < num_rows; begin += step) {
       const int64_t rows = std::min(step, num_rows - begin);
       const auto low_rank_chunk = low_rank.narrow(0, begin, rows);
-      const auto logits = low_rank_logits(hidden.narrow(0, begin, rows), weight, low_rank_chunk, b,
-                                          scale, dtype);
+      const auto logits =
+          low_rank_logits(hidden.narrow(0, begin, rows), weight, low_rank_chunk, b, scale, dtype);
       auto gradient = to_logit_gradient(at::log_softmax(logits, 1),
                                         targets.narrow(0, begin, rows).unsqueeze(1));
       gradient.mul_(grad_outputs[0].narrow(0, begin, rows).unsqueeze(1));

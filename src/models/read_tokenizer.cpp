@@ -24,10 +24,9 @@ Tokenizer checked(Tokenizer result, const formats::ModelConfig& config, const fs
 
 Tokenizer read_from_folder(const fs::path& folder) {
   const auto config = formats::read_model_config(folder);
-  return checked(
-      tokenizer::load_tokenizer(folder, {.bos_id = config.bos_token_id,
-                                         .eos_id = config.eos_token_id}),
-      config, folder);
+  return checked(tokenizer::load_tokenizer(
+                     folder, {.bos_id = config.bos_token_id, .eos_id = config.eos_token_id}),
+                 config, folder);
 }
 
 }  // namespace

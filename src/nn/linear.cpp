@@ -58,11 +58,10 @@ uint64_t LinearImpl::dropout_key(const ForwardOptions& forward_options) const {
 
 torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
   if (!uses_lora()) return at::linear(x, weight, bias);
-  return kernels::lora_linear(
-      x, weight, bias, lora_A->weight, lora_B->weight,
-      {.scale = lora_.scale(),
-       .dropout = context.options.is_training ? lora_.dropout : 0.0,
-       .dropout_key = dropout_key(context.options)});
+  return kernels::lora_linear(x, weight, bias, lora_A->weight, lora_B->weight,
+                              {.scale = lora_.scale(),
+                               .dropout = context.options.is_training ? lora_.dropout : 0.0,
+                               .dropout_key = dropout_key(context.options)});
 }
 
 }  // namespace cpx::nn

@@ -98,15 +98,14 @@ std::vector<ScoredText> score_each(nn::CausalLm& model, const data::TextEncoder&
     total += static_cast<int64_t>(text.ids.size());
   }
   Progress progress(title, total);
-  const auto scores = evaluation::score_texts(
-      model, spans,
-      {.batch_tokens = command.batch_tokens,
-       .window = window,
-       .stride = command.stride,
-       .on_progress = [&](int64_t done) {
-         progress.update(std::min(done, total), "tokens");
-         return !interrupt_requested();
-       }});
+  const auto scores = evaluation::score_texts(model, spans,
+                                              {.batch_tokens = command.batch_tokens,
+                                               .window = window,
+                                               .stride = command.stride,
+                                               .on_progress = [&](int64_t done) {
+                                                 progress.update(std::min(done, total), "tokens");
+                                                 return !interrupt_requested();
+                                               }});
   std::vector<ScoredText> scored;
   for (size_t i = 0; i < scores.size(); ++i) {
     scored.push_back({.side = texts[i].side,
@@ -119,8 +118,7 @@ std::vector<ScoredText> score_each(nn::CausalLm& model, const data::TextEncoder&
 
 // As published: a side's texts are one text, joined by blank lines.
 std::vector<ScoredText> score_joined(nn::CausalLm& model, const data::TextEncoder& encoder,
-                                     const std::vector<SideText>& texts,
-                                     const std::string& title) {
+                                     const std::vector<SideText>& texts, const std::string& title) {
   std::vector<ScoredText> scored;
   for (const Side side : {Side::kToxic, Side::kNeutral}) {
     std::string joined;
@@ -131,15 +129,24 @@ std::vector<ScoredText> score_joined(nn::CausalLm& model, const data::TextEncode
     if (joined.empty()) continue;
     const data::EncodedText encoded = encoder.encode(joined);
     Progress progress(title, static_cast<int64_t>(encoded.ids.size()));
-    const evaluation::TextScore score =
-        evaluation::score_published(model, encoded.ids, kPublishedWindow, kPublishedStride,
-                                    [&](int64_t done) {
-                                      progress.update(done, "tokens");
-                                      return !interrupt_requested();
-                                    });
+    const evaluation::TextScore score = evaluation::score_published(
+        model, encoded.ids, kPublishedWindow, kPublishedStride, [&](int64_t done) {
+          progress.update(done, "tokens");
+          return !interrupt_requested();
+        });
     scored.push_back({.side = side, .group = "", .nll_sum = score.nll_sum, .tokens = score.tokens});
   }
   return scored;
+}
+
+// Told before the work, not after it.
+void check_report_folder(const EvalPplCommand& command) {
+  if (!command.report || *command.report == "-") return;
+  const std::filesystem::path folder = std::filesystem::absolute(*command.report).parent_path();
+  if (!std::filesystem::is_directory(folder)) {
+    throw_<DataError>("[--report] '{}' cannot be written: there is no folder '{}'. Make it first.",
+                      command.report->string(), folder.string());
+  }
 }
 
 class Evaluation {
@@ -183,6 +190,7 @@ class Evaluation {
 }  // namespace
 
 int run_eval_ppl(const EvalPplCommand& command) {
+  check_report_folder(command);
   const Evaluation evaluation(command);
   std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
   if (command.compare) adapters.emplace_back(command.compare);

@@ -10,8 +10,8 @@
 
 namespace cpx::recipes {
 
-/// Size and hash of a model's files: the .gguf, or config and weights of a folder. The hash takes in
-/// the first, the last and evenly spaced blocks of each file, so it is quick for any size.
+/// Size and hash of a model's files: the .gguf, or config and weights of a folder. The hash takes
+/// in the first, the last and evenly spaced blocks of each file, so it is quick for any size.
 std::string model_fingerprint(const std::filesystem::path& model);
 
 /// Number and hash of the records' texts.

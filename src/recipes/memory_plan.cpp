@@ -113,8 +113,7 @@ training::MemoryQuestion memory_question(const TrainConfig& config,
           .num_texts = batch.texts,
           .longest_text = batch.longest_text,
           .recompute_blocks = config.training.recompute == Recompute::kFull,
-          .mapped_file_bytes =
-              device.is_cpu() ? mapped_bytes(config.model.path, model, dtype) : 0};
+          .mapped_file_bytes = device.is_cpu() ? mapped_bytes(config.model.path, model, dtype) : 0};
 }
 
 bool decide_recompute(const TrainConfig& config, const formats::ModelConfig& model,

@@ -3,7 +3,6 @@
 
 #include <array>
 #include <system_error>
-
 #include <unistd.h>
 
 #include "cpx/core/error.h"
@@ -67,8 +66,7 @@ void check_same_config(const fs::path& checkpoint, const TrainConfig& config) {
 
 }  // namespace
 
-std::optional<fs::path> prepare_run_folder(const TrainCommand& command,
-                                           const TrainConfig& config) {
+std::optional<fs::path> prepare_run_folder(const TrainCommand& command, const TrainConfig& config) {
   const fs::path& output = config.training.output;
   std::optional<fs::path> checkpoint;
   if (command.resume) {
@@ -80,7 +78,8 @@ std::optional<fs::path> prepare_run_folder(const TrainCommand& command,
   if (training::holds_run(output) && !checkpoint) {
     if (!may_remove) {
       throw_<ConfigError>(
-          "[training.output] '{}' holds a run: expected a new or empty folder. Use --resume auto to "
+          "[training.output] '{}' holds a run: expected a new or empty folder. Use --resume auto "
+          "to "
           "go on with it, or --overwrite to start anew.",
           output.string());
     }

@@ -11,9 +11,9 @@
 namespace cpx::recipes {
 
 /// Decides from --resume, --overwrite and what stands in training.output. Returns the checkpoint to
-/// go on from, or nothing for a fresh start; removes the old run for --overwrite. Throws ConfigError
-/// where a run stands in the way, where the checkpoint's run has another config (all differences),
-/// and DataError where there is nothing to resume or the folder cannot be made.
+/// go on from, or nothing for a fresh start; removes the old run for --overwrite. Throws
+/// ConfigError where a run stands in the way, where the checkpoint's run has another config (all
+/// differences), and DataError where there is nothing to resume or the folder cannot be made.
 std::optional<std::filesystem::path> prepare_run_folder(const TrainCommand& command,
                                                         const TrainConfig& config);
 

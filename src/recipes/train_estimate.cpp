@@ -29,8 +29,8 @@ struct Gpu {
   double gib;
 };
 // Memory that a process can have of each; the driver takes the rest.
-constexpr std::array<Gpu, 3> kGpus = {Gpu{"A100 40 GB", 39.4}, {"A100 80 GB", 79.1},
-                                      {"H100 80 GB", 79.1}};
+constexpr std::array<Gpu, 3> kGpus = {
+    Gpu{"A100 40 GB", 39.4}, {"A100 80 GB", 79.1}, {"H100 80 GB", 79.1}};
 
 // What is told of the batches, and how it was found.
 struct Batches {
@@ -120,22 +120,22 @@ int estimate_run(const TrainCommand& command) {
   const Batches batches = drawn ? *drawn : bounded_batches(config);
   const BatchSize& largest = batches.sizes.largest;
   const nn::ModelShape shape = model_shape(model);
-  const int64_t adapter_values = training::num_adapter_values(
-      shape, config.adapter.rank, config.adapter.target_modules);
+  const int64_t adapter_values =
+      training::num_adapter_values(shape, config.adapter.rank, config.adapter.target_modules);
   std::cout << fmt::format("model       {}, {:.1f} M weights in matrix products\n",
                            config.model.path.string(),
                            static_cast<double>(shape.num_matmul_weights()) / 1e6);
   std::cout << fmt::format("adapter     {:.2f} M values\n",
                            static_cast<double>(adapter_values) / 1e6);
   std::cout << fmt::format(
-      "micro batch {} tokens at most ({} texts, the longest {}), {:.0f} on average\n            {}\n",
+      "micro batch {} tokens at most ({} texts, the longest {}), {:.0f} on average\n            "
+      "{}\n",
       largest.tokens, largest.texts, largest.longest_text, batches.sizes.mean_tokens,
       batches.source);
-  std::cout << fmt::format("a step      {:.0f} tokens on average ({} micro {})\n\n",
-                           batches.sizes.mean_tokens *
-                               static_cast<double>(config.training.accumulate),
-                           config.training.accumulate,
-                           config.training.accumulate == 1 ? "batch" : "batches");
+  std::cout << fmt::format(
+      "a step      {:.0f} tokens on average ({} micro {})\n\n",
+      batches.sizes.mean_tokens * static_cast<double>(config.training.accumulate),
+      config.training.accumulate, config.training.accumulate == 1 ? "batch" : "batches");
 
   const auto wanted = tensor::parse_compute_dtype(config::enum_name(config.model.dtype));
   const torch::Dtype here = wanted ? *wanted : tensor::choose_compute_dtype(device);

@@ -85,13 +85,13 @@ class Validation {
 
   void check_model() {
     collect_faults(faults_, [&] {
-      lines_.emplace_back("model", model_line(config_.model.path,
-                                              models::read_config(config_.model.path)));
+      lines_.emplace_back("model",
+                          model_line(config_.model.path, models::read_config(config_.model.path)));
     });
     collect_faults(faults_, [&] {
-      encoder_ = std::make_unique<data::TextEncoder>(
-          models::read_tokenizer(config_.model.path),
-          encode_options(config_, command_.chat_template));
+      encoder_ =
+          std::make_unique<data::TextEncoder>(models::read_tokenizer(config_.model.path),
+                                              encode_options(config_, command_.chat_template));
     });
   }
 

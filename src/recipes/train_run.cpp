@@ -170,8 +170,8 @@ void log_start(const TrainConfig& config, const models::Llama& model, const RunD
                const data::ContrastGroups& groups, const training::TrainerOptions& options) {
   int64_t trainable = 0;
   for (const auto& parameter : model.trainable()) trainable += parameter.value.numel();
-  log_info("model   {} in {} on {}", config.model.path.string(),
-           tensor::dtype_name(model.dtype()), tensor::device_description(model.device()));
+  log_info("model   {} in {} on {}", config.model.path.string(), tensor::dtype_name(model.dtype()),
+           tensor::device_description(model.device()));
   log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
            static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
   log_info("data    {}", records_line(data.train, groups));

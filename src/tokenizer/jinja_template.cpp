@@ -161,8 +161,8 @@ Value loop_variable(size_t index, size_t count) {
 }
 
 // The elements that a loop visits.
-std::vector<Value> select(const std::string& name, const Value& values,
-                          const Expression& condition, Scope& scope) {
+std::vector<Value> select(const std::string& name, const Value& values, const Expression& condition,
+                          Scope& scope) {
   if (values.is_undefined()) return {};
   const auto* list = values.as<List>();
   if (list == nullptr) fail("it loops over " + type_name(values));

@@ -57,8 +57,10 @@ TEST(ReportTable, ShowsTheChangeInPercent) {
   EXPECT_THAT(table, HasSubstr("m + adapter/folder"));
   EXPECT_THAT(table, HasSubstr("toxic    1 texts, 2 tokens, 1 skipped (nothing to predict)"));
   // e^3 to e^4: + (e - 1) * 100 %.
-  EXPECT_THAT(table, HasSubstr("perplexity, toxic                  20.09         54.60      +171.8 %"));
-  EXPECT_THAT(table, HasSubstr("perplexity, neutral                 4.48          4.48        +0.0 %"));
+  EXPECT_THAT(table,
+              HasSubstr("perplexity, toxic                  20.09         54.60      +171.8 %"));
+  EXPECT_THAT(table,
+              HasSubstr("perplexity, neutral                 4.48          4.48        +0.0 %"));
 }
 
 TEST(ReportTable, LeavesOutWhatOneSideAloneCannotTell) {

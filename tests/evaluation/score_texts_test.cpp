@@ -105,9 +105,9 @@ TEST_F(ScoreTexts, AStrideBeyondTheWindowIsRefused) {
 }
 
 TEST_F(ScoreTexts, StopsWhenAskedTo) {
-  EXPECT_TRUE(score({{1, 2}, {3, 4}}, {.batch_tokens = 2, .on_progress = [](int64_t) {
-                                         return false;
-                                       }}).empty());
+  EXPECT_TRUE(
+      score({{1, 2}, {3, 4}}, {.batch_tokens = 2, .on_progress = [](int64_t) { return false; }})
+          .empty());
   EXPECT_EQ(model_.batch_sizes.size(), 1);
 }
 

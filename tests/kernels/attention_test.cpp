@@ -3,10 +3,10 @@
 #include "cpx/kernels/attention.h"
 
 #include <cmath>
+#include <gmock/gmock.h>
 #include <limits>
 
 #include <ATen/ATen.h>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "tests/tensor/close.h"
@@ -58,10 +58,10 @@ Tensor visible_keys(const AttentionCase& shape) {
 TensorFunction formula(const AttentionCase& shape) {
   return [shape](const std::vector<Tensor>& inputs) {
     const int64_t groups = shape.num_heads / shape.num_kv_heads;
-    const auto q = inputs[0].transpose(0, 1);                                     // [H, T, E]
-    const auto k = inputs[1].repeat_interleave(groups, 1).transpose(0, 1);        // [H, T, E]
-    const auto v = inputs[2].repeat_interleave(groups, 1).transpose(0, 1);        // [H, T, E]
-    auto scores = at::matmul(q, k.transpose(1, 2)) * shape.options().scale;       // [H, T, T]
+    const auto q = inputs[0].transpose(0, 1);                                // [H, T, E]
+    const auto k = inputs[1].repeat_interleave(groups, 1).transpose(0, 1);   // [H, T, E]
+    const auto v = inputs[2].repeat_interleave(groups, 1).transpose(0, 1);   // [H, T, E]
+    auto scores = at::matmul(q, k.transpose(1, 2)) * shape.options().scale;  // [H, T, T]
     scores = scores.masked_fill(visible_keys(shape).logical_not(),
                                 -std::numeric_limits<double>::infinity());
     return at::matmul(at::softmax(scores, -1), v).transpose(0, 1).contiguous();  // [T, H, E]
@@ -100,8 +100,11 @@ INSTANTIATE_TEST_SUITE_P(
 // Past the number of query rows whose scores are held at once.
 TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
   for (const int64_t window : {0, 100, 600}) {
-    const AttentionCase shape{
-        .num_heads = 2, .num_kv_heads = 1, .head_dim = 4, .window = window, .cu_seqlens = {0, 9, 1300, 1320}};
+    const AttentionCase shape{.num_heads = 2,
+                              .num_kv_heads = 1,
+                              .head_dim = 4,
+                              .window = window,
+                              .cu_seqlens = {0, 9, 1300, 1320}};
     EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), torch::kFloat64))
         << window;
   }
@@ -153,13 +156,17 @@ std::string message_of(const std::function<void()>& call) {
 TEST(PackedAttentionErrors, NameTheShapes) {
   const auto q = at::zeros({5, 3, 4});
   const auto k = at::zeros({5, 2, 4});
-  EXPECT_EQ(message_of([&] { packed_attention(q, k, k, {0, 5}, {}); }),
+  EXPECT_EQ(message_of([&] {
+              packed_attention(q, k, k, {0, 5}, {});
+            }),
             "[packed_attention] shapes do not fit: got q [5, 3, 4], k [5, 2, 4], v [5, 2, 4], "
             "expected [T, H, E] and twice [T, K, E] with H a multiple of K.");
 }
 
 TEST(PackedAttentionErrors, NameTheWrongLimitsOfTheTexts) {
-  EXPECT_EQ(message_of([] { check_cu_seqlens({0, 4}, 5); }),
+  EXPECT_EQ(message_of([] {
+              check_cu_seqlens({0, 4}, 5);
+            }),
             "[packed batch] cu_seqlens must rise from 0 to the number of tokens: got 2 entries "
             "that end at 4, expected the end 5.");
   EXPECT_NE(message_of([] { check_cu_seqlens({0, 4, 3, 5}, 5); }), "no error");

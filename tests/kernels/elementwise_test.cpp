@@ -68,14 +68,14 @@ TEST_P(RowSize, RotateEqualsTheComplexProduct) {
   // Rounded to bfloat16, so that the tables are the same in every type.
   const auto cosine = angle.cos().to(torch::kBFloat16).to(torch::kFloat64);
   const auto sine = angle.sin().to(torch::kBFloat16).to(torch::kFloat64);
-  expect_operator(
-      [&](const std::vector<Tensor>& x) { return rotate(x[0], cosine, sine); },
-      [&](const std::vector<Tensor>& x) {
-        const auto number = at::complex(x[0].narrow(2, 0, half), x[0].narrow(2, half, half));
-        const auto turned = number * at::complex(cosine, sine).unsqueeze(1);
-        return at::cat({at::real(turned), at::imag(turned)}, 2);
-      },
-      {random_tensor({4, 3, 2 * half}, 10)});
+  expect_operator([&](const std::vector<Tensor>& x) { return rotate(x[0], cosine, sine); },
+                  [&](const std::vector<Tensor>& x) {
+                    const auto number =
+                        at::complex(x[0].narrow(2, 0, half), x[0].narrow(2, half, half));
+                    const auto turned = number * at::complex(cosine, sine).unsqueeze(1);
+                    return at::cat({at::real(turned), at::imag(turned)}, 2);
+                  },
+                  {random_tensor({4, 3, 2 * half}, 10)});
 }
 
 TEST(Rotate, AVectorTurnedByAQuarter) {
@@ -125,12 +125,18 @@ TEST(Elementwise, StridedInputsAndGradientsAreRead) {
 }
 
 TEST(ElementwiseErrors, NameTheShapes) {
-  EXPECT_EQ(message_of([] { rms_norm(at::zeros({2, 3}), at::zeros({4}), 1e-5); }),
+  EXPECT_EQ(message_of([] {
+              rms_norm(at::zeros({2, 3}), at::zeros({4}), 1e-5);
+            }),
             "[rms_norm] shapes do not fit: got x [2, 3] and weight [4], expected [..., D] and "
             "[D].");
-  EXPECT_EQ(message_of([] { swiglu(at::zeros({2, 3}), at::zeros({2, 4})); }),
+  EXPECT_EQ(message_of([] {
+              swiglu(at::zeros({2, 3}), at::zeros({2, 4}));
+            }),
             "[swiglu] shapes differ: got gate [2, 3] and up [2, 4].");
-  EXPECT_EQ(message_of([] { rotate(at::zeros({2, 3, 4}), at::zeros({2, 1}), at::zeros({2, 1})); }),
+  EXPECT_EQ(message_of([] {
+              rotate(at::zeros({2, 3, 4}), at::zeros({2, 1}), at::zeros({2, 1}));
+            }),
             "[rotate] shapes do not fit: got x [2, 3, 4], cosine [2, 1], sine [2, 1], expected "
             "[T, H, E] and twice [T, E/2].");
 }

@@ -158,19 +158,20 @@ TEST_F(EvalPplTool, AMissingTextFileIsOneLine) {
 }
 
 TEST_F(EvalPplTool, AFolderThatIsNoAdapterIsOneLine) {
-  const ToolResult result = eval_ppl(
-      {"--model", model(), "--adapter", path("nowhere"), "--shards", path("eval.json")});
+  const ToolResult result =
+      eval_ppl({"--model", model(), "--adapter", path("nowhere"), "--shards", path("eval.json")});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(num_lines(result.err), 1);
   EXPECT_THAT(result.err, HasSubstr("nowhere"));
 }
 
 TEST_F(EvalPplTool, AReportThatCannotBeWrittenIsOneLine) {
-  const ToolResult result = eval_ppl({"--model", model(), "--shards", path("eval.json"), "--report",
-                                      path("no/such/report.json")});
+  const ToolResult result = eval_ppl(
+      {"--model", model(), "--shards", path("eval.json"), "--report", path("no/such/report.json")});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(num_lines(result.err), 1);
-  EXPECT_THAT(result.err, HasSubstr("report.json"));
+  EXPECT_EQ(result.err, "cpx-eval-ppl: [--report] '" + path("no/such/report.json") +
+                            "' cannot be written: there is no folder '" + path("no/such") +
+                            "'. Make it first.\n");
 }
 
 }  // namespace

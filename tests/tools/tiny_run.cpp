@@ -30,16 +30,24 @@ std::string shard(const std::string& group, int num_records) {
 
 std::string config(const std::string& folder, const std::string& model) {
   return "version: 1\n"
-         "model: {path: " + model + "}\n"
+         "model: {path: " +
+         model +
+         "}\n"
          "adapter: {rank: 4, alpha: 8, dropout: 0.1}\n"
          "data:\n"
-         "  train: [\"" + folder + "/shard.json\"]\n"
-         "  eval: [\"" + folder + "/eval.json\"]\n"
+         "  train: [\"" +
+         folder +
+         "/shard.json\"]\n"
+         "  eval: [\"" +
+         folder +
+         "/eval.json\"]\n"
          "  max_tokens: 48\n"
          "objective: {num_positives: 2, num_hard_negatives: 2, distance: signed, centroid: base, "
          "hold: 0.5}\n"
          "optimizer: {lr: 0.01}\n"
-         "training: {max_steps: 6, groups: 2, output: " + folder + "/run}\n"
+         "training: {max_steps: 6, groups: 2, output: " +
+         folder +
+         "/run}\n"
          "evaluation: {every_steps: 3}\n"
          "checkpoint: {every_steps: 2}\n";
 }

@@ -112,8 +112,8 @@ TEST_F(TrainTool, AnInterruptWritesACheckpointAndTheRunGoesOn) {
   const ToolResult result = tool.wait();
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("interrupted at step"), HasSubstr("--resume auto")));
-  EXPECT_EQ(train({"--resume", "auto", "checkpoint.every_steps=0", "training.max_steps=1"}).exit_code,
-            0);
+  EXPECT_EQ(
+      train({"--resume", "auto", "checkpoint.every_steps=0", "training.max_steps=1"}).exit_code, 0);
 }
 
 TEST_F(TrainTool, ResumeWithAnotherConfigSaysEverythingThatDiffers) {
@@ -158,9 +158,9 @@ TEST_F(TrainTool, ValidateTellsFaultsOfConfigAndDataAtOnce) {
   const ToolResult result =
       train({"--validate", "optimizer.lr=-1", "adapter.rnk=3", "model.path=nowhere"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, AllOf(HasSubstr("optimizer.lr"), HasSubstr("adapter.rank"),
-                                HasSubstr("nowhere"), HasSubstr("eval.json"),
-                                HasSubstr("nothing was trained")));
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("optimizer.lr"), HasSubstr("adapter.rank"), HasSubstr("nowhere"),
+                    HasSubstr("eval.json"), HasSubstr("nothing was trained")));
 }
 
 TEST_F(TrainTool, InspectShowsPiecesIdsMasksAndRoles) {
@@ -178,7 +178,8 @@ TEST_F(TrainTool, PrintConfigLoadsAgainToTheSame) {
   ASSERT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("lr: 0.125"));
   write("again.yaml", first.out);
-  const ToolResult second = run_tool("cpx-train", {"--config", path("again.yaml"), "--print-config"});
+  const ToolResult second =
+      run_tool("cpx-train", {"--config", path("again.yaml"), "--print-config"});
   EXPECT_EQ(second.out, first.out);
 }
 
@@ -190,20 +191,26 @@ TEST_F(TrainTool, EstimateNeedsNoWeights) {
 }
 
 TEST_F(TrainTool, EstimateOfAConfigJsonAloneSaysThatItIsABound) {
-  const ToolResult result = train({"--estimate", "model.path=" + model() + "/config.json"});
+  std::filesystem::create_directory(path("alone"));
+  std::filesystem::copy(CPX_SOURCE_DIR "/" + model() + "/config.json", path("alone"));
+  const ToolResult result = train({"--estimate", "model.path=" + path("alone/config.json")});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("384 tokens at most (8 texts, the longest 48)"),
                                 HasSubstr("an upper bound")));
 }
 
 TEST_F(TrainTool, SftTrainsFromTheSameShards) {
-  write("sft.yaml", "model: {path: " + model() + "}\n"
-                    "adapter: {rank: 4}\n"
-                    "data: {train: [\"" + path("shard.json") + "\"], eval: [\"" +
-                    path("eval.json") + "\"]}\n"
-                    "objective: {name: sft, num_positives: 2}\n"
-                    "training: {max_steps: 3, output: " + output() + "}\n");
-  const ToolResult result = run_tool("cpx-train", {"--config", path("sft.yaml"), "--device", "cpu"});
+  write("sft.yaml", "model: {path: " + model() +
+                        "}\n"
+                        "adapter: {rank: 4}\n"
+                        "data: {train: [\"" +
+                        path("shard.json") + "\"], eval: [\"" + path("eval.json") +
+                        "\"]}\n"
+                        "objective: {name: sft, num_positives: 2}\n"
+                        "training: {max_steps: 3, output: " +
+                        output() + "}\n");
+  const ToolResult result =
+      run_tool("cpx-train", {"--config", path("sft.yaml"), "--device", "cpu"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(losses(read("run/metrics.jsonl")).size(), 3);
 }

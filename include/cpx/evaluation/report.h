@@ -17,8 +17,8 @@ struct Report {
   objectives::PerplexitySummary summary;
 };
 
-/// One report as a JSON object (keys: docs/evaluation.md), several as a list; figures that do not
-/// exist are null.
+/// One report as a JSON object (keys: docs/design.md, section 4), several as a list; figures that
+/// do not exist are null.
 std::string report_json(std::span<const Report> reports);
 
 /// The same for a terminal: a row a side, the reports in columns, with the change from the first to

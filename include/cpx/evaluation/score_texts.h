@@ -15,7 +15,7 @@ namespace cpx::evaluation {
 /// What a model said of one text.
 struct TextScore {
   double nll_sum = 0.0;  // natural log, over the predicted tokens
-  int64_t tokens = 0;    // predicted tokens: all but the first; 0 for a text with nothing to predict
+  int64_t tokens = 0;  // predicted tokens: all but the first; 0 for a text with nothing to predict
 };
 
 struct ScoreOptions {
@@ -27,7 +27,7 @@ struct ScoreOptions {
   /// once, in the first window that holds it.
   int64_t stride = 0;
   /// Called with the texts' tokens done so far; returning false stops with the work undone.
-  std::function<bool(int64_t)> on_progress;
+  std::function<bool(int64_t)> on_progress = {};
 };
 
 using TokenSpan = std::span<const tokenizer::TokenId>;
@@ -39,9 +39,9 @@ std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpa
 
 /// The published measure: one long text in windows of `window` tokens, `stride` apart; the first
 /// window predicts all its tokens, later ones only what is new. `nll_sum` is the unweighted mean of
-/// the windows' mean NLLs times the predicted tokens, so that exp(nll_sum / tokens) is the published
-/// perplexity. Follows the strided perplexity of transformers'
-/// guide ("Perplexity of fixed-length models"), which the published evaluation uses.
+/// the windows' mean NLLs times the predicted tokens, so that exp(nll_sum / tokens) is the
+/// published perplexity. Follows the strided perplexity of transformers' guide ("Perplexity of
+/// fixed-length models"), which the published evaluation uses.
 TextScore score_published(nn::CausalLm& model, TokenSpan text, int64_t window, int64_t stride,
                           const std::function<bool(int64_t)>& on_progress = {});
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A frozen linear layer with a trainable low-rank update, and its dropout.
-// Source: Hu et al., "LoRA", ICLR 2022, section 4.1, in PEFT's form (dropout on the update's input).
-// Legend: T tokens, I input features, O output features, R rank.
+// Source: Hu et al., "LoRA", ICLR 2022, section 4.1, in PEFT's form (dropout on the update's
+// input). Legend: T tokens, I input features, O output features, R rank.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,8 @@ struct LoraOptions {
 /// [O] (may be undefined) are frozen; `a` [R, I], `b` [O, R], float32 or x's dtype. Differentiable
 /// in x, a and b; the dropped input is not kept for the backward pass, only one bit a place.
 torch::Tensor lora_linear(const torch::Tensor& x, const torch::Tensor& weight,
-                          const torch::Tensor& bias, const torch::Tensor& a,
-                          const torch::Tensor& b, const LoraOptions& options);
+                          const torch::Tensor& bias, const torch::Tensor& a, const torch::Tensor& b,
+                          const LoraOptions& options);
 
 /// 0 with probability p, else 1 / (1 - p), at every place of a [rows, columns] tensor; the value
 /// at (i, j) depends only on (key, i, j).

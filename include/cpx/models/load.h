@@ -38,7 +38,8 @@ void attach_adapter(Llama& model, const nn::LoraConfig& config,
                     const std::vector<std::string>& target_modules, uint64_t seed);
 
 /// Attaches the adapter and fills in its factors. Stored base tensors must equal the model's own.
-/// `dropout` replaces the folder's where given. Throws DataError that names tensor, file and shapes.
+/// `dropout` replaces the folder's where given. Throws DataError that names tensor, file and
+/// shapes.
 void attach_adapter(Llama& model, const formats::PeftAdapter& adapter,
                     std::optional<double> dropout = std::nullopt);
 

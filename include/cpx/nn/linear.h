@@ -59,8 +59,8 @@ class LinearImpl : public FrozenModule {
   const LoraConfig& lora() const { return lora_; }
 
   LinearOptions options;
-  torch::Tensor weight;  // [O, I], frozen
-  torch::Tensor bias;    // [O], frozen, undefined without bias
+  torch::Tensor weight;        // [O, I], frozen
+  torch::Tensor bias;          // [O], frozen, undefined without bias
   LoraFactor lora_A{nullptr};  // [R, I]
   LoraFactor lora_B{nullptr};  // [O, R]
 

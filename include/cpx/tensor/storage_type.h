@@ -10,7 +10,8 @@ namespace cpx::tensor {
 /// A stored type that cpx reads.
 enum class StorageType { kF32, kF16, kBF16, kQ8_0, kQ4_0, kQ4_1, kQ6_K };
 
-/// What a stored type is made of: blocks of `elements` numbers in `bytes` bytes (1 for a plain type).
+/// What a stored type is made of: blocks of `elements` numbers in `bytes` bytes (1 for a plain
+/// type).
 struct StorageLayout {
   std::string_view name;  // "Q4_1"
   int64_t elements = 1;

@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+// What users may hand over instead of a tokenizer, and the one line they get for it.
+#include <cmath>
+#include <fstream>
+#include <gmock/gmock.h>
+#include <sstream>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cpx/core/error.h"
+#include "cpx/tokenizer/load.h"
+#include "fixture.h"
+
+namespace cpx::tokenizer {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+json small_tokenizer() {
+  return json::parse(R"({
+    "added_tokens": [{"id": 3, "content": "<s>", "special": true}],
+    "model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "ab": 2}, "merges": [["a", "b"]]}
+  })");
+}
+
+std::string read_bytes(const std::filesystem::path& path) {
+  std::ostringstream content;
+  content << std::ifstream(path, std::ios::binary).rdbuf();
+  return content.str();
+}
+
+class BadTokenizer : public ::testing::Test {
+ protected:
+  // The error of loading `content` as tokenizer.json, without the folder's name.
+  std::string error_of_json(const std::string& content) const {
+    folder_.write("tokenizer.json", content);
+    return error_of_folder();
+  }
+  std::string error_of_json(const json& content) const { return error_of_json(content.dump()); }
+
+  std::string error_of_folder() const {
+    std::string message = error_of<DataError>([&] { load_tokenizer(folder_.path()); });
+    const std::string prefix = folder_.path().string() + "/";
+    for (size_t at; (at = message.find(prefix)) != std::string::npos;) {
+      message.erase(at, prefix.size());
+    }
+    EXPECT_THAT(message, Not(HasSubstr("\n")));
+    return message;
+  }
+
+  TemporaryFolder folder_;
+};
+
+TEST_F(BadTokenizer, SmallOneIsGood) {
+  folder_.write("tokenizer.json", small_tokenizer().dump());
+  EXPECT_EQ(load_tokenizer(folder_.path())->encode("abc<s>").ids, (std::vector<TokenId>{2, 3}));
+}
+
+TEST_F(BadTokenizer, FolderWithoutTokenizer) {
+  EXPECT_EQ(error_of<DataError>([&] { load_tokenizer(folder_.path()); }),
+            "[load_tokenizer] " + folder_.path().string() +
+                ": no tokenizer found, expected tokenizer.json or tokenizer.model in this folder.");
+}
+
+TEST_F(BadTokenizer, NotJson) {
+  EXPECT_THAT(error_of_json(std::string("{\"model\": ")),
+              HasSubstr("[tokenizer] tokenizer.json is not valid JSON: "));
+  EXPECT_THAT(error_of_json(std::string()), HasSubstr("tokenizer.json is not valid JSON: "));
+  EXPECT_THAT(error_of_json(std::string("{\"a\": \"\xFF\"}")), HasSubstr("is not valid JSON: "));
+  EXPECT_EQ(error_of_json(std::string("[]")),
+            "[tokenizer] tokenizer.json: the file's content is a list, expected an object with "
+            "'model'.");
+}
+
+TEST_F(BadTokenizer, MissingParts) {
+  json content = small_tokenizer();
+  content.erase("model");
+  EXPECT_EQ(error_of_json(content), "[tokenizer] tokenizer.json: 'model' is missing.");
+  content = small_tokenizer();
+  content["model"].erase("vocab");
+  EXPECT_EQ(error_of_json(content), "[tokenizer] tokenizer.json: 'model.vocab' is missing.");
+  content = small_tokenizer();
+  content["model"].erase("merges");
+  EXPECT_EQ(error_of_json(content), "[tokenizer] tokenizer.json: 'model.merges' is missing.");
+}
+
+TEST_F(BadTokenizer, UnknownModelType) {
+  json content = small_tokenizer();
+  content["model"]["type"] = "WordPiece";
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.type' is 'WordPiece', expected 'BPE'.");
+}
+
+TEST_F(BadTokenizer, UnknownStepsAreNamed) {
+  const auto error_with = [&](const char* key, const json& value) {
+    json content = small_tokenizer();
+    content[key] = value;
+    return error_of_json(content);
+  };
+  EXPECT_EQ(error_with("normalizer", {{"type", "NFC"}}),
+            "[tokenizer] tokenizer.json: 'normalizer.type' is 'NFC', expected a normalizer that "
+            "cpx knows (Sequence, Prepend, Replace, Strip).");
+  EXPECT_EQ(error_with("pre_tokenizer", json::parse(R"({"type": "Sequence",
+                                      "pretokenizers": [{"type": "UnicodeScripts"}]})")),
+            "[tokenizer] tokenizer.json: 'pre_tokenizer.pretokenizers[0].type' is "
+            "'UnicodeScripts', expected a pre-tokenizer that cpx knows (Sequence, ByteLevel, "
+            "Digits, Split, Metaspace, Punctuation).");
+  EXPECT_EQ(error_with("decoder", {{"type", "WordPiece"}}),
+            "[tokenizer] tokenizer.json: 'decoder.type' is 'WordPiece', expected a decoder that "
+            "cpx knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip).");
+  EXPECT_EQ(error_with("post_processor", {{"type", "BertProcessing"}}),
+            "[tokenizer] tokenizer.json: 'post_processor.type' is 'BertProcessing', expected a "
+            "post-processor that cpx knows (Sequence, ByteLevel, TemplateProcessing, "
+            "RobertaProcessing).");
+}
+
+TEST_F(BadTokenizer, WrongStepOptionsAreNamed) {
+  const auto error_with = [&](const char* key, const json& value) {
+    json content = small_tokenizer();
+    content[key] = value;
+    return error_of_json(content);
+  };
+  const json split = {{"type", "Split"}, {"behavior", "Isolated"}, {"invert", false}};
+  json bad_pattern = split;
+  bad_pattern["pattern"] = {{"Regex", "a(b"}};
+  EXPECT_THAT(error_with("pre_tokenizer", bad_pattern),
+              HasSubstr("[regex] pattern 'a(b' is not valid: missing closing parenthesis"));
+  json bad_behavior = split;
+  bad_behavior["pattern"] = {{"String", "a"}};
+  bad_behavior["behavior"] = "Sideways";
+  EXPECT_THAT(error_with("pre_tokenizer", bad_behavior),
+              HasSubstr("'pre_tokenizer.behavior' is 'Sideways', expected Removed, Isolated, "));
+  EXPECT_THAT(error_with("pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "__"}}),
+              HasSubstr("'pre_tokenizer.replacement' is '__', expected one character."));
+  EXPECT_THAT(error_with("pre_tokenizer",
+                         {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "no"}}),
+              HasSubstr("'pre_tokenizer.prepend_scheme' is 'no', expected always, first or never"));
+  EXPECT_THAT(error_with("pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", 1}}),
+              HasSubstr("'pre_tokenizer.use_regex' is 1, expected true or false."));
+  const json no_text = {{"type", "TemplateProcessing"}, {"single", json::array()}};
+  EXPECT_THAT(
+      error_with("post_processor", no_text),
+      HasSubstr("'post_processor.single' is a list, expected a template with the sequence"));
+  const json unknown = json::parse(R"({"type": "TemplateProcessing", "special_tokens": {},
+                                       "single": [{"SpecialToken": {"id": "<x>"}}]})");
+  EXPECT_THAT(error_with("post_processor", unknown),
+              HasSubstr("'post_processor.single[0].SpecialToken.id' is '<x>', expected a token of "
+                        "'special_tokens'."));
+  const json far =
+      json::parse(R"({"type": "RobertaProcessing", "cls": ["<s>", 77], "sep": ["<s>", 3]})");
+  EXPECT_THAT(error_with("post_processor", far),
+              HasSubstr("special token id 77 is not in the vocabulary of 4 ids."));
+}
+
+TEST_F(BadTokenizer, EndlessNestingIsAnErrorNotACrash) {
+  std::string nested = "{\"type\":\"Strip\"}";
+  for (int i = 0; i < 10'000; ++i) {
+    nested = "{\"type\":\"Sequence\",\"normalizers\":[" + nested + "]}";
+  }
+  std::string content = small_tokenizer().dump();
+  content.insert(1, "\"normalizer\":" + nested + ",");
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: values are nested more than 64 levels deep.");
+}
+
+TEST_F(BadTokenizer, WrongVocabulary) {
+  json content = small_tokenizer();
+  content["model"]["vocab"]["a"] = "0";
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.vocab['a']' is '0', expected an id from 0 to "
+            "16777215.");
+  for (const json& bad : {json(-1), json(1.5), json(4e9), json(17'000'000), json(nullptr)}) {
+    content["model"]["vocab"]["a"] = bad;
+    EXPECT_THAT(error_of_json(content), HasSubstr("'model.vocab['a']' is " + bad.dump()));
+  }
+  content["model"]["vocab"] = json::array();
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.vocab' is a list, expected an object of token and "
+            "id.");
+  content = small_tokenizer();
+  content["model"]["vocab"]["c"] = 1;
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: the tokens 'b' and 'c' both have id 1.");
+}
+
+TEST_F(BadTokenizer, WrongMerges) {
+  json content = small_tokenizer();
+  content["model"]["merges"] = json::parse(R"(["a c"])");
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.merges[0]' joins 'a' and 'c', but 'ac' is not in "
+            "the vocabulary.");
+  content["model"]["merges"] = json::parse(R"(["a b", "ab"])");
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.merges[1]' is 'ab', expected 'left right' or "
+            "['left', 'right'].");
+  content["model"]["merges"] = json::parse(R"([["a", "b", "c"]])");
+  EXPECT_THAT(error_of_json(content), HasSubstr("'model.merges[0]' is a list, expected"));
+  content["model"]["merges"] = "a b";
+  EXPECT_THAT(error_of_json(content), HasSubstr("'model.merges' is 'a b', expected a list"));
+}
+
+TEST_F(BadTokenizer, UnknownTokenOutsideTheVocabulary) {
+  json content = small_tokenizer();
+  content["model"]["unk_token"] = "<unk>";
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.unk_token' is '<unk>', expected a token of "
+            "'model.vocab'.");
+}
+
+TEST_F(BadTokenizer, UnsupportedModelOption) {
+  json content = small_tokenizer();
+  content["model"]["end_of_word_suffix"] = "</w>";
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'model.end_of_word_suffix' is '</w>', expected null (cpx "
+            "does not support it).");
+}
+
+TEST_F(BadTokenizer, WrongAddedTokens) {
+  json content = small_tokenizer();
+  content["added_tokens"][0]["id"] = 2;
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: the tokens '<s>' and 'ab' both have id 2.");
+  content["added_tokens"][0] = {{"id", 2}, {"content", "a"}};
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'added_tokens[0].id' is 2, expected 0 (from "
+            "'model.vocab').");
+  content["added_tokens"][0] = {{"id", 3}, {"content", ""}};
+  EXPECT_EQ(error_of_json(content),
+            "[tokenizer] tokenizer.json: 'added_tokens[0].content' is '', expected text that is "
+            "not empty.");
+  content["added_tokens"][0] = {{"id", 3}, {"content", "x"}, {"lstrip", "yes"}};
+  EXPECT_THAT(error_of_json(content),
+              HasSubstr("'added_tokens[0].lstrip' is 'yes', expected true or false."));
+}
+
+TEST_F(BadTokenizer, WrongConfig) {
+  folder_.write("tokenizer.json", small_tokenizer().dump());
+  folder_.write("tokenizer_config.json", R"({"bos_token": "<bos>"})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer_config.json: 'bos_token' is '<bos>', which is not in the "
+            "vocabulary.");
+  folder_.write("tokenizer_config.json", R"({"eos_token": 7})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer_config.json: 'eos_token' is 7, expected text, or an object with "
+            "'content'.");
+  folder_.write("tokenizer_config.json", R"({"add_bos_token": "true"})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer_config.json: 'add_bos_token' is 'true', expected true or "
+            "false.");
+  folder_.write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer_config.json: 'added_tokens_decoder' has the key 'x', expected "
+            "an id from 0 to 16777215.");
+  folder_.write("tokenizer_config.json", R"({"chat_template": 1})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer_config.json: 'chat_template' is 1, expected text.");
+}
+
+TEST_F(BadTokenizer, DamagedSentencePieceModel) {
+  const std::string good = read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model");
+  folder_.write("tokenizer.model", "This is no model.\n");
+  EXPECT_THAT(error_of_folder(),
+              HasSubstr("[tokenizer] tokenizer.model is not a sentencepiece model: "));
+  folder_.write("tokenizer.model", "");
+  EXPECT_THAT(error_of_folder(), HasSubstr("tokenizer.model is not a sentencepiece model: "));
+  folder_.write("tokenizer.model", good.substr(0, good.size() / 2));
+  EXPECT_THAT(error_of_folder(), HasSubstr("tokenizer.model is not a sentencepiece model: "));
+}
+
+TEST_F(BadTokenizer, ShortenedSentencePieceModelsNeverCrash) {
+  const std::string good = read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model");
+  int num_refused = 0;
+  for (size_t size = 0; size < good.size(); size += 401) {
+    folder_.write("tokenizer.model", good.substr(0, size));
+    try {
+      load_tokenizer(folder_.path())->encode("Hello");
+    } catch (const DataError&) {
+      ++num_refused;
+    }
+  }
+  EXPECT_GT(num_refused, 10);
+}
+
+TEST_F(BadTokenizer, AddedTokenThatTakesAnothersId) {
+  folder_.write("tokenizer.model",
+                read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model"));
+  folder_.write("added_tokens.json", R"({"<new>": 5})");
+  EXPECT_EQ(error_of_folder(),
+            "[tokenizer] tokenizer.model: the added token '<new>' has id 5, which is '<0x02>'.");
+}
+
+// ---- GGUF
+// ----------------------------------------------------------------------------------------
+
+template <class Change>
+std::string error_of_gguf(const std::string& name, const Change& change) {
+  GgufVocabulary vocabulary = read_gguf_vocabulary(name);
+  vocabulary.pre = "gpt-2";
+  change(vocabulary);
+  return error_of<DataError>([&] { make_tokenizer(vocabulary); });
+}
+
+TEST(BadGgufVocabulary, InconsistentLengths) {
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.token_types.pop_back(); }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.token_type' has 702 entries, expected 703 "
+            "(tokenizer.ggml.tokens).");
+  EXPECT_EQ(error_of_gguf("gguf_llama", [](auto& v) { v.scores.push_back(0); }),
+            "[tokenizer] gguf_llama.gguf: 'tokenizer.ggml.scores' has 901 entries, expected 900 "
+            "(tokenizer.ggml.tokens).");
+}
+
+TEST(BadGgufVocabulary, MissingParts) {
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.tokens.clear(); }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.tokens' is missing or empty.");
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.merges.clear(); }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.merges' is missing, model 'gpt2' needs "
+            "it.");
+  EXPECT_EQ(error_of_gguf("gguf_llama", [](auto& v) { v.scores.clear(); }),
+            "[tokenizer] gguf_llama.gguf: 'tokenizer.ggml.scores' is missing, model 'llama' needs "
+            "it.");
+}
+
+TEST(BadGgufVocabulary, UnknownKinds) {
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.model = "bert"; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.model' is 'bert', expected gpt2 "
+            "(byte-level BPE) or llama (sentencepiece).");
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.pre = "tekken"; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.pre' is 'tekken', expected one that cpx "
+            "knows (gpt-2, smollm, starcoder, llama-bpe, llama3, llama-v3, default).");
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.token_types[4] = 9; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.token_type[4]' is 9, expected 1 to 6.");
+}
+
+TEST(BadGgufVocabulary, WrongEntries) {
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.tokens[9] = v.tokens[8]; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.tokens' has ')' twice, as 8 and 9.");
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.merges[2] = "q zzz"; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.merges[2]' joins 'q' and 'zzz', but "
+            "'qzzz' is not in the vocabulary.");
+  for (const char* merge : {"", "q", "q ", " q"}) {
+    EXPECT_EQ(error_of_gguf("gguf_gpt2", [&](auto& v) { v.merges[2] = merge; }),
+              "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.merges[2]' is '" + std::string(merge) +
+                  "', expected 'left right'.");
+  }
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.bos_id = 703; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.bos_token_id' is 703, expected an id "
+            "below 703.");
+  EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.eos_id = -1; }),
+            "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.eos_token_id' is -1, expected an id "
+            "below 703.");
+  EXPECT_EQ(error_of_gguf("gguf_llama", [](auto& v) { v.scores[7] = NAN; }),
+            "[tokenizer] gguf_llama.gguf: 'tokenizer.ggml.scores[7]' is nan, expected a number.");
+  EXPECT_THAT(error_of_gguf("gguf_llama", [](auto& v) { v.tokens[300] = v.tokens[301]; }),
+              HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
+  EXPECT_THAT(error_of_gguf("gguf_llama", [](auto& v) { v.token_types[0] = 1; }),
+              HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
+}
+
+}  // namespace
+}  // namespace cpx::tokenizer
