@@ -3,6 +3,7 @@
 
 #include <exception>
 #include <iostream>
+#include <malloc.h>
 #include <new>
 #include <string_view>
 
@@ -21,6 +22,7 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
+constexpr int kMmapThresholdBytes = 1 << 20;
 
 void print_error(const Tool& tool, std::string_view message) {
   // LibTorch's errors carry a backtrace behind the first line; users get the line.
@@ -58,6 +60,9 @@ int run(const Tool& tool, const CommonFlags& flags) {
   set_log_level(parse_log_level(flags.log_level));
   if (tool.check_flags) tool.check_flags();
   tensor::set_num_threads(flags.threads);
+  // Tensors come from the system and go back to it. With glibc's own threshold, which grows, the
+  // heap breaks into pieces: the demo's training peaked at 1425 MiB instead of 1167 MiB.
+  mallopt(M_MMAP_THRESHOLD, kMmapThresholdBytes);
   install_interrupt_handlers();
   return tool.run(flags);
 }
