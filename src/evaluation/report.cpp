@@ -52,6 +52,11 @@ ordered_json to_json(const Report& report) {
   return object;
 }
 
+// Paths may hold any bytes; those that are not UTF-8 are replaced.
+std::string print(const ordered_json& json) {
+  return json.dump(2, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace) + "\n";
+}
+
 using Figure = std::function<std::optional<double>(const SideComparison&)>;
 
 std::string shown(const std::optional<double>& value, int digits) {
@@ -119,10 +124,10 @@ void add_counts(Table& table, const SideComparison& all) {
 }  // namespace
 
 std::string report_json(std::span<const Report> reports) {
-  if (reports.size() == 1) return to_json(reports.front()).dump(2) + "\n";
+  if (reports.size() == 1) return print(to_json(reports.front()));
   auto list = ordered_json::array();
   for (const Report& report : reports) list.push_back(to_json(report));
-  return list.dump(2) + "\n";
+  return print(list);
 }
 
 std::string report_table(std::span<const Report> reports) {

@@ -27,9 +27,11 @@ std::vector<Piece> pieces_of(size_t text, int64_t length, int64_t window, int64_
   std::vector<Piece> pieces;
   if (length < 2) return pieces;
   if (window == 0) window = length;
+  // Windows side by side would leave the first token of each with nothing to predict it from.
+  const int64_t step = std::min(stride, window - 1);
   int64_t done = 1;  // the first token is predicted by nothing
-  for (int64_t begin = 0; done < length; begin += stride) {
-    const int64_t end = std::min(begin + window, length);
+  for (int64_t begin = 0; done < length; begin += step) {
+    const int64_t end = begin + std::min(window, length - begin);
     pieces.push_back({text, begin, end, done});
     done = end;
   }

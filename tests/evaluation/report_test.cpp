@@ -51,6 +51,11 @@ TEST(ReportJson, TwoReportsAreAList) {
   EXPECT_EQ(json[1]["adapter"], "adapter/folder");
 }
 
+TEST(ReportJson, APathThatIsNotUtf8IsPrintedAllTheSame) {
+  const std::vector<Report> one = {report(6.0, "caf\xE9")};
+  EXPECT_TRUE(nlohmann::json::accept(report_json(one)));
+}
+
 TEST(ReportTable, ShowsTheChangeInPercent) {
   const std::vector<Report> two = {report(6.0), report(8.0, "adapter/folder")};
   const std::string table = report_table(two);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/evaluation/score_texts.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <vector>
 
@@ -92,6 +93,34 @@ TEST_F(ScoreTexts, WindowsPredictEachTokenOnceWithWhatTheyHoldOfTheText) {
   const auto scores = score({{10, 11, 12, 13, 14, 15, 16}}, {.window = 4, .stride = 2});
   EXPECT_EQ(scores[0].tokens, 6);
   EXPECT_NEAR(scores[0].nll_sum, 11.001 + 12.002 + 13.003 + 14.002 + 15.003 + 16.002, 1e-4);
+}
+
+TEST_F(ScoreTexts, AStrideOfTheWholeWindowStillPredictsEachTokenFromItsOwnText) {
+  // Tokens 10..14, window 3, stride 3. Window [0,3) predicts 11 and 12 from 1 and 2 seen tokens;
+  // the next one begins at 2, not at 3, and predicts 13 and 14 from 1 and 2.
+  const auto scores = score({{10, 11, 12, 13, 14}}, {.window = 3, .stride = 3});
+  EXPECT_EQ(scores[0].tokens, 4);
+  EXPECT_NEAR(scores[0].nll_sum, 11.001 + 12.002 + 13.001 + 14.002, 1e-4);
+}
+
+TEST_F(ScoreTexts, EachTokenIsPredictedOnceUnderEveryWindowAndStride) {
+  // All ids are 0, so a text's NLL is the sum of what its predictions saw, in thousandths.
+  for (int64_t length = 2; length < 14; ++length) {
+    const std::vector<std::vector<TokenId>> texts = {std::vector<TokenId>(length, 0)};
+    for (int64_t window = 2; window < 8; ++window) {
+      for (int64_t stride = 1; stride <= window; ++stride) {
+        const auto scores = score(texts, {.window = window, .stride = stride});
+        EXPECT_EQ(scores[0].tokens, length - 1);
+        double seen = 0.0;
+        for (int64_t target = 1, begin = 0; target < length; ++target) {
+          if (target == begin + window) begin += std::min(stride, window - 1);
+          seen += static_cast<double>(target - begin);
+        }
+        EXPECT_NEAR(scores[0].nll_sum * 1000.0, seen, 1e-3)
+            << length << " " << window << " " << stride;
+      }
+    }
+  }
 }
 
 TEST_F(ScoreTexts, HalfAWindowIsTheDefaultStride) {

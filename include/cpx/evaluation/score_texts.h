@@ -24,7 +24,8 @@ struct ScoreOptions {
   /// Longest piece of a text; 0: texts are never divided.
   int64_t window = 0;
   /// Tokens from one window's start to the next one's; 0: half a window. Every token is predicted
-  /// once, in the first window that holds it.
+  /// once, in the first window that holds it, from at least `window` - `stride` tokens (from one
+  /// where the two are equal: then windows move by `window` - 1).
   int64_t stride = 0;
   /// Called with the texts' tokens done so far; returning false stops with the work undone.
   std::function<bool(int64_t)> on_progress = {};
