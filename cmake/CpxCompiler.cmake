@@ -4,8 +4,8 @@
 if(NOT CMAKE_BUILD_TYPE)
   set(CMAKE_BUILD_TYPE Release CACHE STRING "" FORCE)
 endif()
-# Dev: optimised, but with assertions; what the tests run.
-set(CMAKE_CXX_FLAGS_DEV "-O2" CACHE STRING "")
+# Dev: optimised, but with assertions; what the tests run. FORCE: project() has made an empty entry.
+set(CMAKE_CXX_FLAGS_DEV "-O2" CACHE STRING "" FORCE)
 set(CMAKE_CXX_FLAGS_RELEASE "-O3 -DNDEBUG" CACHE STRING "" FORCE)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/bin")
 set(CMAKE_LIBRARY_OUTPUT_DIRECTORY "${CMAKE_BINARY_DIR}/lib")
@@ -25,7 +25,7 @@ if(CPX_WARNINGS_AS_ERRORS)
   list(APPEND cpx_private_flags -Werror)
 endif()
 if(CPX_SANITIZE)
-  list(APPEND cpx_private_flags -fsanitize=${CPX_SANITIZE} -fno-omit-frame-pointer -g1
+  list(APPEND cpx_private_flags -O1 -fsanitize=${CPX_SANITIZE} -fno-omit-frame-pointer -g1
                                 -fno-sanitize-recover=undefined)
   target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fsanitize=${CPX_SANITIZE}>)
 endif()

@@ -22,9 +22,14 @@ constexpr const char* kNeutralKey = "paraphrases";
 constexpr const char* kToxicKey = "paraphrases_toxic";
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (size_t at = text.find(from); at != text.npos; at = text.find(from, at + to.size())) {
-    text.replace(at, from.size(), to);
+  std::string result;
+  size_t begin = 0;
+  for (size_t at = text.find(from); at != text.npos; at = text.find(from, begin)) {
+    result.append(text, begin, at - begin).append(to);
+    begin = at + from.size();
   }
+  result.append(text, begin);
+  text = std::move(result);
 }
 
 bool is_blank(const std::string& text) {

@@ -139,6 +139,14 @@ std::vector<ScoredText> score_joined(nn::CausalLm& model, const data::TextEncode
   return scored;
 }
 
+// Joined texts are one text a side: what compares texts has no meaning.
+void drop_text_figures(objectives::SideComparison& comparison) {
+  comparison.toxic.mean_text_perplexity.reset();
+  comparison.neutral.mean_text_perplexity.reset();
+  comparison.separation.reset();
+  comparison.p_value.reset();
+}
+
 // Told before the work, not after it.
 void check_report_folder(const EvalPplCommand& command) {
   if (!command.report || *command.report == "-") return;
@@ -174,9 +182,11 @@ class Evaluation {
             ? score_joined(*model, encoder_, texts_, title)
             : score_each(*model, encoder_, texts_, command_, window, title);
     if (interrupt_requested()) return std::nullopt;
-    return Report{.model = command_.model.string(),
+    Report report{.model = command_.model.string(),
                   .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
                   .summary = objectives::summarize_perplexity(scored)};
+    if (command_.mode == "published") drop_text_figures(report.summary.all);
+    return report;
   }
 
  private:

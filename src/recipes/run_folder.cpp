@@ -54,11 +54,13 @@ fs::path named_checkpoint(const std::string& name) {
 }
 
 // A run is resumed with its own config; what may change is named in docs/config.md.
-void check_same_config(const fs::path& checkpoint, const TrainConfig& config) {
+void check_same_config(const fs::path& checkpoint, TrainConfig& config) {
   const fs::path saved = checkpoint.parent_path().parent_path() / "config.yaml";
   if (!fs::exists(saved)) return;
+  const TrainConfig saved_config = load_train_config(saved);
+  if (config.model.dtype == ComputeType::kAuto) config.model.dtype = saved_config.model.dtype;
   std::vector<std::string> faults;
-  for (const std::string& difference : config_differences(load_train_config(saved), config)) {
+  for (const std::string& difference : config_differences(saved_config, config)) {
     faults.push_back("[--resume] " + difference);
   }
   if (!faults.empty()) throw ConfigError(std::move(faults));
@@ -66,7 +68,7 @@ void check_same_config(const fs::path& checkpoint, const TrainConfig& config) {
 
 }  // namespace
 
-std::optional<fs::path> prepare_run_folder(const TrainCommand& command, const TrainConfig& config) {
+std::optional<fs::path> prepare_run_folder(const TrainCommand& command, TrainConfig& config) {
   const fs::path& output = config.training.output;
   std::optional<fs::path> checkpoint;
   if (command.resume) {

@@ -14,7 +14,9 @@ namespace cpx::recipes {
 /// go on from, or nothing for a fresh start; removes the old run for --overwrite. Throws
 /// ConfigError where a run stands in the way, where the checkpoint's run has another config (all
 /// differences), and DataError where there is nothing to resume or the folder cannot be made.
+/// On resume `model.dtype: auto` becomes what the run has computed in: measured anew, it might come
+/// out otherwise.
 std::optional<std::filesystem::path> prepare_run_folder(const TrainCommand& command,
-                                                        const TrainConfig& config);
+                                                        TrainConfig& config);
 
 }  // namespace cpx::recipes

@@ -161,9 +161,13 @@ training::TrainerOptions trainer_options(const TrainConfig& config) {
           .tensorboard = config.logging.tensorboard};
 }
 
-torch::Dtype compute_dtype(const TrainConfig& config, const torch::Device& device) {
+// Decides `auto` for the whole run: the resolved config holds the type that was taken.
+torch::Dtype resolve_dtype(TrainConfig& config, const torch::Device& device) {
   const auto wanted = tensor::parse_compute_dtype(config::enum_name(config.model.dtype));
-  return wanted ? *wanted : tensor::choose_compute_dtype(device);
+  if (wanted) return *wanted;
+  const torch::Dtype chosen = tensor::choose_compute_dtype(device);
+  config.model.dtype = chosen == torch::kBFloat16 ? ComputeType::kBfloat16 : ComputeType::kFloat32;
+  return chosen;
 }
 
 void log_start(const TrainConfig& config, const models::Llama& model, const RunData& data,
@@ -212,10 +216,10 @@ int train(const TrainCommand& command) {
   TrainConfig config = load_train_config(command.config, command.overrides);
   adopt_adapter(config);
   const torch::Device device = tensor::resolve_device(command.device);
-  const torch::Dtype dtype = compute_dtype(config, device);
   const RunData data = read_data(config, command);
   const Task task = make_task(config, data);
   const auto checkpoint = prepare_run_folder(command, config);
+  const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
   training::TrainerOptions options = trainer_options(config);

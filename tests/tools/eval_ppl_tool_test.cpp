@@ -129,6 +129,10 @@ TEST_F(EvalPplTool, PublishedModeScoresTheJoinedTexts) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const auto report = nlohmann::json::parse(read("report.json"));
   EXPECT_TRUE(report.at("sides").at("toxic").at("perplexity").is_number());
+  // One text a side: there are no texts to compare.
+  EXPECT_TRUE(report.at("sides").at("toxic").at("mean_text_perplexity").is_null());
+  EXPECT_TRUE(report.at("separation").is_null());
+  EXPECT_TRUE(report.at("p_value").is_null());
 }
 
 // ---- what goes wrong, one line each ------------------------------------------------------------

@@ -91,15 +91,34 @@ TEST_F(TrainTool, ARunInTheOutputFolderIsAnErrorUnlessItIsOverwritten) {
 }
 
 TEST_F(TrainTool, AResumedRunEqualsTheUninterruptedOne) {
-  ASSERT_EQ(train().exit_code, 0);
+  // Two fresh runs are compared: each would measure `auto` by itself.
+  ASSERT_EQ(train({"model.dtype=float32"}).exit_code, 0);
   const auto expected = losses(read("run/metrics.jsonl"));
   const std::string final = read("run/final/adapter_model.safetensors");
 
-  ASSERT_EQ(train({"--overwrite", "training.max_steps=4"}).exit_code, 0);
+  ASSERT_EQ(train({"--overwrite", "model.dtype=float32", "training.max_steps=4"}).exit_code, 0);
   const ToolResult resumed = train({"--resume", "auto"});
   ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
   EXPECT_EQ(losses(read("run/metrics.jsonl")), expected);
   EXPECT_EQ(read("run/final/adapter_model.safetensors"), final);
+}
+
+TEST_F(TrainTool, AResumeComputesInTheTypeThatTheRunBeganIn) {
+  for (const std::string type : {"bfloat16", "float32"}) {
+    ASSERT_EQ(train({"--overwrite", "model.dtype=" + type}).exit_code, 0);
+    const auto expected = losses(read("run/metrics.jsonl"));
+    ASSERT_EQ(train({"--overwrite", "model.dtype=" + type, "training.max_steps=2"}).exit_code, 0);
+    // `auto` is not measured anew, whatever the machine would say now.
+    const ToolResult resumed = train({"--resume", "auto"});
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(losses(read("run/metrics.jsonl")), expected) << type;
+    EXPECT_THAT(read("run/config.yaml"), HasSubstr("dtype: " + type));
+  }
+}
+
+TEST_F(TrainTool, ADtypeThatWasMeasuredIsWrittenDown) {
+  ASSERT_EQ(train({"training.max_steps=1"}).exit_code, 0);
+  EXPECT_THAT(read("run/config.yaml"), Not(HasSubstr("dtype: auto")));
 }
 
 TEST_F(TrainTool, AnInterruptWritesACheckpointAndTheRunGoesOn) {
