@@ -8,9 +8,9 @@
 
 namespace cpx::kernels {
 
-/// e^x within 2 units in the last place for x in [-87, 88]; the value at the nearer end outside;
-/// NaN for NaN. x = n ln 2 + r with |r| <= ln 2 / 2: 2^n times e^r's Taylor polynomial of degree 7,
-/// whose rest is below 6e-9.
+/// e^x within 2 units in the last place for x in [-87, 88]; 0 below, e^88 above; NaN for NaN.
+/// With x = n ln 2 + r and |r| <= ln 2 / 2: 2^n times e^r's Taylor polynomial of degree 7, whose
+/// rest is below 6e-9.
 inline float fast_exp(float x) {
   constexpr float kLowest = -87.0F;
   constexpr float kHighest = 88.0F;
@@ -21,7 +21,8 @@ inline float fast_exp(float x) {
   // Adding it rounds to an integer, which then stands in the lowest bits.
   constexpr float kRound = 12582912.0F;  // 1.5 * 2^23
 
-  x = x < kLowest ? kLowest : x;
+  const bool is_zero = x < kLowest;
+  x = is_zero ? kLowest : x;
   x = x > kHighest ? kHighest : x;
   const float shifted = std::fma(x, kLog2E, kRound);
   const float n = shifted - kRound;
@@ -37,7 +38,8 @@ inline float fast_exp(float x) {
   // n into the exponent. A NaN's payload may change, but it stays one.
   const uint32_t exponent = std::bit_cast<uint32_t>(shifted) << 23;
   const float scaled = std::bit_cast<float>(std::bit_cast<uint32_t>(value) + exponent);
-  return x != x ? x : scaled;
+  const float result = is_zero ? 0.0F : scaled;
+  return x != x ? x : result;
 }
 
 }  // namespace cpx::kernels

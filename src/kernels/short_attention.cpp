@@ -212,6 +212,7 @@ void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 void short_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& grad_output, const std::vector<TextSpan>& texts,
                               const AttentionOptions& options, AttentionGradients& gradients) {
+  if (texts.empty()) return;
   const Shape shape(q, k, options);
   const int64_t size = shape.head_dim;
   const float* const grad_output_data = grad_output.const_data_ptr<float>();
