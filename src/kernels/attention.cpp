@@ -9,6 +9,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
+#include "short_attention.h"
 
 namespace cpx::kernels {
 
@@ -29,18 +30,28 @@ struct Block {
   int64_t num_keys;
 };
 
-std::vector<Block> blocks_of(const std::vector<int32_t>& cu_seqlens, int64_t window) {
+// How a pack is computed: short texts whole, the others by blocks.
+struct Plan {
+  std::vector<TextSpan> short_texts;
   std::vector<Block> blocks;
+};
+
+Plan plan_of(const Tensor& q, const std::vector<int32_t>& cu_seqlens, int64_t window) {
+  Plan plan;
   for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
     const int64_t begin = cu_seqlens[text];
     const int64_t end = cu_seqlens[text + 1];
+    if (is_short_attention(q, end - begin)) {
+      plan.short_texts.push_back({.begin = begin, .length = end - begin});
+      continue;
+    }
     for (int64_t row = begin; row < end; row += kRowsPerBlock) {
       const int64_t row_end = std::min(row + kRowsPerBlock, end);
       const int64_t key = window > 0 ? std::max(begin, row - window + 1) : begin;
-      blocks.push_back({row, row_end - row, key, row_end - key});
+      plan.blocks.push_back({row, row_end - row, key, row_end - key});
     }
   }
-  return blocks;
+  return plan;
 }
 
 // True where a key must not be seen, [rows, keys]; undefined where every key is seen.
@@ -95,7 +106,9 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
                         const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
     auto output = at::empty_like(q, at::MemoryFormat::Contiguous);
-    for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+    const Plan plan = plan_of(q, cu_seqlens, options.window);
+    short_attention(q, k, v, plan.short_texts, options, output);
+    for (const Block& block : plan.blocks) {
       const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
       const auto weights = attention_weights(q_rows, keys_of(k, block), block, options);
       const auto mixed = at::bmm(weights.to(v.scalar_type()), keys_of(v, block));
@@ -117,10 +130,12 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     const AttentionOptions options{.scale = context->saved_data["scale"].toDouble(),
                                    .window = context->saved_data["window"].toInt()};
     const auto grad_output = grad_outputs[0].contiguous();
-    auto grad_q = at::empty_like(q, at::MemoryFormat::Contiguous);
-    auto grad_k = at::zeros_like(k, at::MemoryFormat::Contiguous);
-    auto grad_v = at::zeros_like(v, at::MemoryFormat::Contiguous);
-    for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+    AttentionGradients gradients{.q = at::empty_like(q, at::MemoryFormat::Contiguous),
+                                 .k = at::zeros_like(k, at::MemoryFormat::Contiguous),
+                                 .v = at::zeros_like(v, at::MemoryFormat::Contiguous)};
+    const Plan plan = plan_of(q, cu_seqlens, options.window);
+    short_attention_backward(q, k, v, grad_output, plan.short_texts, options, gradients);
+    for (const Block& block : plan.blocks) {
       const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
       const auto grad_rows = grouped_rows(grad_output, block.row_begin, block.num_rows, k.size(1));
       const auto k_keys = keys_of(k, block);
@@ -132,14 +147,14 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
           at::_softmax_backward_data(grad_weights, weights, -1, weights.scalar_type())
               .mul_(options.scale)
               .to(q.scalar_type());
-      grad_q.narrow(0, block.row_begin, block.num_rows)
+      gradients.q.narrow(0, block.row_begin, block.num_rows)
           .copy_(ungrouped_rows(at::bmm(grad_scores, k_keys), block.num_rows));
-      grad_k.narrow(0, block.key_begin, block.num_keys)
+      gradients.k.narrow(0, block.key_begin, block.num_keys)
           .add_(at::bmm(grad_scores.transpose(1, 2), q_rows).transpose(0, 1));
-      grad_v.narrow(0, block.key_begin, block.num_keys)
+      gradients.v.narrow(0, block.key_begin, block.num_keys)
           .add_(at::bmm(weights.to(v.scalar_type()).transpose(1, 2), grad_rows).transpose(0, 1));
     }
-    return {grad_q, grad_k, grad_v, Tensor(), Tensor()};
+    return {gradients.q, gradients.k, gradients.v, Tensor(), Tensor()};
   }
 };
 

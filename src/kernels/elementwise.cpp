@@ -6,6 +6,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
+#include "elementwise_cpu.h"
 
 namespace cpx::kernels {
 
@@ -23,6 +24,11 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         double epsilon) {
+    if (is_plain_float(x) && is_plain_float(weight)) {
+      const auto [output, inverse] = rms_norm_cpu(x, weight, epsilon);
+      context->save_for_backward({x, weight, inverse});
+      return output;
+    }
     const auto wide = to_at_least_float(x);
     const auto inverse = wide.square().mean(-1, /*keepdim=*/true).add_(epsilon).rsqrt_();  // [T, 1]
     context->save_for_backward({x, weight, inverse});
@@ -33,6 +39,10 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     const auto saved = context->get_saved_variables();
     const auto& inverse = saved[2];
+    if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {
+      return {rms_norm_backward_cpu(grad_outputs[0].contiguous(), saved[0], saved[1], inverse),
+              Tensor(), Tensor()};
+    }
     const auto normalized = to_at_least_float(saved[0]) * inverse;
     const auto gradient = to_at_least_float(grad_outputs[0] * saved[1]);
     const auto projection = (gradient * normalized).mean(-1, /*keepdim=*/true);
@@ -41,10 +51,13 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   }
 };
 
-Tensor turn(const Tensor& x, const Tensor& cosine, const Tensor& sine) {
+Tensor turn(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
+  if (is_plain_float(x) && is_plain_float(cosine) && is_plain_float(sine)) {
+    return rotate_cpu(x, cosine, sine, is_inverse);
+  }
   const int64_t half = x.size(-1) / 2;
   const auto c = cosine.unsqueeze(1).to(x.scalar_type());  // [T, 1, E/2]
-  const auto s = sine.unsqueeze(1).to(x.scalar_type());
+  const auto s = (is_inverse ? -sine : sine).unsqueeze(1).to(x.scalar_type());
   const auto first = x.narrow(-1, 0, half);
   const auto second = x.narrow(-1, half, half);
   auto turned = at::empty_like(x, at::MemoryFormat::Contiguous);
@@ -58,12 +71,13 @@ class Rotate : public torch::autograd::Function<Rotate> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& cosine,
                         const Tensor& sine) {
     context->save_for_backward({cosine, sine});
-    return turn(x, cosine, sine);
+    return turn(x, cosine, sine, /*is_inverse=*/false);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     const auto saved = context->get_saved_variables();
-    return {turn(grad_outputs[0], saved[0], -saved[1]), Tensor(), Tensor()};
+    return {turn(grad_outputs[0].contiguous(), saved[0], saved[1], /*is_inverse=*/true), Tensor(),
+            Tensor()};
   }
 };
 
@@ -71,12 +85,17 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
     context->save_for_backward({gate, up});
+    if (is_plain_float(gate) && is_plain_float(up)) return swiglu_cpu(gate, up);
     return at::silu(gate).mul_(up);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     const auto saved = context->get_saved_variables();
     const auto& gradient = grad_outputs[0];
+    if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {
+      const auto [gate, up] = swiglu_backward_cpu(gradient.contiguous(), saved[0], saved[1]);
+      return {gate, up};
+    }
     auto grad_gate = at::silu_backward(gradient * saved[1], saved[0]);
     auto grad_up = at::silu(saved[0]).mul_(gradient);
     return {grad_gate, grad_up};

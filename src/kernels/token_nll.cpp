@@ -8,6 +8,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
+#include "row_nll.h"
 
 namespace cpx::kernels {
 
@@ -52,6 +53,19 @@ Tensor to_logit_gradient(Tensor log_probs, const Tensor& target_column) {
                                at::full({1, 1}, -1.0, gradient.options()).expand_as(target_column));
 }
 
+// Writes the NLL of each row; returns softmax - onehot with `needs_gradient`. May overwrite
+// `logits`.
+Tensor nll_of_logits(Tensor& logits, const Tensor& targets, Tensor& nll, bool needs_gradient) {
+  if (logits.is_cpu() && logits.scalar_type() == at::kFloat) {
+    row_nll(logits, targets, nll, needs_gradient);
+    return needs_gradient ? logits : Tensor();
+  }
+  const auto column = targets.unsqueeze(1);  // [rows, 1]
+  auto log_probs = at::log_softmax(logits.to(nll.scalar_type()), 1);
+  nll.copy_(log_probs.gather(1, column).squeeze(1).neg_());
+  return needs_gradient ? to_logit_gradient(std::move(log_probs), column) : Tensor();
+}
+
 class TokenNll : public torch::autograd::Function<TokenNll> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
@@ -61,15 +75,15 @@ class TokenNll : public torch::autograd::Function<TokenNll> {
     const int64_t step = rows_per_chunk(weight.size(0));
     auto nll = at::empty({num_rows}, hidden.options().dtype(dtype));
     auto gradient = needs_gradient ? at::empty_like(hidden) : Tensor();
-    const auto weight_transposed = weight.t();
+    auto buffer = at::empty({std::min(step, num_rows), weight.size(0)}, hidden.options());
     for (int64_t begin = 0; begin < num_rows; begin += step) {
       const int64_t rows = std::min(step, num_rows - begin);
-      const auto column = targets.narrow(0, begin, rows).unsqueeze(1);  // [rows, 1]
-      const auto logits = at::mm(hidden.narrow(0, begin, rows), weight_transposed).to(dtype);
-      auto log_probs = at::log_softmax(logits, 1);  // [rows, V]
-      nll.narrow(0, begin, rows).copy_(log_probs.gather(1, column).squeeze(1).neg_());
+      auto logits = buffer.narrow(0, 0, rows);  // [rows, V]
+      at::mm_out(logits, hidden.narrow(0, begin, rows), weight.t());
+      auto chunk_nll = nll.narrow(0, begin, rows);
+      const auto logit_gradient =
+          nll_of_logits(logits, targets.narrow(0, begin, rows), chunk_nll, needs_gradient);
       if (needs_gradient) {
-        const auto logit_gradient = to_logit_gradient(std::move(log_probs), column);
         auto chunk = gradient.narrow(0, begin, rows);
         at::mm_out(chunk, logit_gradient.to(weight.scalar_type()), weight);
       }

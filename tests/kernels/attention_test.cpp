@@ -93,6 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                     AttentionCase{.num_kv_heads = 4, .cu_seqlens = {0, 3, 4, 9}},
                     AttentionCase{.num_kv_heads = 1, .cu_seqlens = {0, 3, 3, 8, 12}},
                     AttentionCase{.head_dim = 8, .cu_seqlens = {0, 1, 2, 3}},
+                    AttentionCase{.head_dim = 8, .window = 3, .cu_seqlens = {0, 2, 9, 9, 12}},
+                    AttentionCase{.num_kv_heads = 1, .head_dim = 16, .cu_seqlens = {0, 4, 13}},
                     AttentionCase{.window = 3, .cu_seqlens = {0, 2, 9, 12}},
                     AttentionCase{.num_heads = 2, .window = 1, .cu_seqlens = {0, 5, 6}},
                     AttentionCase{.num_heads = 6, .window = 50, .cu_seqlens = {0, 5, 11}}));
@@ -108,6 +110,45 @@ TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
     EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), torch::kFloat64))
         << window;
   }
+}
+
+// Short texts in float32 have code of their own; a longer one in between has not.
+TEST(PackedAttentionBlocks, ShortAndLongTextsOfOnePackEqualTheFormula) {
+  for (const int64_t head_dim : {8, 64, 72, 136}) {
+    for (const int64_t window : {0, 5}) {
+      const AttentionCase shape{.num_heads = 3,
+                                .num_kv_heads = 1,
+                                .head_dim = head_dim,
+                                .window = window,
+                                .cu_seqlens = {0, 128, 257, 290, 300}};
+      EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), torch::kFloat32))
+          << head_dim << ", " << window;
+    }
+  }
+}
+
+TEST(PackedAttentionBlocks, ShortTextsGiveTheSameBitsWithAnyNumberOfThreads) {
+  const AttentionCase shape{.head_dim = 16, .cu_seqlens = {0, 7, 30, 64, 90}};
+  std::vector<Tensor> inputs;
+  for (const auto& input : shape.inputs()) inputs.push_back(input.to(torch::kFloat32));
+  const int before = at::get_num_threads();
+  at::set_num_threads(1);
+  const auto one = testing_support::derivatives_of(kernel(shape), inputs);
+  at::set_num_threads(3);
+  const auto three = testing_support::derivatives_of(kernel(shape), inputs);
+  at::set_num_threads(before);
+  EXPECT_TRUE(at::equal(one.output, three.output));
+  for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(one.gradients[i], three.gradients[i]));
+}
+
+TEST(PackedAttentionBlocks, ANumberThatIsNoneIsNotHidden) {
+  const AttentionCase shape{.head_dim = 8, .cu_seqlens = {0, 4}};
+  auto inputs = shape.inputs();
+  for (auto& input : inputs) input = input.to(torch::kFloat32);
+  inputs[1][2][0][3] = std::numeric_limits<double>::quiet_NaN();
+  const auto output = kernel(shape)(inputs);
+  EXPECT_FALSE(output.isnan().narrow(0, 0, 2).any().item<bool>());
+  EXPECT_TRUE(output.narrow(0, 2, 2).select(1, 0).isnan().all().item<bool>());
 }
 
 TEST(PackedAttentionBlocks, PackedBatchEqualsOneTextAtATime) {

@@ -2,6 +2,7 @@
 // Legend: T tokens, D model, F feed-forward, H heads, E head size.
 #include "cpx/kernels/elementwise.h"
 
+#include <cmath>
 #include <functional>
 
 #include <ATen/ATen.h>
@@ -99,6 +100,21 @@ TEST(Swiglu, OnlyTheInputThatAsksForItGetsAGradient) {
   swiglu(gate, up).sum().backward();
   EXPECT_TRUE(is_close(up.grad(), at::silu(gate)));
   EXPECT_FALSE(gate.grad().defined());
+}
+
+TEST(Swiglu, GatesFarFromZeroAreExactInFloat32) {
+  const auto gate = at::tensor({-200.0F, -90.0F, -87.0F, -20.0F, -1e-6F, 0.0F, 20.0F, 90.0F, 3e4F});
+  const auto expected = at::silu(gate.to(torch::kFloat64));
+  const auto actual = swiglu(gate, at::ones_like(gate)).to(torch::kFloat64);
+  // Relative to each number, but for those that float32 cannot tell from zero.
+  const auto limit = 1e-6 * expected.abs() + 1e-35;
+  EXPECT_TRUE((actual - expected).abs().le(limit).all().item<bool>()) << actual;
+}
+
+TEST(Swiglu, NumbersThatAreNoneAreNotHidden) {
+  const auto bad = at::tensor({std::nanf(""), 1.0F});
+  EXPECT_TRUE(swiglu(bad, at::ones({2}))[0].isnan().item<bool>());
+  EXPECT_TRUE(swiglu(at::ones({2}), bad)[0].isnan().item<bool>());
 }
 
 TEST(Elementwise, NothingToTrainRecordsNoGraph) {

@@ -3,6 +3,7 @@
 #include "cpx/kernels/token_nll.h"
 
 #include <functional>
+#include <limits>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -117,6 +118,15 @@ TEST(TokenNll, HugeLogitsStayFinite) {
   nll.sum().backward();
   // u = W^T (softmax - onehot): 0 for the first, 1 * 1 + (-1)(0 - 1) = 2 for the second.
   EXPECT_TRUE(at::equal(hidden.grad().view({2}), at::tensor({0.0F, 2.0F})));
+}
+
+TEST(TokenNll, NumbersThatAreNoneAreNotHidden) {
+  const Head head;
+  auto hidden = head.hidden().to(torch::kFloat32);
+  hidden[3][1] = std::numeric_limits<double>::quiet_NaN();
+  const auto nll = plain(head)({hidden});
+  EXPECT_TRUE(nll[3].isnan().item<bool>());
+  EXPECT_EQ(nll.isnan().sum().item<int64_t>(), 1);
 }
 
 TEST(TokenNll, TheFrozenHeadGetsNoGradient) {

@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Attention of short texts in float32 on the CPU: one task a text and key head, everything of it
+// in the cache, instead of dozens of small tensor operations.
+// Legend: T tokens of all texts, H query heads, K key heads, E head size.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/kernels/attention.h"
+
+namespace cpx::kernels {
+
+/// A text within the pack.
+struct TextSpan {
+  int64_t begin = 0;
+  int64_t length = 0;
+};
+
+/// True where short_attention() can compute texts of `length` tokens of such tensors.
+bool is_short_attention(const torch::Tensor& q, int64_t length);
+
+/// Writes the rows of `texts` of `output`; all tensors are contiguous, as in packed_attention().
+void short_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                     const std::vector<TextSpan>& texts, const AttentionOptions& options,
+                     torch::Tensor& output);
+
+/// The gradients with respect to q, k and v.
+struct AttentionGradients {
+  torch::Tensor q;
+  torch::Tensor k;
+  torch::Tensor v;
+};
+
+/// Writes the rows of `texts` of the gradient of q, and adds to those of k and v, given the
+/// gradient of the output.
+void short_attention_backward(const torch::Tensor& q, const torch::Tensor& k,
+                              const torch::Tensor& v, const torch::Tensor& grad_output,
+                              const std::vector<TextSpan>& texts, const AttentionOptions& options,
+                              AttentionGradients& gradients);
+
+}  // namespace cpx::kernels
