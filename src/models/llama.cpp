@@ -28,17 +28,6 @@ nn::DecoderBlockOptions block_options(const formats::ModelConfig& config) {
           .mlp_bias = config.mlp_bias};
 }
 
-nn::ModelShape model_shape(const formats::ModelConfig& config) {
-  return {.vocabulary_size = config.vocab_size,
-          .hidden_size = config.hidden_size,
-          .intermediate_size = config.intermediate_size,
-          .num_layers = config.num_hidden_layers,
-          .num_heads = config.num_attention_heads,
-          .num_kv_heads = config.num_key_value_heads,
-          .head_dim = config.head_dim,
-          .max_position = config.max_position_embeddings};
-}
-
 nn::RotaryScaling rotary_scaling(const formats::RopeConfig& rope) {
   if (rope.type == "default") return nn::RotaryScaling::kNone;
   if (rope.type == "linear") return nn::RotaryScaling::kLinear;
@@ -61,6 +50,17 @@ nn::RotaryOptions rotary_options(const formats::ModelConfig& config) {
 }
 
 }  // namespace
+
+nn::ModelShape model_shape(const formats::ModelConfig& config) {
+  return {.vocabulary_size = config.vocab_size,
+          .hidden_size = config.hidden_size,
+          .intermediate_size = config.intermediate_size,
+          .num_layers = config.num_hidden_layers,
+          .num_heads = config.num_attention_heads,
+          .num_kv_heads = config.num_key_value_heads,
+          .head_dim = config.head_dim,
+          .max_position = config.max_position_embeddings};
+}
 
 EmbeddingImpl::EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size) {
   declare_frozen("weight", weight, {vocabulary_size, hidden_size});

@@ -22,6 +22,7 @@
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
+#include "faults.h"
 
 namespace cpx::recipes {
 
@@ -42,18 +43,12 @@ struct SideText {
   std::string text;
 };
 
-[[noreturn]] void throw_faults(const std::vector<std::string>& faults) {
-  const size_t more = faults.size() - 1;
-  if (more == 0) throw DataError(faults.front());
-  throw_<DataError>("{} ({} more {})", faults.front(), more, more == 1 ? "fault" : "faults");
-}
-
 std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
   std::vector<std::string> faults;
   const auto files = data::expand_globs(patterns, faults);
   data::ShardContent content = data::read_shards(files);
   faults.insert(faults.end(), content.faults.begin(), content.faults.end());
-  if (!faults.empty()) throw_faults(faults);
+  throw_first_of(faults);
   std::vector<SideText> texts;
   for (data::Record& record : content.records) {
     for (std::string& text : record.neutral) {
@@ -70,7 +65,7 @@ void append_file(std::vector<SideText>& texts, const std::optional<std::filesyst
                  Side side) {
   if (!file) return;
   data::TextFileContent content = data::read_texts(*file);
-  if (!content.faults.empty()) throw_faults(content.faults);
+  throw_first_of(content.faults);
   for (std::string& text : content.texts) texts.push_back({side, "", std::move(text)});
 }
 
@@ -172,9 +167,8 @@ class Evaluation {
   }
 
   /// The report of the model with `adapter`, or nothing when interrupted.
-  std::optional<Report> report(const std::optional<std::filesystem::path>& adapter) const {
-    const auto model = models::load_model(command_.model, dtype_, device_);
-    if (adapter) models::attach_adapter(*model, formats::read_peft(*adapter));
+  std::optional<Report> report(const std::optional<std::filesystem::path>& adapter) {
+    const auto model = model_with(adapter);
     const std::string title = adapter ? adapter->string() : command_.model.string();
     const int64_t window = command_.window > 0 ? command_.window : model->shape().max_position;
     const std::vector<ScoredText> scored =
@@ -190,18 +184,29 @@ class Evaluation {
   }
 
  private:
+  // A model takes one adapter: it is loaded again only where it has another one.
+  std::shared_ptr<models::Llama> model_with(const std::optional<std::filesystem::path>& adapter) {
+    if (model_ == nullptr || !model_->trainable().empty()) {
+      model_ = nullptr;  // frees the old one first
+      model_ = models::load_model(command_.model, dtype_, device_);
+    }
+    if (adapter) models::attach_adapter(*model_, formats::read_peft(*adapter));
+    return model_;
+  }
+
   const EvalPplCommand& command_;
   torch::Device device_;
   torch::Dtype dtype_ = torch::kFloat32;
   std::vector<SideText> texts_;
   data::TextEncoder encoder_;
+  std::shared_ptr<models::Llama> model_;
 };
 
 }  // namespace
 
 int run_eval_ppl(const EvalPplCommand& command) {
   check_report_folder(command);
-  const Evaluation evaluation(command);
+  Evaluation evaluation(command);
   std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
   if (command.compare) adapters.emplace_back(command.compare);
   std::vector<Report> reports;

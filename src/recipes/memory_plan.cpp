@@ -6,6 +6,7 @@
 #include <map>
 #include <utility>
 
+#include "cpx/models/llama.h"
 #include "train_inputs.h"
 
 namespace cpx::recipes {
@@ -88,21 +89,10 @@ BatchSize batch_bound(const TrainConfig& config) {
           .longest_text = config.data.max_tokens};
 }
 
-nn::ModelShape model_shape(const formats::ModelConfig& model) {
-  return {.vocabulary_size = model.vocab_size,
-          .hidden_size = model.hidden_size,
-          .intermediate_size = model.intermediate_size,
-          .num_layers = model.num_hidden_layers,
-          .num_heads = model.num_attention_heads,
-          .num_kv_heads = model.num_key_value_heads,
-          .head_dim = model.head_dim,
-          .max_position = model.max_position_embeddings};
-}
-
 training::MemoryQuestion memory_question(const TrainConfig& config,
                                          const formats::ModelConfig& model, torch::Dtype dtype,
                                          const torch::Device& device, const BatchSize& batch) {
-  return {.shape = model_shape(model),
+  return {.shape = models::model_shape(model),
           .has_tied_embeddings = model.tie_word_embeddings,
           .dtype = dtype,
           .is_on_cpu = device.is_cpu(),

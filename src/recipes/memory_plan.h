@@ -32,9 +32,6 @@ BatchSizes measure_batches(const TrainConfig& config, const data::ContrastGroups
 /// What no micro batch can exceed: every text as long as data.max_tokens.
 BatchSize batch_bound(const TrainConfig& config);
 
-/// The sizes of a model as layers see them.
-nn::ModelShape model_shape(const formats::ModelConfig& model);
-
 /// The question to training::estimate_memory() for this run.
 training::MemoryQuestion memory_question(const TrainConfig& config,
                                          const formats::ModelConfig& model, torch::Dtype dtype,

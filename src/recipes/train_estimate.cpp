@@ -119,7 +119,7 @@ int estimate_run(const TrainCommand& command) {
   const auto drawn = drawn_batches(config, command);
   const Batches batches = drawn ? *drawn : bounded_batches(config);
   const BatchSize& largest = batches.sizes.largest;
-  const nn::ModelShape shape = model_shape(model);
+  const nn::ModelShape shape = models::model_shape(model);
   const int64_t adapter_values =
       training::num_adapter_values(shape, config.adapter.rank, config.adapter.target_modules);
   std::cout << fmt::format("model       {}, {:.1f} M weights in matrix products\n",

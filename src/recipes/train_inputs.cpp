@@ -8,6 +8,8 @@
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
 #include "cpx/formats/peft.h"
+#include "cpx/training/trainer.h"
+#include "faults.h"
 
 namespace cpx::recipes {
 
@@ -26,11 +28,7 @@ LoadedRecords load_records(const std::vector<std::string>& patterns, const Train
 }
 
 void throw_if_faulty(const LoadedRecords& loaded) {
-  if (loaded.faults.empty()) return;
-  const size_t more = loaded.faults.size() - 1;
-  if (more == 0) throw DataError(loaded.faults.front());
-  throw_<DataError>("{} ({} more {}: --validate shows all)", loaded.faults.front(), more,
-                    more == 1 ? "fault" : "faults");
+  throw_first_of(loaded.faults, ": --validate shows all");
 }
 
 data::GroupOptions group_options(const TrainConfig& config) {
@@ -96,18 +94,21 @@ std::string records_line(const LoadedRecords& loaded, const data::ContrastGroups
 }
 
 RunLength run_length(const TrainConfig& config, int64_t num_groups) {
-  const TrainingOptions& training = config.training;
+  const TrainingOptions& options = config.training;
   RunLength length;
   length.micro_batches_per_epoch = config.data.drop_last
-                                       ? num_groups / training.groups
-                                       : (num_groups + training.groups - 1) / training.groups;
+                                       ? num_groups / options.groups
+                                       : (num_groups + options.groups - 1) / options.groups;
+  if (length.micro_batches_per_epoch == 0) return length;
   length.steps_per_epoch =
-      (length.micro_batches_per_epoch + training.accumulate - 1) / training.accumulate;
-  length.total_steps = training.epochs > 0 ? training.epochs * length.steps_per_epoch : 0;
-  if (training.max_steps > 0 &&
-      (length.total_steps == 0 || training.max_steps < length.total_steps)) {
-    length.total_steps = training.max_steps;
-  }
+      training::steps_per_epoch(length.micro_batches_per_epoch, options.accumulate);
+  // --validate comes here with a faulty config too.
+  if (options.epochs == 0 && options.max_steps == 0) return length;
+  training::TrainerOptions limits;
+  limits.epochs = options.epochs;
+  limits.max_steps = options.max_steps;
+  limits.accumulate = options.accumulate;
+  length.total_steps = training::total_steps(length.micro_batches_per_epoch, limits);
   return length;
 }
 

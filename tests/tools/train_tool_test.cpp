@@ -182,6 +182,13 @@ TEST_F(TrainTool, ValidateTellsFaultsOfConfigAndDataAtOnce) {
                     HasSubstr("eval.json"), HasSubstr("nothing was trained")));
 }
 
+TEST_F(TrainTool, ValidateOfARunWithoutAnEndTellsThatFaultAlone) {
+  const ToolResult result = train({"--validate", "training.max_steps=0", "training.epochs=0"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("epochs and max_steps are both 0, expected one > 0."));
+  EXPECT_EQ(num_lines(result.err), 2);
+}
+
 TEST_F(TrainTool, InspectShowsPiecesIdsMasksAndRoles) {
   const ToolResult result = train({"--inspect", "1"});
   ASSERT_EQ(result.exit_code, 0) << result.err;

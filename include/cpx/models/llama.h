@@ -20,6 +20,9 @@
 
 namespace cpx::models {
 
+/// The sizes that decide about time and memory, without a model.
+nn::ModelShape model_shape(const formats::ModelConfig& config);
+
 /// The look-up table of token embeddings.
 class EmbeddingImpl : public nn::FrozenModule {
  public:
