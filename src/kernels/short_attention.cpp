@@ -185,7 +185,7 @@ constexpr int64_t kBufferSize = kMaxLength + 4;
 }  // namespace
 
 bool is_short_attention(const Tensor& q, int64_t length) {
-  return q.is_cpu() && q.scalar_type() == at::kFloat && q.size(2) % kLanes == 0 &&
+  return q.is_cpu() && q.scalar_type() != at::kDouble && q.size(2) % kLanes == 0 &&
          length <= kMaxLength;
 }
 
@@ -193,6 +193,13 @@ void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                      const std::vector<TextSpan>& texts, const AttentionOptions& options,
                      Tensor& output) {
   if (texts.empty()) return;  // the tensors may be of another type then
+  if (q.scalar_type() != at::kFloat) {
+    auto wide_output = at::empty_like(output, at::kFloat);
+    short_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), texts, options,
+                    wide_output);
+    output.copy_(wide_output);
+    return;
+  }
   const Shape shape(q, k, options);
   float* const output_data = output.mutable_data_ptr<float>();
   for_each_key_head(texts, shape.num_kv_heads, [&](const TextSpan& text, int64_t key_head) {
@@ -213,6 +220,17 @@ void short_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& grad_output, const std::vector<TextSpan>& texts,
                               const AttentionOptions& options, AttentionGradients& gradients) {
   if (texts.empty()) return;
+  if (q.scalar_type() != at::kFloat) {
+    AttentionGradients wide{.q = at::empty_like(gradients.q, at::kFloat),
+                            .k = at::zeros_like(gradients.k, at::kFloat),
+                            .v = at::zeros_like(gradients.v, at::kFloat)};
+    short_attention_backward(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat),
+                             grad_output.to(at::kFloat), texts, options, wide);
+    gradients.q.copy_(wide.q);
+    gradients.k.copy_(wide.k);
+    gradients.v.copy_(wide.v);
+    return;
+  }
   const Shape shape(q, k, options);
   const int64_t size = shape.head_dim;
   const float* const grad_output_data = grad_output.const_data_ptr<float>();

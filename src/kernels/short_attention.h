@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Attention of short texts in float32 on the CPU: one task a text and key head, everything of it
-// in the cache, instead of dozens of small tensor operations.
+// Attention of short texts on the CPU, computed in float32: one task a text and key head,
+// everything of it in the cache, instead of dozens of small tensor operations.
 // Legend: T tokens of all texts, H query heads, K key heads, E head size.
 #pragma once
 
@@ -23,6 +23,7 @@ struct TextSpan {
 bool is_short_attention(const torch::Tensor& q, int64_t length);
 
 /// Writes the rows of `texts` of `output`; all tensors are contiguous, as in packed_attention().
+/// To be called before other rows are written: in half types it leaves anything in them.
 void short_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                      const std::vector<TextSpan>& texts, const AttentionOptions& options,
                      torch::Tensor& output);
@@ -34,8 +35,8 @@ struct AttentionGradients {
   torch::Tensor v;
 };
 
-/// Writes the rows of `texts` of the gradient of q, and adds to those of k and v, given the
-/// gradient of the output.
+/// Writes the rows of `texts` of the gradients of q, k and v, given the gradient of the output.
+/// Those of k and v are zeros before; to be called before other rows are written.
 void short_attention_backward(const torch::Tensor& q, const torch::Tensor& k,
                               const torch::Tensor& v, const torch::Tensor& grad_output,
                               const std::vector<TextSpan>& texts, const AttentionOptions& options,

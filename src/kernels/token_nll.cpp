@@ -56,9 +56,10 @@ Tensor to_logit_gradient(Tensor log_probs, const Tensor& target_column) {
 // Writes the NLL of each row; returns softmax - onehot with `needs_gradient`. May overwrite
 // `logits`.
 Tensor nll_of_logits(Tensor& logits, const Tensor& targets, Tensor& nll, bool needs_gradient) {
-  if (logits.is_cpu() && logits.scalar_type() == at::kFloat) {
-    row_nll(logits, targets, nll, needs_gradient);
-    return needs_gradient ? logits : Tensor();
+  if (logits.is_cpu() && nll.scalar_type() == at::kFloat) {
+    auto values = logits.to(at::kFloat);
+    row_nll(values, targets, nll, needs_gradient);
+    return needs_gradient ? values : Tensor();
   }
   const auto column = targets.unsqueeze(1);  // [rows, 1]
   auto log_probs = at::log_softmax(logits.to(nll.scalar_type()), 1);

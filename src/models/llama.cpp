@@ -8,6 +8,7 @@
 #include "cpx/core/error.h"
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/row_rounding.h"
 #include "cpx/kernels/token_nll.h"
 #include "cpx/nn/rotary_embedding.h"
 #include "cpx/tensor/device.h"
@@ -100,15 +101,29 @@ torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
   CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
             "[llama] token ids are {} {}, expected int64 [T].",
             tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
-  kernels::check_cu_seqlens(tokens.cu_seqlens, tokens.ids.size(0));
+  const int64_t num_tokens = tokens.ids.size(0);
+  kernels::check_cu_seqlens(tokens.cu_seqlens, num_tokens);
   nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
+  const int64_t num_rows = kernels::rounded_rows(num_tokens, dtype(), device());
+  auto ids = tokens.ids;
+  if (num_rows > num_tokens) {  // a last text that nobody asks for
+    context.cu_seqlens.push_back(static_cast<int32_t>(num_rows));
+    ids = at::constant_pad_nd(ids, {0, num_rows - num_tokens});
+  }
   std::tie(context.cosine, context.sine) =
-      nn::rotary_tables(frequencies_.to(device()), tokens.cu_seqlens);
-  return model->forward(tokens.ids, context);
+      nn::rotary_tables(frequencies_.to(device()), context.cu_seqlens);
+  return model->forward(ids, context).narrow(0, 0, num_tokens);
 }
 
 torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                                const nn::ForwardOptions& options) {
+  const int64_t num_rows = hidden.size(0);
+  const int64_t added = kernels::rounded_rows(num_rows, dtype(), device()) - num_rows;
+  if (added > 0) {
+    return token_nll(at::constant_pad_nd(hidden, {0, 0, 0, added}),
+                     at::constant_pad_nd(targets, {0, added}), options)
+        .narrow(0, 0, num_rows);
+  }
   if (!lm_head->uses_lora()) return kernels::token_nll(hidden, lm_head->weight, targets);
   const nn::LoraConfig& lora = lm_head->lora();
   const double dropout = options.is_training ? lora.dropout : 0.0;
