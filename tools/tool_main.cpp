@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tool_main.h"
 
+#include <csignal>
 #include <exception>
 #include <iostream>
 #include <malloc.h>
@@ -64,6 +65,7 @@ int run(const Tool& tool, const CommonFlags& flags) {
   // heap breaks into pieces: the demo's training peaked at 1425 MiB instead of 1167 MiB.
   mallopt(M_MMAP_THRESHOLD, kMmapThresholdBytes);
   install_interrupt_handlers();
+  std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write then
   return tool.run(flags);
 }
 

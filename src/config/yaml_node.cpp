@@ -94,6 +94,7 @@ class TreeBuilder : public YAML::EventHandler {
   struct Frame {
     MutableNode node;
     bool has_key = false;
+    bool is_skipped = false;  // the key is none: its value is passed over
     std::string key;
     Origin key_origin;
     std::vector<std::pair<YamlNodePtr, Origin>> merges;  // values of `<<`
@@ -115,7 +116,12 @@ class TreeBuilder : public YAML::EventHandler {
 
   void open(const MutableNode& node, const YAML::Mark& mark) {
     add(node, mark);
-    open_.push_back({.node = node, .has_key = false, .key = {}, .key_origin = {}, .merges = {}});
+    open_.push_back({.node = node,
+                     .has_key = false,
+                     .is_skipped = false,
+                     .key = {},
+                     .key_origin = {},
+                     .merges = {}});
   }
 
   // The keys of the open maps, joined by dots; with or without the one being read.
@@ -148,7 +154,8 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void begin_entry(Frame& frame, const MutableNode& node, const YAML::Mark& mark) {
-    if (node->kind != Kind::kText) {
+    frame.is_skipped = node->kind != Kind::kText;
+    if (frame.is_skipped) {
       faults_.push_back(fmt::format("[{}] {}a key: got {}, expected a text.", at(mark).text(),
                                     path_before_key(": "), shown(*node)));
     }
@@ -161,7 +168,9 @@ class TreeBuilder : public YAML::EventHandler {
     if (node->kind == Kind::kNull && node->text.empty()) {
       node->origin = frame.key_origin;  // yaml-cpp places a missing value at what comes next
     }
-    if (frame.key == "<<") {
+    if (frame.is_skipped) {
+      // told at its key
+    } else if (frame.key == "<<") {
       frame.merges.emplace_back(node, frame.key_origin);
     } else if (const YamlEntry* first = frame.node->find(frame.key)) {
       faults_.push_back(fmt::format("[{}] {}: the key is given twice: expected once (first: {}).",
@@ -206,10 +215,10 @@ class TreeBuilder : public YAML::EventHandler {
   std::unordered_map<YAML::anchor_t, MutableNode> anchors_;
 };
 
-// Checks of the raw bytes, for what yaml-cpp reads wrongly or not at all.
-bool is_readable_text(std::string_view text, const std::string& label, int first_line,
-                      std::vector<std::string>& faults) {
-  const size_t faults_before = faults.size();
+// Checks of the raw bytes, for what yaml-cpp reads wrongly or not at all: false where nothing can
+// be made of them. Tabs in the indentation become spaces, so that the rest is looked at too.
+bool check_raw_text(std::string& text, const std::string& label, int first_line,
+                    std::vector<std::string>& faults) {
   const auto where = [&](size_t line) {
     return first_line == 0 ? label : fmt::format("{}:{}", label, line + first_line);
   };
@@ -221,24 +230,28 @@ bool is_readable_text(std::string_view text, const std::string& label, int first
                                  static_cast<unsigned char>(text[*invalid])));
     return false;
   }
+  bool is_readable = true;
   size_t line_number = 0;
   for (size_t begin = 0; begin <= text.size(); ++line_number) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    const std::string_view line = text.substr(begin, end - begin);
-    begin = end + 1;
+    const std::string_view line(text.data() + begin, end - begin);
     if (const auto control = std::find_if(line.begin(), line.end(), is_forbidden_control);
         control != line.end()) {
       faults.push_back(fmt::format("[{}] the text: got control character 0x{:02x}, expected none.",
                                    where(line_number), static_cast<unsigned char>(*control)));
+      is_readable = false;
     }
     const size_t content = line.find_first_not_of(" \t\r");
     if (content != std::string_view::npos && line[content] != '#' &&
         line.substr(0, content).find('\t') != std::string_view::npos) {
       faults.push_back(
           fmt::format("[{}] the indentation: got a tab, expected spaces.", where(line_number)));
+      std::replace(text.begin() + static_cast<ptrdiff_t>(begin),
+                   text.begin() + static_cast<ptrdiff_t>(begin + content), '\t', ' ');
     }
+    begin = end + 1;
   }
-  return faults.size() == faults_before;
+  return is_readable;
 }
 
 std::string syntax_fault(const YAML::Exception& error, const std::string& label, int first_line) {
@@ -263,21 +276,25 @@ const YamlEntry* YamlNode::find(std::string_view key) const {
   return found == entries.end() ? nullptr : &*found;
 }
 
-YamlNodePtr parse_yaml(std::string_view text, const std::string& label, int first_line,
+YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int first_line,
                        std::vector<std::string>& faults) {
-  if (!is_readable_text(text, label, first_line, faults)) {
+  const size_t faults_at_start = faults.size();
+  std::string text(raw_text);
+  if (!check_raw_text(text, label, first_line, faults)) {
     return nullptr;
   }
   const size_t faults_before = faults.size();
   TreeBuilder builder(std::make_shared<const std::string>(label), first_line, faults);
   try {
     // Before a last line break yaml-cpp takes a quote without its end for a whole text.
-    std::istringstream stream{std::string(text.substr(0, text.find_last_not_of(" \r\n") + 1))};
+    std::istringstream stream{text.substr(0, text.find_last_not_of(" \r\n") + 1)};
     YAML::Parser parser(stream);
     TreeBuilder second(std::make_shared<const std::string>(label), first_line, faults);
     if (!parser.HandleNextDocument(builder)) {
       faults.push_back(fmt::format("[{}] empty: got nothing, expected a map of keys.", label));
-    } else if (parser.HandleNextDocument(second)) {
+      return nullptr;
+    }
+    if (parser.HandleNextDocument(second)) {
       faults.push_back(
           fmt::format("[{}] not YAML: what begins here does not belong to what stands before it, "
                       "expected one map of keys.",
@@ -285,9 +302,11 @@ YamlNodePtr parse_yaml(std::string_view text, const std::string& label, int firs
     }
   } catch (const YAML::Exception& error) {
     faults.resize(faults_before);  // what was found in a broken text may not be in the meant one
-    faults.push_back(syntax_fault(error, label, first_line));
+    // Where there were tabs, their indentation is not known and the fault may be theirs.
+    if (faults_before == faults_at_start) faults.push_back(syntax_fault(error, label, first_line));
+    return nullptr;
   }
-  return faults.size() == faults_before ? builder.root() : nullptr;
+  return builder.root();
 }
 
 YamlNodePtr merged(const YamlNodePtr& base, const YamlNodePtr& overlay) {

@@ -41,9 +41,10 @@ struct YamlNode {
   const YamlEntry* find(std::string_view key) const;
 };
 
-/// Parses one YAML document (anchors, aliases and merge keys included). Faults go to `faults`,
-/// then the result is null. With `first_line` 0 the text is one value and has no line numbers.
-YamlNodePtr parse_yaml(std::string_view text, const std::string& label, int first_line,
+/// Parses one YAML document (anchors, aliases and merge keys included). Faults go to `faults`; the
+/// result is what can be looked at all the same (of two equal keys the first), or null. With
+/// `first_line` 0 the text is one value and has no line numbers.
+YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int first_line,
                        std::vector<std::string>& faults);
 
 /// `base` with the entries of `overlay` added or put in place; a new tree, both stay as they are.

@@ -133,6 +133,22 @@ void write_file_atomically(const fs::path& path, std::string_view content) {
   sync_folder(parent_or_here(path));
 }
 
+namespace {
+
+// Exchanges two folders by one rename. File systems that have none (some of a network) get three:
+// a kill between them leaves the old folder beside its place.
+void exchange(const fs::path& one, const fs::path& other) {
+  if (renameat2(AT_FDCWD, one.c_str(), AT_FDCWD, other.c_str(), RENAME_EXCHANGE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) fail_write(other, errno);
+  const fs::path aside = one.string() + ".old";
+  if (::rename(other.c_str(), aside.c_str()) != 0 || ::rename(one.c_str(), other.c_str()) != 0 ||
+      ::rename(aside.c_str(), one.c_str()) != 0) {
+    fail_write(other, errno);
+  }
+}
+
+}  // namespace
+
 AtomicFolder::AtomicFolder(fs::path target) : target_(std::move(target)) {
   staging_ = parent_or_here(target_) / fmt::format(".{}.tmp", target_.filename().string());
   std::error_code error;
@@ -154,9 +170,7 @@ void AtomicFolder::commit() {
   sync_folder(staging_);
   std::error_code error;
   if (fs::exists(target_, error)) {
-    if (renameat2(AT_FDCWD, staging_.c_str(), AT_FDCWD, target_.c_str(), RENAME_EXCHANGE) != 0) {
-      fail_write(target_, errno);
-    }
+    exchange(staging_, target_);
     is_committed_ = true;
     fs::remove_all(staging_, error);  // now holds what stood at the target
   } else {

@@ -2,6 +2,7 @@
 #include "cpx/evaluation/report.h"
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <vector>
 
@@ -24,6 +25,7 @@ ordered_json side_json(const SideSummary& side) {
   return {{"texts", side.texts},
           {"tokens", side.tokens},
           {"skipped", side.skipped},
+          {"non_finite", side.non_finite},
           {"perplexity", number(side.perplexity)},
           {"mean_text_perplexity", number(side.mean_text_perplexity)}};
 }
@@ -58,9 +60,17 @@ std::string print(const ordered_json& json) {
 }
 
 using Figure = std::function<std::optional<double>(const SideComparison&)>;
+using Show = std::string (*)(const std::optional<double>& value, int digits);
 
 std::string shown(const std::optional<double>& value, int digits) {
   return value ? fmt::format("{:.{}f}", *value, digits) : "-";
+}
+
+// A p value is small, not zero.
+std::string shown_p_value(const std::optional<double>& value, int digits) {
+  const double smallest = std::pow(10.0, -digits);
+  return value && *value < smallest ? fmt::format("<{:.{}f}", smallest, digits)
+                                    : shown(value, digits);
 }
 
 // A row: the figure of each report, and how it changed.
@@ -78,14 +88,14 @@ class Table {
   }
 
   void row(const std::string& label, const Figure& figure, int digits, bool has_percent,
-           const std::string& group = "") {
+           const std::string& group = "", Show show = shown) {
     std::vector<std::optional<double>> values;
     for (const Report& report : reports_) values.push_back(value_of(report, figure, group));
     if (std::none_of(values.begin(), values.end(), [](const auto& v) { return v.has_value(); })) {
       return;
     }
     text_ += fmt::format("{:<{}}", label, kLabelWidth);
-    for (const auto& value : values) text_ += fmt::format("  {:>{}}", shown(value, digits), kWidth);
+    for (const auto& value : values) text_ += fmt::format("  {:>{}}", show(value, digits), kWidth);
     if (has_percent && values.size() == 2 && values[0] && values[1]) {
       text_ += fmt::format("  {:>+{}.1f} %", (*values[1] / *values[0] - 1.0) * 100.0, kWidth - 2);
     }
@@ -121,6 +131,16 @@ void add_counts(Table& table, const SideComparison& all) {
   add("neutral", all.neutral);
 }
 
+// Why a figure is missing.
+void add_non_finite(Table& table, const Report& report) {
+  const SideComparison& all = report.summary.all;
+  const int64_t count = all.toxic.non_finite + all.neutral.non_finite;
+  if (count == 0) return;
+  table.line(
+      fmt::format("{}: the log-likelihood of {} texts is not finite; figures over them are -",
+                  report.adapter ? "adapter" : "base", count));
+}
+
 }  // namespace
 
 std::string report_json(std::span<const Report> reports) {
@@ -137,6 +157,7 @@ std::string report_table(std::span<const Report> reports) {
                            report.adapter ? " + " + *report.adapter : ""));
   }
   add_counts(table, reports.front().summary.all);
+  for (const Report& report : reports) add_non_finite(table, report);
   table.line("");
   table.heading();
   table.row(
@@ -153,7 +174,8 @@ std::string report_table(std::span<const Report> reports) {
   table.row(
       "separation", [](const auto& c) { return c.separation; }, 3, false);
   table.row(
-      "p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false);
+      "p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false, "",
+      shown_p_value);
   if (reports.front().summary.groups.size() > 1) {
     table.line("\nratio by group");
     for (const auto& [name, comparison] : reports.front().summary.groups) {

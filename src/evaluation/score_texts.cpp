@@ -42,29 +42,25 @@ std::vector<Piece> pieces_of(size_t text, int64_t length, int64_t window, int64_
 std::vector<double> run_batch(nn::CausalLm& model, std::span<const TokenSpan> texts,
                               std::span<const Piece> batch) {
   std::vector<int64_t> ids, rows, targets;
-  nn::PackedTokens tokens;
-  tokens.cu_seqlens = {0};
+  std::vector<int32_t> cu_seqlens = {0};
   for (const Piece& piece : batch) {
     const auto start = static_cast<int64_t>(ids.size());
     const TokenSpan text = texts[piece.text];
     ids.insert(ids.end(), text.begin() + piece.begin, text.begin() + piece.end);
-    tokens.cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
+    cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
     for (int64_t target = piece.first_target; target < piece.end; ++target) {
       rows.push_back(start + target - piece.begin - 1);
       targets.push_back(text[static_cast<size_t>(target)]);
     }
   }
-  tokens.ids = at::tensor(ids, at::kLong).to(model.device());
-  const auto hidden = model.hidden_states(tokens, {})
-                          .index_select(0, at::tensor(rows, at::kLong).to(model.device()));
-  const auto nll = model.token_nll(hidden, at::tensor(targets, at::kLong).to(model.device()), {})
-                       .to(at::kCPU, at::kDouble)
-                       .contiguous();
+  const nn::Predictions predictions{
+      .ids = ids, .cu_seqlens = cu_seqlens, .rows = rows, .targets = targets};
+  const std::vector<double> nll = nn::to_doubles(nn::token_nll(model, predictions, {}));
   std::vector<double> sums;
-  const double* values = nll.const_data_ptr<double>();
+  auto first = nll.begin();
   for (const Piece& piece : batch) {
-    sums.push_back(std::accumulate(values, values + piece.num_targets(), 0.0));
-    values += piece.num_targets();
+    sums.push_back(std::accumulate(first, first + piece.num_targets(), 0.0));
+    first += piece.num_targets();
   }
   return sums;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <set>
 
 #include <ATen/ATen.h>
@@ -32,8 +33,8 @@ std::vector<std::string> short_names(const std::vector<NamedLinear>& layers) {
   return names;
 }
 
-void check_targets(const std::vector<NamedLinear>& layers,
-                   const std::vector<std::string>& target_modules) {
+void check_layer_targets(const std::vector<NamedLinear>& layers,
+                         const std::vector<std::string>& target_modules) {
   const auto known = short_names(layers);
   const auto choice = fmt::format("expected all-linear or names among {}", fmt::join(known, ", "));
   if (target_modules.empty()) {
@@ -42,7 +43,7 @@ void check_targets(const std::vector<NamedLinear>& layers,
   std::vector<std::string> faults;
   for (const auto& target : target_modules) {
     const bool is_found = std::any_of(layers.begin(), layers.end(), [&](const auto& layer) {
-      return matches_target(layer.name, target);
+      return nn::matches_target(layer.name, target);
     });
     if (is_found) continue;
     const auto nearest = nearest_name(target, known);
@@ -151,10 +152,15 @@ void check_base_tensors(const Llama& model, const formats::PeftAdapter& adapter)
 
 }  // namespace
 
+void check_targets(const formats::ModelConfig& config,
+                   const std::vector<std::string>& target_modules) {
+  check_layer_targets(linear_layers(*std::make_shared<Llama>(config)), target_modules);
+}
+
 void attach_adapter(Llama& model, const nn::LoraConfig& config,
                     const std::vector<std::string>& target_modules, uint64_t seed) {
   const auto layers = linear_layers(model);
-  check_targets(layers, target_modules);
+  check_layer_targets(layers, target_modules);
   for (auto& [name, index, layer] : targeted_layers(layers, target_modules)) {
     layer->attach_lora(config, mix_seed(seed, {index}), /*dropout_stream=*/index);
   }

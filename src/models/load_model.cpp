@@ -131,8 +131,9 @@ void warn_of_own_head(const fs::path& path, const WeightSource& source, const Ll
       path.string(), name, model.config().source);
 }
 
-void fill(Llama& model, const fs::path& path, const WeightSource& source, torch::Dtype dtype,
-          const torch::Device& device) {
+// The weights that are read, checked against the file by name and shape.
+std::vector<Slot> checked_slots(const Llama& model, const fs::path& path,
+                                const WeightSource& source) {
   const auto& config = model.config();
   auto slots = slots_of(model);
   if (config.tie_word_embeddings) {
@@ -140,34 +141,52 @@ void fill(Llama& model, const fs::path& path, const WeightSource& source, torch:
   }
   check_names(path, slots, source, config);
   for (const Slot& slot : slots) check_shape(slot, source, config);
-  for (const Slot& slot : slots) {
+  return slots;
+}
+
+void fill(Llama& model, const fs::path& path, const WeightSource& source, torch::Dtype dtype,
+          const torch::Device& device) {
+  for (const Slot& slot : checked_slots(model, path, source)) {
     slot.module->set_frozen(slot.name, source.tensor(slot.key, dtype).to(device));
   }
-  if (config.tie_word_embeddings) {
+  if (model.config().tie_word_embeddings) {
     model.lm_head->set_frozen("weight", model.model->embed_tokens->weight);
     warn_of_own_head(path, source, model);
   }
 }
 
-}  // namespace
+// A model without weights, and where they are.
+struct OpenModel {
+  std::shared_ptr<Llama> model;
+  std::unique_ptr<WeightSource> source;
+};
 
-std::shared_ptr<Llama> load_model(const fs::path& path, torch::Dtype dtype,
-                                  const torch::Device& device) {
+OpenModel open_model(const fs::path& path) {
   const auto kind = model_path_kind("load_model", path);
   if (kind == ModelPathKind::kConfigFile) {
     throw_<DataError>("[load_model] {}: has no weights, expected a model folder or a .gguf.",
                       path.string());
   }
   if (kind == ModelPathKind::kFolder) {
-    const auto model = std::make_shared<Llama>(formats::read_model_config(path));
-    fill(*model, path, *open_folder_weights(path), dtype, device);
-    return model;
+    return {std::make_shared<Llama>(formats::read_model_config(path)), open_folder_weights(path)};
   }
   const auto file = formats::GgufFile::open(path);
   const auto config = formats::read_model_config(*file);
-  const auto model = std::make_shared<Llama>(config);
-  fill(*model, path, *open_gguf_weights(file, config), dtype, device);
-  return model;
+  return {std::make_shared<Llama>(config), open_gguf_weights(file, config)};
+}
+
+}  // namespace
+
+void check_weights(const fs::path& path) {
+  const OpenModel open = open_model(path);
+  checked_slots(*open.model, path, *open.source);
+}
+
+std::shared_ptr<Llama> load_model(const fs::path& path, torch::Dtype dtype,
+                                  const torch::Device& device) {
+  const OpenModel open = open_model(path);
+  fill(*open.model, path, *open.source, dtype, device);
+  return open.model;
 }
 
 }  // namespace cpx::models

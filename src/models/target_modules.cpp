@@ -15,19 +15,13 @@ std::vector<NamedLinear> linear_layers(const Llama& model) {
   return layers;
 }
 
-bool matches_target(std::string_view name, std::string_view target) {
-  if (target == "all-linear") return name != "lm_head";
-  if (!name.ends_with(target)) return false;
-  return name.size() == target.size() || name[name.size() - target.size() - 1] == '.';
-}
-
 std::vector<NamedLinear> targeted_layers(const std::vector<NamedLinear>& layers,
                                          std::span<const std::string> target_modules) {
   std::vector<NamedLinear> targeted;
   for (const NamedLinear& layer : layers) {
     const bool is_target =
         std::any_of(target_modules.begin(), target_modules.end(),
-                    [&](const auto& target) { return matches_target(layer.name, target); });
+                    [&](const auto& target) { return nn::matches_target(layer.name, target); });
     if (is_target) targeted.push_back(layer);
   }
   return targeted;

@@ -25,8 +25,4 @@ std::vector<NamedLinear> linear_layers(const Llama& model);
 /// last parts; {"all-linear"} is all but lm_head. Targets that match nothing are left out.
 std::vector<NamedLinear> targeted_layers(const std::vector<NamedLinear>& layers,
                                          std::span<const std::string> target_modules);
-
-/// True when `target` means the layer `name`.
-bool matches_target(std::string_view name, std::string_view target);
-
 }  // namespace cpx::models

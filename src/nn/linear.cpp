@@ -25,6 +25,12 @@ torch::Tensor uniform_matrix(int64_t rows, int64_t columns, double bound, uint64
 
 }  // namespace
 
+bool matches_target(std::string_view name, std::string_view target) {
+  if (target == "all-linear") return name != "lm_head";
+  if (!name.ends_with(target)) return false;
+  return name.size() == target.size() || name[name.size() - target.size() - 1] == '.';
+}
+
 double LoraConfig::scale() const {
   const auto r = static_cast<double>(rank);
   return rslora ? alpha / std::sqrt(r) : alpha / r;

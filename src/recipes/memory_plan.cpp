@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <utility>
 
+#include "cpx/kernels/row_rounding.h"
 #include "cpx/models/llama.h"
 #include "train_inputs.h"
 
@@ -33,6 +35,11 @@ int64_t texts_in_a_group(const data::GroupOptions& options) {
   return options.num_positives + options.num_hard_negatives + options.num_random_negatives;
 }
 
+// Rows that `tokens` are computed with in half types on the CPU.
+int64_t rows_in_half_types(int64_t tokens) {
+  return kernels::rounded_rows(tokens, torch::kBFloat16, torch::kCPU);
+}
+
 // Bytes of the files beside which the weights stand once more in the compute type.
 int64_t mapped_bytes(const std::filesystem::path& model, const formats::ModelConfig& config,
                      torch::Dtype dtype) {
@@ -58,6 +65,7 @@ BatchSizes measure_batches(const TrainConfig& config, const data::ContrastGroups
   BatchSizes sizes;
   int64_t total = 0;
   int64_t num_batches = 0;
+  std::set<int64_t> row_counts;
   for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
     const std::vector<int64_t> order = groups.epoch_order(epoch);
     for (size_t begin = 0; begin < order.size();) {
@@ -74,24 +82,28 @@ BatchSizes measure_batches(const TrainConfig& config, const data::ContrastGroups
       }
       total += batch.tokens;
       ++num_batches;
+      row_counts.insert(rows_in_half_types(batch.tokens));
       if (batch.tokens > sizes.largest.tokens) sizes.largest = batch;
     }
   }
   sizes.mean_tokens =
       static_cast<double>(total) / static_cast<double>(std::max<int64_t>(1, num_batches));
+  sizes.num_row_counts = std::ssize(row_counts);
   return sizes;
 }
 
-BatchSize batch_bound(const TrainConfig& config) {
+BatchSizes batch_bound(const TrainConfig& config) {
   const int64_t texts = config.training.groups * texts_in_a_group(group_options(config));
-  return {.tokens = texts * config.data.max_tokens,
-          .texts = texts,
-          .longest_text = config.data.max_tokens};
+  const int64_t tokens = texts * config.data.max_tokens;
+  return {.largest = {.tokens = tokens, .texts = texts, .longest_text = config.data.max_tokens},
+          .mean_tokens = static_cast<double>(tokens),
+          .num_row_counts = rows_in_half_types(tokens) / rows_in_half_types(1)};
 }
 
 training::MemoryQuestion memory_question(const TrainConfig& config,
                                          const formats::ModelConfig& model, torch::Dtype dtype,
-                                         const torch::Device& device, const BatchSize& batch) {
+                                         const torch::Device& device, const BatchSizes& batches) {
+  const BatchSize& batch = batches.largest;
   return {.shape = models::model_shape(model),
           .has_tied_embeddings = model.tie_word_embeddings,
           .dtype = dtype,
@@ -102,6 +114,7 @@ training::MemoryQuestion memory_question(const TrainConfig& config,
           .num_tokens = batch.tokens,
           .num_texts = batch.texts,
           .longest_text = batch.longest_text,
+          .num_row_counts = batches.num_row_counts,
           .recompute_blocks = config.training.recompute == Recompute::kFull,
           .mapped_file_bytes = device.is_cpu() ? mapped_bytes(config.model.path, model, dtype) : 0};
 }
@@ -113,13 +126,13 @@ bool decide_recompute(const TrainConfig& config, const formats::ModelConfig& mod
   if (config.training.recompute != Recompute::kAuto) {
     return config.training.recompute == Recompute::kFull;
   }
-  const auto asks = [&](const BatchSize& batch) {
-    return training::should_recompute(memory_question(config, model, dtype, device, batch),
+  const auto asks = [&](const BatchSizes& batches) {
+    return training::should_recompute(memory_question(config, model, dtype, device, batches),
                                       available_bytes);
   };
   // The bound is cheap; only where it does not fit are the texts looked at.
   if (!asks(batch_bound(config))) return false;
-  return asks(measure_batches(config, groups, encoder, /*num_epochs=*/1).largest);
+  return asks(measure_batches(config, groups, encoder, /*num_epochs=*/1));
 }
 
 }  // namespace cpx::recipes

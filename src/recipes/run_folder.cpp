@@ -2,8 +2,11 @@
 #include "run_folder.h"
 
 #include <array>
+#include <cerrno>
 #include <system_error>
 #include <unistd.h>
+
+#include <fmt/format.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
@@ -18,30 +21,6 @@ namespace fs = std::filesystem;
 constexpr std::array<std::string_view, 6> kRunEntries = {
     "config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "best", "final"};
 
-void remove_run(const fs::path& folder) {
-  for (const std::string_view entry : kRunEntries) {
-    std::error_code error;
-    fs::remove_all(folder / entry, error);
-    if (error) {
-      throw_<DataError>("[training.output] '{}' cannot be removed: {}.", (folder / entry).string(),
-                        error.message());
-    }
-  }
-}
-
-void make_writable_folder(const fs::path& folder) {
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) {
-    throw_<DataError>("[training.output] '{}' cannot be made: {}. Choose another folder.",
-                      folder.string(), error.message());
-  }
-  if (access(folder.c_str(), W_OK | X_OK) != 0) {
-    throw_<DataError>("[training.output] '{}' cannot be written to: {}. Choose another folder.",
-                      folder.string(), system_error_text(errno));
-  }
-}
-
 bool is_checkpoint(const fs::path& folder) { return fs::exists(folder / "trainer_state.json"); }
 
 fs::path named_checkpoint(const std::string& name) {
@@ -53,10 +32,15 @@ fs::path named_checkpoint(const std::string& name) {
       name);
 }
 
-// A run is resumed with its own config; what may change is named in docs/config.md.
+// The config of the checkpoint's run: in the checkpoint, as cpx-train writes it.
 void check_same_config(const fs::path& checkpoint, TrainConfig& config) {
-  const fs::path saved = checkpoint.parent_path().parent_path() / "config.yaml";
-  if (!fs::exists(saved)) return;
+  const fs::path saved = checkpoint / "config.yaml";
+  if (!fs::exists(saved)) {
+    throw_<DataError>(
+        "[--resume] '{}': there is no config.yaml, expected a checkpoint as cpx-train writes it. "
+        "Copy the whole folder.",
+        checkpoint.string());
+  }
   const TrainConfig saved_config = load_train_config(saved);
   if (config.model.dtype == ComputeType::kAuto) config.model.dtype = saved_config.model.dtype;
   std::vector<std::string> faults;
@@ -66,30 +50,73 @@ void check_same_config(const fs::path& checkpoint, TrainConfig& config) {
   if (!faults.empty()) throw ConfigError(std::move(faults));
 }
 
+bool lies_below(const fs::path& path, const fs::path& folder) {
+  std::error_code error;
+  const fs::path relative =
+      fs::weakly_canonical(path, error).lexically_relative(fs::weakly_canonical(folder, error));
+  return !relative.empty() && *relative.begin() != "..";
+}
+
 }  // namespace
 
-std::optional<fs::path> prepare_run_folder(const TrainCommand& command, TrainConfig& config) {
+RunStart prepare_run_folder(const TrainCommand& command, TrainConfig& config) {
   const fs::path& output = config.training.output;
-  std::optional<fs::path> checkpoint;
+  RunStart start;
   if (command.resume) {
-    checkpoint = *command.resume == "auto" ? training::find_last_checkpoint(output)
-                                           : std::optional(named_checkpoint(*command.resume));
-    if (checkpoint) check_same_config(fs::absolute(*checkpoint).lexically_normal(), config);
+    start.checkpoint = *command.resume == "auto" ? training::find_last_checkpoint(output)
+                                                 : std::optional(named_checkpoint(*command.resume));
+    if (start.checkpoint) check_same_config(*start.checkpoint, config);
   }
-  const bool may_remove = command.overwrite || (command.resume && !checkpoint);
-  if (training::holds_run(output) && !checkpoint) {
-    if (!may_remove) {
+  const bool goes_on_here = start.checkpoint && lies_below(*start.checkpoint, output);
+  if (training::holds_run(output) && !goes_on_here) {
+    const bool starts_anew = command.resume && !start.checkpoint;
+    if (!command.overwrite && !starts_anew) {
       throw_<ConfigError>(
           "[training.output] '{}' holds a run: expected a new or empty folder. Use --resume auto "
-          "to "
-          "go on with it, or --overwrite to start anew.",
+          "to go on with it, or --overwrite to start anew.",
           output.string());
     }
-    if (command.resume) log_info("no checkpoint in {}: the run starts anew", output.string());
-    remove_run(output);
+    if (starts_anew) log_info("no checkpoint in {}: the run starts anew", output.string());
+    start.removes_old_run = true;
   }
-  make_writable_folder(output);
-  return checkpoint;
+  if (const auto fault = output_fault(output)) throw DataError(*fault);
+  std::error_code error;
+  fs::create_directories(output, error);
+  if (error) {
+    throw_<DataError>("[training.output] '{}' cannot be made: {}. Choose another folder.",
+                      output.string(), error.message());
+  }
+  return start;
+}
+
+void remove_run(const fs::path& folder) {
+  for (const std::string_view entry : kRunEntries) {
+    std::error_code error;
+    fs::remove_all(folder / entry, error);
+    if (error) {
+      throw_<DataError>("[training.output] '{}' cannot be removed: {}.", (folder / entry).string(),
+                        error.message());
+    }
+  }
+}
+
+std::optional<std::string> output_fault(const fs::path& folder) {
+  std::error_code error;
+  fs::path existing = fs::absolute(folder);
+  while (!fs::exists(existing, error) && existing.has_relative_path()) {
+    existing = existing.parent_path();
+  }
+  const char* verb = existing == fs::absolute(folder) ? "written to" : "made";
+  std::string reason;
+  if (!fs::is_directory(existing, error)) {
+    reason = system_error_text(ENOTDIR);
+  } else if (access(existing.c_str(), W_OK | X_OK) != 0) {
+    reason = system_error_text(errno);
+  } else {
+    return std::nullopt;
+  }
+  return fmt::format("[training.output] '{}' cannot be {}: {}. Choose another folder.",
+                     folder.string(), verb, reason);
 }
 
 }  // namespace cpx::recipes

@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <iostream>
-#include <memory>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -38,40 +36,45 @@ struct Batches {
   std::string source;
 };
 
-// As the run will draw them, where data and tokenizer are there.
-std::optional<Batches> drawn_batches(const TrainConfig& config, const TrainCommand& command) {
-  try {
-    const LoadedRecords loaded = load_records(config.data.train, config, "data.train");
-    throw_if_faulty(loaded);
-    const data::ContrastGroups groups(loaded.records, group_options(config));
-    const data::TextEncoder encoder(models::read_tokenizer(config.model.path),
-                                    encode_options(config, command.chat_template));
-    const RunLength length = run_length(config, groups.num_groups());
-    const int64_t epochs =
-        length.steps_per_epoch == 0
-            ? 1
-            : (length.total_steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
-    const int64_t measured = std::clamp<int64_t>(epochs, 1, kMaxMeasuredEpochs);
-    return Batches{measure_batches(config, groups, encoder, measured),
-                   fmt::format("as drawn in {} of {} epochs, {} groups", measured, epochs,
-                               groups.num_groups())};
-  } catch (const DataError&) {
-    return std::nullopt;
-  }
+bool has_tokenizer(const std::filesystem::path& model) {
+  return model.extension() == ".gguf" || std::filesystem::exists(model / "tokenizer.json") ||
+         std::filesystem::exists(model / "tokenizer.model");
+}
+
+bool has_data(const TrainConfig& config) {
+  std::vector<std::string> faults;
+  return !data::expand_globs(config.data.train, faults).empty() && faults.empty();
+}
+
+// As the run will draw them.
+Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
+  const LoadedRecords loaded = load_records(config.data.train, config, "data.train");
+  throw_if_faulty(loaded);
+  const data::ContrastGroups groups(loaded.records, group_options(config));
+  const data::TextEncoder encoder(models::read_tokenizer(config.model.path),
+                                  encode_options(config, command.chat_template));
+  const RunLength length = run_length(config, groups.num_groups());
+  const int64_t epochs =
+      length.steps_per_epoch == 0
+          ? 1
+          : (length.total_steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
+  const int64_t measured = std::clamp<int64_t>(epochs, 1, kMaxMeasuredEpochs);
+  return {
+      measure_batches(config, groups, encoder, measured),
+      fmt::format("as drawn in {} of {} epochs, {} groups", measured, epochs, groups.num_groups())};
 }
 
 Batches bounded_batches(const TrainConfig& config) {
-  const BatchSize bound = batch_bound(config);
-  return {{.largest = bound, .mean_tokens = static_cast<double>(bound.tokens)},
+  return {batch_bound(config),
           "no data or tokenizer to measure: texts * data.max_tokens, an upper bound"};
 }
 
 void print_table(const training::MemoryEstimate& estimate) {
   for (const auto& [name, bytes] : estimate.parts()) {
     if (bytes == 0) continue;
-    std::cout << fmt::format("  {:<14}{:>10.0f} MiB\n", name, static_cast<double>(bytes) / kMib);
+    std::cout << fmt::format("  {:<22}{:>10.0f} MiB\n", name, static_cast<double>(bytes) / kMib);
   }
-  std::cout << fmt::format("  {:<14}{:>10.0f} MiB\n", "total",
+  std::cout << fmt::format("  {:<22}{:>10.0f} MiB\n", "total",
                            static_cast<double>(estimate.total()) / kMib);
 }
 
@@ -84,13 +87,13 @@ void print_fits(const training::MemoryEstimate& none, const training::MemoryEsti
                          : gib(full) <= gpu.gib ? "fits with recompute: full"
                                                 : "does not fit: fewer training.groups, or shorter "
                                                   "data.max_tokens";
-    std::cout << fmt::format("  {:<14}{:>10.1f} GiB  {}\n", gpu.name, gpu.gib, answer);
+    std::cout << fmt::format("  {:<22}{:>10.1f} GiB  {}\n", gpu.name, gpu.gib, answer);
   }
 }
 
 void print_for(const TrainConfig& config, const formats::ModelConfig& model, torch::Dtype dtype,
-               const torch::Device& device, const BatchSize& batch, bool with_gpus) {
-  training::MemoryQuestion question = memory_question(config, model, dtype, device, batch);
+               const torch::Device& device, const BatchSizes& batches, bool with_gpus) {
+  training::MemoryQuestion question = memory_question(config, model, dtype, device, batches);
   question.recompute_blocks = false;
   const training::MemoryEstimate none = training::estimate_memory(question);
   question.recompute_blocks = true;
@@ -114,10 +117,11 @@ int estimate_run(const TrainCommand& command) {
   TrainConfig config = load_train_config(command.config, command.overrides);
   adopt_adapter(config);
   const formats::ModelConfig model = models::read_config(config.model.path);
+  models::check_targets(model, config.adapter.target_modules);
   const torch::Device device = tensor::resolve_device(command.device);
 
-  const auto drawn = drawn_batches(config, command);
-  const Batches batches = drawn ? *drawn : bounded_batches(config);
+  const bool can_draw = has_tokenizer(config.model.path) && has_data(config);
+  const Batches batches = can_draw ? drawn_batches(config, command) : bounded_batches(config);
   const BatchSize& largest = batches.sizes.largest;
   const nn::ModelShape shape = models::model_shape(model);
   const int64_t adapter_values =
@@ -139,11 +143,12 @@ int estimate_run(const TrainCommand& command) {
 
   const auto wanted = tensor::parse_compute_dtype(config::enum_name(config.model.dtype));
   const torch::Dtype here = wanted ? *wanted : tensor::choose_compute_dtype(device);
-  print_for(config, model, here, device, largest, /*with_gpus=*/device.is_cuda());
+  print_for(config, model, here, device, batches.sizes, /*with_gpus=*/device.is_cuda());
   if (device.is_cpu()) {
     const torch::Dtype there = wanted ? *wanted : torch::kBFloat16;
     std::cout << "\n";
-    print_for(config, model, there, torch::Device(torch::kCUDA, 0), largest, /*with_gpus=*/true);
+    print_for(config, model, there, torch::Device(torch::kCUDA, 0), batches.sizes,
+              /*with_gpus=*/true);
     std::cout << "  (on a GPU: computed, not run)\n";
   }
   return 0;

@@ -10,7 +10,9 @@
 #include "cpx/core/log.h"
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
+#include "cpx/training/checkpoint.h"
 #include "inspect.h"
+#include "run_folder.h"
 #include "train_inputs.h"
 
 namespace cpx::recipes {
@@ -48,7 +50,7 @@ class Validation {
       : config_(std::move(config)),
         command_(command),
         faults_(std::move(faults)),
-        num_config_faults_(faults_.size()) {}
+        is_config_good_(faults_.empty()) {}
 
   void run() {
     if (!config_.model.path.empty()) check_model();
@@ -59,6 +61,7 @@ class Validation {
       check_records("eval", "data.eval", config_.data.eval);
     }
     collect_faults(faults_, [&] { adopt_adapter(config_); });
+    check_output();
   }
 
   /// Prints what was found and returns the exit code.
@@ -67,10 +70,11 @@ class Validation {
       for (const std::string& fault : faults_) std::cerr << fmt::format("cpx-train: {}\n", fault);
       std::cerr << fmt::format("cpx-train: {} {} found, nothing was trained.\n", faults_.size(),
                                faults_.size() == 1 ? "fault" : "faults");
-      return num_config_faults_ > 0 ? 2 : 1;
+      return is_config_good_ ? 1 : 2;
     }
     for (const auto& [label, text] : lines_) print_line(label, text);
     for (const std::string& notice : train_config_notices(config_)) print_line("notice", notice);
+    for (const std::string& notice : notices_) print_line("notice", notice);
     print_line("config", fmt::format("{}: good", command_.config.string()));
     return 0;
   }
@@ -84,15 +88,34 @@ class Validation {
   }
 
   void check_model() {
-    collect_faults(faults_, [&] {
-      lines_.emplace_back("model",
-                          model_line(config_.model.path, models::read_config(config_.model.path)));
+    formats::ModelConfig model;
+    const bool has_config = collect_faults(faults_, [&] {
+      model = models::read_config(config_.model.path);
+      lines_.emplace_back("model", model_line(config_.model.path, model));
     });
+    if (has_config) {
+      collect_faults(faults_, [&] { models::check_weights(config_.model.path); });
+      if (!config_.adapter.init_from && !has_fault_at("adapter.target_modules")) {
+        is_config_good_ &= collect_faults(
+            faults_, [&] { models::check_targets(model, config_.adapter.target_modules); });
+      }
+    }
     collect_faults(faults_, [&] {
       encoder_ =
           std::make_unique<data::TextEncoder>(models::read_tokenizer(config_.model.path),
                                               encode_options(config_, command_.chat_template));
     });
+  }
+
+  void check_output() {
+    const std::filesystem::path& output = config_.training.output;
+    if (output.empty()) return;
+    if (const auto fault = output_fault(output)) faults_.push_back(*fault);
+    if (training::holds_run(output) && !command_.overwrite && !command_.resume) {
+      notices_.push_back(
+          fmt::format("{} holds a run: --resume auto goes on with it, --overwrite starts anew",
+                      output.string()));
+    }
   }
 
   void check_records(std::string label, std::string_view key,
@@ -135,7 +158,8 @@ class Validation {
   TrainConfig config_;
   const TrainCommand& command_;
   std::vector<std::string> faults_;
-  size_t num_config_faults_;
+  bool is_config_good_;
+  std::vector<std::string> notices_;
   std::vector<std::pair<std::string, std::string>> lines_;
   std::unique_ptr<data::TextEncoder> encoder_;
 };

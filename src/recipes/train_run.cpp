@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // From a config to a run: reads everything, builds the objects, trains.
+#include <cstdlib>
 #include <iostream>
 #include <memory>
 
@@ -128,6 +129,7 @@ training::RunInfo run_info(const TrainConfig& config, const RunData& data,
   for (const auto& [key, value] : config_settings(config)) {
     info.card.settings.emplace_back(key, value);
   }
+  info.config = train_config_yaml(config);
   info.fingerprints = {{"model", model_fingerprint(config.model.path)},
                        {"data.train", records_fingerprint(data.train.records)},
                        {"data.eval", records_fingerprint(data.eval.records)}};
@@ -185,6 +187,16 @@ void log_start(const TrainConfig& config, const models::Llama& model, const RunD
   for (const std::string& notice : train_config_notices(config)) log_warning("{}", notice);
 }
 
+// torchrun and the like start several, which would all write the same run.
+void check_single_process() {
+  const char* const world_size = std::getenv("WORLD_SIZE");
+  if (world_size == nullptr || std::string_view(world_size) == "1") return;
+  throw_<ConfigError>(
+      "[WORLD_SIZE] got {} processes, expected 1: several are not in this version. Start cpx-train "
+      "by itself, without torchrun.",
+      world_size);
+}
+
 int print_end(const training::TrainingResult& result, const TrainConfig& config) {
   using End = training::TrainingResult::End;
   const training::TrainerState& state = result.state;
@@ -198,7 +210,7 @@ int print_end(const training::TrainingResult& result, const TrainConfig& config)
   std::cout << fmt::format("{} at {}\n",
                            result.end == End::kStoppedEarly ? "stopped early" : "finished", where);
   std::cout << fmt::format("adapter     {}\n", result.folder.string());
-  if (state.best.value && config.checkpoint.keep_best) {
+  if (state.best.value && std::filesystem::exists(output / "best")) {
     std::cout << fmt::format("best        {} (step {}, {} {:.4f})\n", (output / "best").string(),
                              state.best.step, config::enum_name(config.evaluation.metric),
                              *state.best.value);
@@ -213,12 +225,13 @@ int print_end(const training::TrainingResult& result, const TrainConfig& config)
 }  // namespace
 
 int train(const TrainCommand& command) {
+  check_single_process();
   TrainConfig config = load_train_config(command.config, command.overrides);
   adopt_adapter(config);
   const torch::Device device = tensor::resolve_device(command.device);
   const RunData data = read_data(config, command);
   const Task task = make_task(config, data);
-  const auto checkpoint = prepare_run_folder(command, config);
+  const RunStart start = prepare_run_folder(command, config);
   const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
@@ -230,7 +243,8 @@ int train(const TrainCommand& command) {
   log_start(config, *model, data, *task.groups, options);
 
   training::Trainer trainer(*model, *task.step, run_info(config, data, *task.step), options);
-  if (checkpoint) trainer.resume(*checkpoint);
+  if (start.checkpoint) trainer.resume(*start.checkpoint);
+  if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin
   write_file_atomically(config.training.output / "config.yaml", train_config_yaml(config));
   return print_end(trainer.run(), config);
 }

@@ -7,7 +7,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/data/packed_batch.h"
-#include "text_pass.h"
+#include "packed_micro_batch.h"
 
 namespace cpx::training {
 
@@ -19,7 +19,7 @@ using tokenizer::TokenId;
 std::vector<double> base_pass(nn::CausalLm& model, const data::PackedBatch& batch) {
   const torch::NoGradGuard no_grad;
   const nn::AdapterOffGuard adapter_off;
-  return to_doubles(token_nll(model, batch, {}));
+  return nn::to_doubles(token_nll(model, batch, {}));
 }
 
 }  // namespace

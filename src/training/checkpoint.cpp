@@ -64,6 +64,7 @@ void write_adapter_files(const fs::path& folder, std::span<const nn::NamedParame
                          const AdapterInfo& info) {
   formats::write_peft(folder, info.peft, adapter_tensors(parameters));
   write_text(folder / "README.md", info.model_card);
+  if (!info.config.empty()) write_text(folder / "config.yaml", info.config);
 }
 
 // Copies the adapter's tensors into the parameters, after all have been checked.

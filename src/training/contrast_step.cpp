@@ -2,19 +2,16 @@
 #include "cpx/training/contrast_step.h"
 
 #include <algorithm>
-#include <cmath>
 #include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
 
-#include <ATen/ATen.h>
-
 #include "base_nll.h"
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
 #include "group_batch.h"
-#include "text_pass.h"
+#include "packed_micro_batch.h"
 
 namespace cpx::training {
 
@@ -47,39 +44,27 @@ std::vector<ContrastText> contrast_texts(const data::PackedBatch& packed) {
 }
 
 // A micro batch with all the objective wants to know of it.
-class ContrastMicroBatch : public MicroBatch {
+class ContrastMicroBatch : public PackedMicroBatch {
  public:
   ContrastMicroBatch(MicroBatchInfo info, data::PackedBatch packed, std::vector<double> base_nll,
                      const ContrastiveOptions& options)
-      : MicroBatch(std::move(info)),
-        packed_(std::move(packed)),
-        texts_(contrast_texts(packed_)),
+      : PackedMicroBatch(std::move(info), std::move(packed)),
+        texts_(contrast_texts(this->packed())),
         base_nll_(std::move(base_nll)),
         options_(options) {}
 
-  ObjectiveResult forward_backward(nn::CausalLm& model, const StepCounts& step,
-                                   const nn::ForwardOptions& options) const override {
-    const auto nll = token_nll(model, packed_, options);
-    auto result = objective(to_doubles(nll), step);
-    if (std::isfinite(result.loss)) backward(nll, result.gradient);
-    return result;
-  }
-
-  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const {
+  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
     return objectives::contrastive_perplexity(
         {.texts = texts_,
          .num_groups = info().counts.groups,
          .token_nll = nll,
          .base_token_nll = base_nll_,
-         .pad_repeat_prediction = packed_.pad_repeat_prediction,
-         .padded_length = packed_.padded_length},
+         .pad_repeat_prediction = packed().pad_repeat_prediction,
+         .padded_length = packed().padded_length},
         options_, step);
   }
 
-  const data::PackedBatch& packed() const { return packed_; }
-
  private:
-  data::PackedBatch packed_;
   std::vector<ContrastText> texts_;
   std::vector<double> base_nll_;
   ContrastiveOptions options_;
@@ -100,7 +85,7 @@ class ContrastData {
     }
   }
 
-  std::unique_ptr<ContrastMicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
+  std::unique_ptr<PackedMicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
     const auto groups = order_.draw(epoch, index);
     const auto batch = encode_groups(groups, groups_, records_, encoder_);
     auto packed = has_pads(objective_) ? data::pack_with_published_padding(
@@ -195,17 +180,7 @@ class ContrastStep::Impl {
 
   EvaluationResult evaluate(nn::CausalLm& model) {
     prepare_evaluation(model);
-    const torch::NoGradGuard no_grad;
-    ObjectiveResult sum;
-    std::vector<objectives::ScoredText> scored;
-    for (const auto& micro_batch : eval_batches_) {
-      const auto nll = to_doubles(token_nll(model, micro_batch->packed(), {}));
-      add_result(sum, micro_batch->objective(nll, eval_counts_));
-      add_scored_texts(scored, micro_batch->packed(), nll);
-    }
-    return {.loss = sum.loss,
-            .contrast = sum.contrast,
-            .sides = objectives::summarize_perplexity(scored).all};
+    return evaluate_batches(model, eval_batches_);
   }
 
   int64_t num_base_passes() const {
@@ -219,14 +194,12 @@ class ContrastStep::Impl {
     if (!eval_batches_.empty()) return;
     for (int64_t i = 0; i < eval_->num_micro_batches(); ++i) {
       eval_batches_.push_back(eval_->prepare(model, /*epoch=*/0, i));
-      add_counts(eval_counts_, eval_batches_.back()->info().counts);
     }
   }
 
   ContrastData train_;
   std::optional<ContrastData> eval_;
-  std::vector<std::unique_ptr<ContrastMicroBatch>> eval_batches_;
-  StepCounts eval_counts_;
+  std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;
 };
 
 ContrastStep::ContrastStep(std::span<const data::Record> train_records,

@@ -4,11 +4,14 @@
 #include <algorithm>
 #include <array>
 #include <set>
+#include <span>
+#include <string>
 
 #include <c10/core/ScalarType.h>
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/nn/linear.h"
 
 namespace cpx::training {
 
@@ -18,56 +21,63 @@ constexpr int64_t kFloatBytes = 4;
 constexpr int64_t kMib = int64_t{1} << 20;
 // Resident bytes of a program with LibTorch's CPU library and its working memory; measured.
 constexpr int64_t kBaseBytes = 180 * kMib;
+// About 20 matrix products a step, whose kernels take 0.75 MiB each for every number of rows;
+// measured. oneDNN keeps 1024.
+constexpr int64_t kCompiledBytes = 15 * kMib;
+constexpr int64_t kMaxRowCounts = 1024 / 20;
 // As token_nll.cpp and attention.cpp cut their work.
 constexpr int64_t kLogitChunkBytes = 32 * kMib;
 constexpr int64_t kAttentionRows = 512;
 
-// A linear layer of a block, or the head.
-struct LinearSize {
-  std::string_view name;
+// The linear layers of one kind: one a block, or the head.
+struct LinearKind {
+  std::string_view name;  // "q_proj"
+  std::string_view path;  // its name after "model.layers.N."; of the head the whole name
   int64_t inputs;
   int64_t outputs;
+
+  bool is_head() const { return name == "lm_head"; }
+  int64_t count(const nn::ModelShape& shape) const { return is_head() ? 1 : shape.num_layers; }
+  std::string layer_name(int64_t index) const {
+    return is_head() ? std::string(path) : fmt::format("model.layers.{}.{}", index, path);
+  }
 };
 
-std::array<LinearSize, 8> linear_sizes(const nn::ModelShape& shape) {
+std::array<LinearKind, 8> linear_kinds(const nn::ModelShape& shape) {
   const int64_t queries = shape.num_heads * shape.head_dim;
   const int64_t keys = shape.num_kv_heads * shape.head_dim;
-  return {{{"q_proj", shape.hidden_size, queries},
-           {"k_proj", shape.hidden_size, keys},
-           {"v_proj", shape.hidden_size, keys},
-           {"o_proj", queries, shape.hidden_size},
-           {"gate_proj", shape.hidden_size, shape.intermediate_size},
-           {"up_proj", shape.hidden_size, shape.intermediate_size},
-           {"down_proj", shape.intermediate_size, shape.hidden_size},
-           {"lm_head", shape.hidden_size, shape.vocabulary_size}}};
+  return {{{"q_proj", "self_attn.q_proj", shape.hidden_size, queries},
+           {"k_proj", "self_attn.k_proj", shape.hidden_size, keys},
+           {"v_proj", "self_attn.v_proj", shape.hidden_size, keys},
+           {"o_proj", "self_attn.o_proj", queries, shape.hidden_size},
+           {"gate_proj", "mlp.gate_proj", shape.hidden_size, shape.intermediate_size},
+           {"up_proj", "mlp.up_proj", shape.hidden_size, shape.intermediate_size},
+           {"down_proj", "mlp.down_proj", shape.intermediate_size, shape.hidden_size},
+           {"lm_head", "lm_head", shape.hidden_size, shape.vocabulary_size}}};
 }
 
-bool is_head(const LinearSize& linear) { return linear.name == "lm_head"; }
+// Layers of a kind that a target means.
+int64_t num_targeted(const LinearKind& kind, const nn::ModelShape& shape,
+                     std::span<const std::string> targets) {
+  int64_t num_found = 0;
+  for (int64_t i = 0; i < kind.count(shape); ++i) {
+    const std::string name = kind.layer_name(i);
+    num_found += std::ranges::any_of(
+        targets, [&](const std::string& target) { return nn::matches_target(name, target); });
+  }
+  return num_found;
+}
 
-// The linear layers that the names stand for.
-std::vector<LinearSize> targeted(const nn::ModelShape& shape,
-                                 const std::vector<std::string>& target_modules) {
-  const auto sizes = linear_sizes(shape);
-  std::set<std::string_view> names;
-  for (const std::string& target : target_modules) {
-    if (target == "all-linear") {
-      for (const LinearSize& linear : sizes) {
-        if (!is_head(linear)) names.insert(linear.name);
-      }
-      continue;
-    }
-    const bool is_known =
-        std::ranges::any_of(sizes, [&](const LinearSize& linear) { return linear.name == target; });
+void check_targets(const nn::ModelShape& shape, const std::vector<std::string>& targets) {
+  for (const std::string& target : targets) {
+    const bool is_known = std::ranges::any_of(linear_kinds(shape), [&](const LinearKind& kind) {
+      return num_targeted(kind, shape, std::span(&target, 1)) > 0;
+    });
     CPX_CHECK(is_known,
               "[memory estimate] target module: got '{}', expected q_proj, k_proj, v_proj, o_proj, "
               "gate_proj, up_proj, down_proj, lm_head or all-linear.",
               target);
-    names.insert(target);
   }
-  std::vector<LinearSize> found;
-  std::ranges::copy_if(sizes, std::back_inserter(found),
-                       [&](const LinearSize& linear) { return names.contains(linear.name); });
-  return found;
 }
 
 void check(const MemoryQuestion& question) {
@@ -95,8 +105,9 @@ class Counter {
         predictions_(question.num_tokens - question.num_texts),
         queries_(shape_.num_heads * shape_.head_dim),
         keys_(shape_.num_kv_heads * shape_.head_dim) {
-    for (const LinearSize& linear : targeted(shape_, question.target_modules)) {
-      targets_.insert(linear.name);
+    for (const LinearKind& kind : linear_kinds(shape_)) {
+      // What a block keeps is counted as if all of a kind were targeted.
+      if (num_targeted(kind, shape_, question.target_modules) > 0) targets_.insert(kind.name);
     }
   }
 
@@ -199,13 +210,14 @@ int64_t MemoryEstimate::total() const {
 }
 
 std::vector<std::pair<std::string_view, int64_t>> MemoryEstimate::parts() const {
-  return {{"weights", weights},          {"adapter", adapter},         {"gradients", gradients},
-          {"optimizer", optimizer},      {"activations", activations}, {"logits", logits},
-          {"program and LibTorch", base}};
+  return {{"weights", weights},           {"adapter", adapter},          {"gradients", gradients},
+          {"optimizer", optimizer},       {"activations", activations},  {"logits", logits},
+          {"compiled kernels", compiled}, {"program and LibTorch", base}};
 }
 
 MemoryEstimate estimate_memory(const MemoryQuestion& question) {
   check(question);
+  check_targets(question.shape, question.target_modules);
   const Counter counter(question);
   const int64_t adapter = counter.adapter_values() * kFloatBytes;
   const int64_t logit_chunk = counter.logit_chunk();
@@ -222,16 +234,19 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question) {
     const int64_t beside_weights = estimate.total() - estimate.weights;
     estimate.weights += std::max<int64_t>(0, question.mapped_file_bytes - beside_weights);
     estimate.base = kBaseBytes;
+    if (question.dtype == torch::kBFloat16 || question.dtype == torch::kFloat16) {
+      estimate.compiled = std::min(question.num_row_counts, kMaxRowCounts) * kCompiledBytes;
+    }
   }
   return estimate;
 }
 
 int64_t num_adapter_values(const nn::ModelShape& shape, int64_t rank,
                            const std::vector<std::string>& target_modules) {
+  check_targets(shape, target_modules);
   int64_t values = 0;
-  for (const LinearSize& linear : targeted(shape, target_modules)) {
-    const int64_t layers = is_head(linear) ? 1 : shape.num_layers;
-    values += layers * rank * (linear.inputs + linear.outputs);
+  for (const LinearKind& kind : linear_kinds(shape)) {
+    values += num_targeted(kind, shape, target_modules) * rank * (kind.inputs + kind.outputs);
   }
   return values;
 }

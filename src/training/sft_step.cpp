@@ -2,15 +2,12 @@
 #include "cpx/training/sft_step.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
-
-#include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
 #include "cpx/objectives/sft.h"
 #include "group_batch.h"
-#include "text_pass.h"
+#include "packed_micro_batch.h"
 
 namespace cpx::training {
 
@@ -29,34 +26,24 @@ std::vector<objectives::TokenRange> neutral_ranges(const data::PackedBatch& pack
   return ranges;
 }
 
-class SftMicroBatch : public MicroBatch {
+class SftMicroBatch : public PackedMicroBatch {
  public:
   SftMicroBatch(MicroBatchInfo info, data::PackedBatch packed)
-      : MicroBatch(std::move(info)), packed_(std::move(packed)), ranges_(neutral_ranges(packed_)) {}
+      : PackedMicroBatch(std::move(info), std::move(packed)),
+        ranges_(neutral_ranges(this->packed())) {}
 
-  ObjectiveResult forward_backward(nn::CausalLm& model, const StepCounts& step,
-                                   const nn::ForwardOptions& options) const override {
-    const auto nll = token_nll(model, packed_, options);
-    auto result = objective(to_doubles(nll), step);
-    if (std::isfinite(result.loss)) backward(nll, result.gradient);
-    return result;
-  }
-
-  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const {
+  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
     return objectives::sft(ranges_, nll, step.positive_tokens);
   }
 
-  const data::PackedBatch& packed() const { return packed_; }
-
  private:
-  data::PackedBatch packed_;
   std::vector<objectives::TokenRange> ranges_;
 };
 
-std::unique_ptr<SftMicroBatch> make_micro_batch(std::span<const data::DrawnGroup> groups,
-                                                const data::ContrastGroups& source,
-                                                std::span<const data::Record> records,
-                                                const data::TextEncoder& encoder) {
+std::unique_ptr<PackedMicroBatch> make_micro_batch(std::span<const data::DrawnGroup> groups,
+                                                   const data::ContrastGroups& source,
+                                                   std::span<const data::Record> records,
+                                                   const data::TextEncoder& encoder) {
   const auto batch = encode_groups(groups, source, records, encoder);
   auto packed = data::pack(batch.texts);
   auto info = micro_batch_info(batch, packed, records);
@@ -102,17 +89,7 @@ class SftStep::Impl {
 
   EvaluationResult evaluate(nn::CausalLm& model) {
     prepare_evaluation();
-    const torch::NoGradGuard no_grad;
-    ObjectiveResult sum;
-    std::vector<objectives::ScoredText> scored;
-    for (const auto& micro_batch : eval_batches_) {
-      const auto nll = to_doubles(token_nll(model, micro_batch->packed(), {}));
-      add_result(sum, micro_batch->objective(nll, eval_counts_));
-      add_scored_texts(scored, micro_batch->packed(), nll);
-    }
-    return {.loss = sum.loss,
-            .contrast = std::nullopt,
-            .sides = objectives::summarize_perplexity(scored).all};
+    return evaluate_batches(model, eval_batches_);
   }
 
  private:
@@ -128,7 +105,6 @@ class SftStep::Impl {
         add_toxic_texts(group, eval_records_[static_cast<size_t>(group.record)]);
       }
       eval_batches_.push_back(make_micro_batch(groups, source, eval_records_, encoder_));
-      add_counts(eval_counts_, eval_batches_.back()->info().counts);
     }
   }
 
@@ -138,8 +114,7 @@ class SftStep::Impl {
   SftStepOptions options_;
   data::ContrastGroups groups_;
   MicroBatchOrder order_;
-  std::vector<std::unique_ptr<SftMicroBatch>> eval_batches_;
-  StepCounts eval_counts_;
+  std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;
 };
 
 SftStep::SftStep(std::span<const data::Record> train_records,

@@ -282,7 +282,9 @@ class Trainer::Session {
       figures.emplace_back("ratio", number_text(sides.ratio));
       figures.emplace_back("separation", number_text(sides.separation));
     }
-    return {.peft = info_.peft, .model_card = model_card_text(info_.card, figures)};
+    return {.peft = info_.peft,
+            .model_card = model_card_text(info_.card, figures),
+            .config = info_.config};
   }
 
   // ---- The end

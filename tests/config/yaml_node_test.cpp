@@ -58,6 +58,24 @@ TEST(YamlNode, TellsTabsOfTheIndentation) {
   EXPECT_EQ(text_at(parsed("a: 1\t# one\n\t\n\t# two\nb: 2\n"), "b"), "2");
 }
 
+TEST(YamlNode, KeepsWhatStandsBesideDuplicatesAndTabs) {
+  std::vector<std::string> faults;
+  const YamlNodePtr node =
+      parse_yaml("a: 1\na: 2\n[x]: 3\nb:\n\tc: 4\n", "f", /*first_line=*/1, faults);
+  EXPECT_THAT(faults, ElementsAre("[f:5] the indentation: got a tab, expected spaces.",
+                                  "[f:2] a: the key is given twice: expected once (first: f:1).",
+                                  "[f:3] a key: got an empty list, expected a text."));
+  ASSERT_NE(node, nullptr);
+  ASSERT_EQ(node->entries.size(), 2);
+  EXPECT_EQ(text_at(node, "a"), "1");
+  EXPECT_EQ(text_at(node->find("b")->value, "c"), "4");
+}
+
+TEST(YamlNode, WhatTabsMayHaveBrokenIsNotToldBesideThem) {
+  EXPECT_THAT(faults_of("a:\n  b: 1\n\tc: 2\n"),
+              ElementsAre("[f:3] the indentation: got a tab, expected spaces."));
+}
+
 TEST(YamlNode, TellsWhatIsNotUtf8OrAControlCharacter) {
   EXPECT_THAT(faults_of("a: 1\nb: \xff\n"),
               ElementsAre("[f:2] the text: got byte 0xff, expected UTF-8."));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/evaluation/report.h"
 
+#include <cmath>
 #include <gmock/gmock.h>
 #include <vector>
 
@@ -66,6 +67,29 @@ TEST(ReportTable, ShowsTheChangeInPercent) {
               HasSubstr("perplexity, toxic                  20.09         54.60      +171.8 %"));
   EXPECT_THAT(table,
               HasSubstr("perplexity, neutral                 4.48          4.48        +0.0 %"));
+}
+
+TEST(ReportTable, SaysWhyAFigureIsMissing) {
+  const std::vector<ScoredText> texts = {
+      {.side = Side::kToxic, .nll_sum = std::nan(""), .tokens = 2},
+      {.side = Side::kNeutral, .nll_sum = 2.0, .tokens = 2}};
+  const std::vector<Report> one = {
+      {.model = "m", .adapter = {}, .summary = objectives::summarize_perplexity(texts)}};
+  EXPECT_THAT(report_table(one),
+              HasSubstr("base: the log-likelihood of 1 texts is not finite; figures over them are "
+                        "-\n"));
+  EXPECT_EQ(nlohmann::json::parse(report_json(one))["sides"]["toxic"]["non_finite"], 1);
+}
+
+TEST(ReportTable, APValueIsSmallNotZero) {
+  std::vector<ScoredText> texts;
+  for (int i = 0; i < 60; ++i) {
+    texts.push_back({.side = Side::kToxic, .nll_sum = 10.0 + i, .tokens = 1});
+    texts.push_back({.side = Side::kNeutral, .nll_sum = -10.0 - i, .tokens = 1});
+  }
+  const std::vector<Report> one = {
+      {.model = "m", .adapter = {}, .summary = objectives::summarize_perplexity(texts)}};
+  EXPECT_THAT(report_table(one), HasSubstr("p value (Mann-Whitney)         <0.000001\n"));
 }
 
 TEST(ReportTable, LeavesOutWhatOneSideAloneCannotTell) {

@@ -209,17 +209,47 @@ TEST(Trainable, IsInAFixedOrderWithTheKeysOfTheFiles) {
                                           "model.layers.1.self_attn.v_proj.lora_B.weight"));
 }
 
-TEST(Bfloat16Adapter, TrainsFloat32Factors) {
-  const auto model = load_model(model_folder("llama_gqa"), torch::kBFloat16, torch::kCPU);
-  attach_adapter(*model, formats::read_peft(model_folder("llama_gqa") / "adapter"));
-  const auto reference =
-      read_reference(model_folder("llama_gqa") / "expected" / "adapter.safetensors");
-  EXPECT_TRUE(is_close(predicted_nll(*model, reference.tokens), reference.nll, torch::kBFloat16));
-  for (const auto& gradient :
-       adapter_gradients(*model, reference.tokens, reference.file->tensor("weights"))) {
-    EXPECT_EQ(gradient.scalar_type(), torch::kFloat32);
+class Bfloat16Adapter : public testing::TestWithParam<const char*> {
+ protected:
+  Bfloat16Adapter()
+      : model_(load_model(model_folder(GetParam()), torch::kBFloat16, torch::kCPU)),
+        reference_(read_reference(model_folder(GetParam()) / "expected" / "adapter.safetensors")) {
+    attach_adapter(*model_, formats::read_peft(model_folder(GetParam()) / "adapter"));
+  }
+
+  std::shared_ptr<Llama> model_;
+  Reference reference_;
+};
+
+TEST_P(Bfloat16Adapter, TrainsFloat32FactorsByThePeersGradients) {
+  const auto weights = reference_.file->tensor("weights");
+  EXPECT_TRUE(
+      is_close(predicted_nll(*model_, reference_.tokens), reference_.nll, torch::kBFloat16));
+  const auto gradients = adapter_gradients(*model_, reference_.tokens, weights);
+  const auto expected =
+      adapter_gradients(*load_fixture_with_adapter(GetParam()), reference_.tokens, weights);
+  for (size_t i = 0; i < gradients.size(); ++i) {
+    EXPECT_EQ(gradients[i].scalar_type(), torch::kFloat32);
+    // By the norm: single entries are sums with cancellation of rounded numbers.
+    EXPECT_LE((gradients[i] - expected[i]).norm().item<double>(),
+              4e-2 * expected[i].norm().item<double>())
+        << i;
   }
 }
+
+// Rows are rounded up to a multiple of 32 here: by more for a text alone than for the pack.
+TEST_P(Bfloat16Adapter, ATextIsTheSameAloneAndInAPack) {
+  const auto packed = predicted_nll(*model_, reference_.tokens);
+  std::vector<torch::Tensor> alone;
+  for (size_t text = 0; text + 1 < reference_.tokens.cu_seqlens.size(); ++text) {
+    alone.push_back(predicted_nll(*model_, text_of(reference_.tokens, text)));
+  }
+  EXPECT_TRUE(is_close(at::cat(alone), packed, torch::kBFloat16));
+}
+
+// The second one has an adapter on its tied head.
+INSTANTIATE_TEST_SUITE_P(Models, Bfloat16Adapter,
+                         testing::Values("llama_gqa", "llama_tied_llama3"));
 
 }  // namespace
 }  // namespace cpx::models

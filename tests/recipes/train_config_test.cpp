@@ -371,11 +371,13 @@ TEST(TrainConfig, AnyBytesGiveAConfigOrFaults) {
 // The files of configs/ and all its folders.
 std::vector<std::filesystem::path> shipped_configs() {
   std::vector<std::filesystem::path> files;
-  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs";
-  for (const auto& entry : std::filesystem::recursive_directory_iterator(
-           root, std::filesystem::directory_options::follow_directory_symlink)) {
-    if (entry.is_regular_file()) {
-      files.push_back(entry.path());
+  for (const char* folder : {"configs", "benchmarks/configs"}) {
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(
+             std::filesystem::path(CPX_SOURCE_DIR) / folder,
+             std::filesystem::directory_options::follow_directory_symlink)) {
+      if (entry.is_regular_file()) {
+        files.push_back(entry.path());
+      }
     }
   }
   return files;
@@ -383,7 +385,7 @@ std::vector<std::filesystem::path> shipped_configs() {
 
 TEST(ShippedConfigs, AllLoadResolveAndLoadAgain) {
   const std::vector<std::filesystem::path> files = shipped_configs();
-  EXPECT_GE(files.size(), 4);
+  EXPECT_GE(files.size(), 5);
   for (const auto& file : files) {
     SCOPED_TRACE(file.string());
     EXPECT_EQ(file.extension(), ".yaml");

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <filesystem>
 #include <stdexcept>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,8 +30,21 @@ void redirect(int stream, const std::string& path) {
   close(file);
 }
 
+void apply(const ToolSetting& setting) {
+  if (setting.file_bytes > 0) {
+    const auto bytes = static_cast<rlim_t>(setting.file_bytes);
+    const rlimit limit{.rlim_cur = bytes, .rlim_max = bytes};
+    if (setrlimit(RLIMIT_FSIZE, &limit) != 0) _exit(126);
+  }
+  for (const std::string& variable : setting.environment) {
+    putenv(const_cast<char*>(variable.c_str()));
+  }
+}
+
 [[noreturn]] void become(const std::string& binary, const std::vector<std::string>& arguments,
-                         const std::string& out, const std::string& err) {
+                         const std::string& out, const std::string& err,
+                         const ToolSetting& setting) {
+  apply(setting);
   redirect(STDOUT_FILENO, out);
   redirect(STDERR_FILENO, err);
   if (chdir(CPX_SOURCE_DIR) != 0) _exit(126);
@@ -49,12 +63,13 @@ std::string take_file(const std::string& path) {
 
 }  // namespace
 
-BackgroundTool::BackgroundTool(const std::string& name, const std::vector<std::string>& arguments)
+BackgroundTool::BackgroundTool(const std::string& name, const std::vector<std::string>& arguments,
+                               const ToolSetting& setting)
     : out_path_(capture_path(".out")), err_path_(capture_path(".err")) {
   const std::string binary = std::string(CPX_BINARY_DIR) + "/bin/" + name;
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("fork failed");
-  if (pid_ == 0) become(binary, arguments, out_path_, err_path_);
+  if (pid_ == 0) become(binary, arguments, out_path_, err_path_, setting);
 }
 
 void BackgroundTool::send(int signal) { kill(pid_, signal); }
@@ -66,8 +81,9 @@ ToolResult BackgroundTool::wait() {
   return {code, take_file(out_path_), take_file(err_path_)};
 }
 
-ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments) {
-  return BackgroundTool(name, arguments).wait();
+ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments,
+                    const ToolSetting& setting) {
+  return BackgroundTool(name, arguments, setting).wait();
 }
 
 size_t num_lines(const std::string& text) {

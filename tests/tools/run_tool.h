@@ -2,6 +2,7 @@
 // Runs a built tool as its user would and takes in what it says.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -14,13 +15,21 @@ struct ToolResult {
   std::string err;     // standard error
 };
 
+/// What a tool finds when it starts.
+struct ToolSetting {
+  int64_t file_bytes = 0;                     // RLIMIT_FSIZE; 0: as here
+  std::vector<std::string> environment = {};  // "NAME=value"
+};
+
 /// Runs bin/`name` of this build with `arguments`, in the source folder, and waits for its end.
-ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments);
+ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments,
+                    const ToolSetting& setting = {});
 
 /// A tool that runs in the background.
 class BackgroundTool {
  public:
-  BackgroundTool(const std::string& name, const std::vector<std::string>& arguments);
+  BackgroundTool(const std::string& name, const std::vector<std::string>& arguments,
+                 const ToolSetting& setting = {});
   /// Sends `signal`, unless the tool has ended.
   void send(int signal);
   /// Waits for its end.

@@ -76,10 +76,11 @@ void TinyRun::write(const std::string& name, const std::string& content) const {
 
 std::string TinyRun::read(const std::string& name) const { return read_text_file(folder_ / name); }
 
-ToolResult TinyRun::train(const std::vector<std::string>& arguments) const {
+ToolResult TinyRun::train(const std::vector<std::string>& arguments,
+                          const ToolSetting& setting) const {
   std::vector<std::string> all = {"--config", path("config.yaml"), "--device", "cpu"};
   all.insert(all.end(), arguments.begin(), arguments.end());
-  return run_tool("cpx-train", all);
+  return run_tool("cpx-train", all, setting);
 }
 
 ToolResult TinyRun::eval_ppl(const std::vector<std::string>& arguments) const {

@@ -28,7 +28,8 @@ class TinyRun : public testing::Test {
   bool exists(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
 
   /// cpx-train on the folder's config with more arguments behind.
-  ToolResult train(const std::vector<std::string>& arguments = {}) const;
+  ToolResult train(const std::vector<std::string>& arguments = {},
+                   const ToolSetting& setting = {}) const;
   ToolResult eval_ppl(const std::vector<std::string>& arguments) const;
 
  private:

@@ -3,6 +3,7 @@
 #include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <sstream>
 #include <string>
@@ -290,11 +291,173 @@ TEST_F(TrainTool, ATruncatedModelIsOneLine) {
 }
 
 TEST_F(TrainTool, FaultsOfAConfigAreToldAllAtOnce) {
-  write("config.yaml", "model: {path: m}\nmodel: {path: n}\ntraining:\n\toutput: x\n");
+  write("config.yaml",
+        "model: {path: m}\nmodel: {path: n}\ndata: {train: [x.json], max_tokens: many}\n"
+        "training:\n\toutput: x\n  grups: 2\n");
   const ToolResult result = train();
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, StartsWith("cpx-train: ["));
-  EXPECT_THAT(result.err, Not(HasSubstr("terminate")));
+  const std::string at = "cpx-train: [" + path("config.yaml");
+  EXPECT_THAT(result.err, HasSubstr(at + ":5] the indentation: got a tab, expected spaces.\n"));
+  EXPECT_EQ(num_lines(result.err), 1);  // what stands beside a tab of a broken text is not known
+
+  write("config.yaml",
+        "model: {path: m}\nmodel: {path: n}\ndata: {train: [x.json], max_tokens: many}\n"
+        "training:\n\toutput: x\noptimizer: {lrr: 1}\n");
+  const ToolResult all = train();
+  EXPECT_EQ(all.exit_code, 2);
+  EXPECT_THAT(
+      all.err,
+      AllOf(HasSubstr(at + ":5] the indentation: got a tab, expected spaces.\n"),
+            HasSubstr(at + ":2] model: the key is given twice: expected once (first: "),
+            HasSubstr(at + ":3] data.max_tokens: got 'many', expected a whole number >= 2.\n"),
+            HasSubstr(at + ":6] optimizer.lrr: ")));
+  EXPECT_EQ(num_lines(all.err), 4);
+}
+
+TEST_F(TrainTool, TargetsMayBeLongerEndsOfNames) {
+  const ToolResult result =
+      train({"training.max_steps=1", "adapter.target_modules=[self_attn.q_proj, 1.mlp.up_proj]"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(TrainTool, EstimateWithATargetThatMatchesNothingIsWrongUsage) {
+  const ToolResult result = train({"--estimate", "adapter.target_modules=[query]"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(
+      result.err,
+      "cpx-train: [attach_adapter] no linear layer is called 'query': expected all-linear or "
+      "names among q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head.\n");
+}
+
+TEST_F(TrainTool, EstimateTellsAFaultOfTheDataInsteadOfABound) {
+  write("shard.json", "[{}]");
+  const ToolResult result = train({"--estimate"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("shard.json"));
+  EXPECT_EQ(num_lines(result.err), 1);
+}
+
+// The published recipe needs 20 texts of 256 tokens a micro batch at most.
+TEST_F(TrainTool, EstimateOfMistral7BNeedsItsConfigAlone) {
+  const ToolResult result =
+      run_tool("cpx-train", {"--config", "configs/mistral.yaml", "--estimate", "--device", "cpu",
+                             "model.path=tests/fixtures/models/mistral_7b/config.json"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("27.26 M values"), HasSubstr("5120 tokens at most (20 texts"),
+                    HasSubstr("no data or tokenizer to measure: texts * data.max_tokens, an upper "
+                              "bound"),
+                    HasSubstr("A100 40 GB"), HasSubstr("A100 80 GB"), HasSubstr("  fits\n"),
+                    HasSubstr("(on a GPU: computed, not run)")));
+}
+
+TEST_F(TrainTool, ValidateLooksAtTargetsWeightsAndOutputToo) {
+  std::filesystem::copy(CPX_SOURCE_DIR "/" + model(), path("model"));
+  std::string text = read("model/config.json");
+  const std::string size = "\"intermediate_size\": 48";
+  text.replace(text.find(size), size.size(), "\"intermediate_size\": 40");
+  write("model/config.json", text);
+  const ToolResult result =
+      train({"--validate", "model.path=" + path("model"), "adapter.target_modules=[query]",
+             "training.output=" + path("shard.json") + "/run"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("gate_proj.weight' is [48, 32], expected [40, 32]"),
+                                HasSubstr("no linear layer is called 'query'"),
+                                HasSubstr("[training.output] '" + path("shard.json") +
+                                          "/run' cannot be made: Not a directory."),
+                                HasSubstr("3 faults found, nothing was trained.")));
+}
+
+TEST_F(TrainTool, ValidateBesideARunSaysHowToGoOn) {
+  ASSERT_EQ(train({"training.max_steps=1"}).exit_code, 0);
+  const ToolResult result = train({"--validate"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, HasSubstr("holds a run: --resume auto goes on with it"));
+}
+
+TEST_F(TrainTool, AnOverwriteThatCannotBeginLeavesTheOldRun) {
+  ASSERT_EQ(train({"training.max_steps=1"}).exit_code, 0);
+  const std::string before = read("run/final/adapter_model.safetensors");
+  EXPECT_EQ(train({"--overwrite", "adapter.target_modules=[query]"}).exit_code, 2);
+  EXPECT_EQ(read("run/final/adapter_model.safetensors"), before);
+  EXPECT_TRUE(exists("run/metrics.jsonl"));
+}
+
+TEST_F(TrainTool, ResumeIntoTheFolderOfAnotherRunIsAnError) {
+  ASSERT_EQ(train({"training.max_steps=2"}).exit_code, 0);
+  const std::string other = "training.output=" + path("other");
+  ASSERT_EQ(train({"training.max_steps=4", other}).exit_code, 0);
+  const std::string metrics = read("other/metrics.jsonl");
+  const ToolResult result = train({"--resume", path("run"), other});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("'" + path("other") + "' holds a run"));
+  EXPECT_EQ(read("other/metrics.jsonl"), metrics);
+}
+
+TEST_F(TrainTool, ACopiedCheckpointKnowsItsConfig) {
+  ASSERT_EQ(train({"training.max_steps=2"}).exit_code, 0);
+  std::filesystem::copy(path("run/checkpoints/step-000002"), path("copied"));
+  const std::string fresh = "training.output=" + path("fresh");
+  const ToolResult other = train({"--resume", path("copied"), fresh, "optimizer.lr=0.5"});
+  EXPECT_EQ(other.exit_code, 2);
+  EXPECT_THAT(other.err, HasSubstr("[--resume] optimizer.lr: got 0.5, expected 0.01"));
+  EXPECT_EQ(train({"--resume", path("copied"), fresh, "training.max_steps=3"}).exit_code, 0);
+
+  std::filesystem::remove(path("copied/config.yaml"));
+  const ToolResult bare = train({"--resume", path("copied"), "training.output=" + path("bare")});
+  EXPECT_EQ(bare.exit_code, 1);
+  EXPECT_EQ(bare.err, "cpx-train: [--resume] '" + path("copied") +
+                          "': there is no config.yaml, expected a checkpoint as cpx-train writes "
+                          "it. Copy the whole folder.\n");
+}
+
+TEST_F(TrainTool, ResumeOfAModelWithOtherWeightsSaysSo) {
+  std::filesystem::copy(CPX_SOURCE_DIR "/" + model(), path("model"));
+  const std::string here = "model.path=" + path("model");
+  ASSERT_EQ(train({"training.max_steps=2", here}).exit_code, 0);
+  std::string weights = read("model/model.safetensors");
+  weights[weights.size() - 2] ^= 1;
+  write("model/model.safetensors", weights);
+  const ToolResult result = train({"--resume", "auto", here});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("] model: got "), HasSubstr("(from the saved run)")));
+  EXPECT_EQ(num_lines(result.err.substr(result.err.find("cpx-train: "))), 1);
+}
+
+TEST_F(TrainTool, AnAdapterIsTrainedOn) {
+  const std::string adapter = model() + "/adapter";
+  const ToolResult result = train({"adapter.init_from=" + adapter, "training.max_steps=2"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  // Its own rank and targets, not those of the config.
+  const auto expected = nlohmann::json::parse(
+      std::ifstream(std::string(CPX_SOURCE_DIR "/") + adapter + "/adapter_config.json"));
+  const auto saved = nlohmann::json::parse(read("run/final/adapter_config.json"));
+  EXPECT_EQ(saved["r"], expected["r"]);
+  EXPECT_EQ(saved["target_modules"].size(), expected["target_modules"].size());
+}
+
+TEST_F(TrainTool, SeveralProcessesAreRefused) {
+  const ToolResult result = train({}, {.environment = {"WORLD_SIZE=2"}});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err,
+            "cpx-train: [WORLD_SIZE] got 2 processes, expected 1: several are not in this version. "
+            "Start cpx-train by itself, without torchrun.\n");
+}
+
+// The limit is below the size of the optimizer's file, so that it is met in a checkpoint.
+TEST_F(TrainTool, ADiskThatGetsFullInACheckpointLeavesTheLastOne) {
+  ASSERT_EQ(train({"training.max_steps=2", "logging.tensorboard=false"}).exit_code, 0);
+  const auto size = static_cast<int64_t>(
+      std::filesystem::file_size(path("run/checkpoints/step-000002/optimizer.safetensors")));
+  const ToolResult full =
+      train({"--resume", "auto", "logging.tensorboard=false"}, {.file_bytes = size - 100});
+  EXPECT_EQ(full.exit_code, 1);
+  const std::string error = full.err.substr(full.err.find("cpx-train: "));
+  EXPECT_THAT(error, AllOf(StartsWith("cpx-train: [write] "), HasSubstr("optimizer.safetensors"),
+                           HasSubstr("File too large"), HasSubstr("untouched")));
+  EXPECT_EQ(num_lines(error), 1);
+  EXPECT_FALSE(exists("run/checkpoints/step-000004"));
+  EXPECT_EQ(train({"--resume", "auto", "logging.tensorboard=false"}).exit_code, 0);
 }
 
 }  // namespace

@@ -53,6 +53,14 @@ TEST(MemoryEstimate, AdapterValuesAreRankTimesBothSides) {
   EXPECT_EQ(num_adapter_values(mistral_7b(), 64, {"q_proj", "v_proj"}), 27262976);
 }
 
+TEST(MemoryEstimate, TargetsMayBeLongerEndsOfNames) {
+  auto shape = tiny_shape();
+  shape.num_layers = 3;
+  EXPECT_EQ(num_adapter_values(shape, 2, {"self_attn.q_proj"}), 3 * 16);
+  EXPECT_EQ(num_adapter_values(shape, 2, {"1.mlp.up_proj"}), 20);
+  EXPECT_EQ(num_adapter_values(shape, 2, {"model.layers.2.self_attn.v_proj", "v_proj"}), 3 * 12);
+}
+
 // Weights: q 16, k 8, v 8, o 16, MLP 72, head 32, embedding 32, three norms of 4: 196 numbers.
 TEST(MemoryEstimate, WeightsCountTheEmbeddingOnceWhereItIsTied) {
   auto question = tiny_question();
@@ -138,6 +146,18 @@ TEST(MemoryEstimate, IsWithinATenthOfWhatWasMeasured) {
   }
 }
 
+TEST(MemoryEstimate, KernelsAreKeptForEachNumberOfRowsInHalfTypesOnTheCpu) {
+  auto question = tiny_question();
+  question.num_row_counts = 8;
+  EXPECT_EQ(estimate_memory(question).compiled, 0);
+  question.dtype = torch::kBFloat16;
+  EXPECT_EQ(estimate_memory(question).compiled, 8 * 15 * kMib);
+  question.num_row_counts = 1000;
+  EXPECT_EQ(estimate_memory(question).compiled, 51 * 15 * kMib);
+  question.is_on_cpu = false;
+  EXPECT_EQ(estimate_memory(question).compiled, 0);
+}
+
 TEST(MemoryEstimate, RecomputingKeepsOneBlockAndTheInputsOfAll) {
   auto question = mistral_question();
   const auto kept = estimate_memory(question);
@@ -151,8 +171,8 @@ TEST(MemoryEstimate, TotalIsTheSumOfTheParts) {
   const auto estimate = estimate_memory(mistral_question());
   EXPECT_EQ(estimate.total(), estimate.weights + estimate.adapter + estimate.gradients +
                                   estimate.optimizer + estimate.activations + estimate.logits +
-                                  estimate.base);
-  EXPECT_EQ(estimate.parts().size(), 7);
+                                  estimate.compiled + estimate.base);
+  EXPECT_EQ(estimate.parts().size(), 8);
   EXPECT_EQ(estimate.base, 0) << "the GPU holds no program";
   // 7.24 billion weights in two bytes.
   EXPECT_NEAR(static_cast<double>(estimate.weights), 14.48e9, 0.01e9);

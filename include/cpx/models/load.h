@@ -31,6 +31,14 @@ std::shared_ptr<const tokenizer::Tokenizer> read_tokenizer(const std::filesystem
 std::shared_ptr<Llama> load_model(const std::filesystem::path& path, torch::Dtype dtype,
                                   const torch::Device& device);
 
+/// Checks names and shapes of the weights on disk against the config, without reading the weights.
+/// Throws DataError as load_model().
+void check_weights(const std::filesystem::path& path);
+
+/// Throws ConfigError, all faults at once, where a target means no linear layer of such a model.
+void check_targets(const formats::ModelConfig& config,
+                   const std::vector<std::string>& target_modules);
+
 /// Attaches a fresh LoRA update (A random by `seed`, B zero) to every linear layer whose name ends
 /// in one of `target_modules`, or to all but lm_head for {"all-linear"}. Throws ConfigError that
 /// lists the model's linear layers where a target matches none.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -58,5 +59,20 @@ class CausalLm {
   virtual torch::Device device() const = 0;
   virtual torch::Dtype dtype() const = 0;
 };
+
+/// What is predicted in packed texts: token `targets[i]` from the hidden state of token `rows[i]`.
+struct Predictions {
+  std::span<const int64_t> ids;            // [T]
+  const std::vector<int32_t>& cu_seqlens;  // as in PackedTokens
+  std::span<const int64_t> rows;           // [N]
+  std::span<const int64_t> targets;        // [N]
+};
+
+/// Negative log-likelihood (natural log) of each prediction, [N], on the model's device.
+torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,
+                        const ForwardOptions& options);
+
+/// The numbers of a [N] tensor, as float64 on the host.
+std::vector<double> to_doubles(const torch::Tensor& values);
 
 }  // namespace cpx::nn

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
@@ -12,6 +13,10 @@
 #include "cpx/nn/frozen_module.h"
 
 namespace cpx::nn {
+
+/// True when `target` means the linear layer `name` as PEFT reads it: its name or its last parts;
+/// "all-linear" is all but lm_head.
+bool matches_target(std::string_view name, std::string_view target);
 
 struct LinearOptions {
   int64_t in_features = 0;

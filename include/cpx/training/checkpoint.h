@@ -40,6 +40,7 @@ struct TrainerState {
 struct AdapterInfo {
   formats::PeftConfig peft = {};
   std::string model_card = {};  // text of README.md
+  std::string config = {};      // text of config.yaml, the run's settings; empty: none is written
 };
 
 /// Writes an adapter folder at `folder`, in the place of what is there. Throws DataError (disk full

@@ -34,6 +34,9 @@ struct MemoryQuestion {
   int64_t num_tokens = 0;
   int64_t num_texts = 0;
   int64_t longest_text = 0;
+  /// With how many different numbers of rows a run computes: kernels are kept for each. Counted in
+  /// half types on the CPU.
+  int64_t num_row_counts = 1;
   bool recompute_blocks = false;
 
   /// Bytes of the files that are mapped while the weights are loaded (they are stored in another
@@ -49,6 +52,7 @@ struct MemoryEstimate {
   int64_t optimizer = 0;    // two averages of each adapter value
   int64_t activations = 0;  // kept for the backward pass, and the largest working set beside them
   int64_t logits = 0;       // a chunk of logits, and the token NLL's stored gradient
+  int64_t compiled = 0;     // kernels that oneDNN compiled, in half types on the CPU
   int64_t base = 0;         // program and libraries, on the CPU
 
   int64_t total() const;

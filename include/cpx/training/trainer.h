@@ -63,6 +63,7 @@ struct RunInfo {
   formats::PeftConfig peft = {};
   ModelCard card = {};
   Fingerprints fingerprints = {};
+  std::string config = {};  // written beside each adapter as config.yaml
 };
 
 /// How a run ended.

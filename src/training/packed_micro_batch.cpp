@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "packed_micro_batch.h"
+
+#include <cmath>
+
+#include <ATen/ATen.h>
+
+#include "group_batch.h"
+
+namespace cpx::training {
+
+using objectives::ObjectiveResult;
+using objectives::StepCounts;
+
+torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
+                        const nn::ForwardOptions& options) {
+  return nn::token_nll(model,
+                       {.ids = batch.ids,
+                        .cu_seqlens = batch.cu_seqlens,
+                        .rows = batch.rows,
+                        .targets = batch.targets},
+                       options);
+}
+
+ObjectiveResult PackedMicroBatch::forward_backward(nn::CausalLm& model, const StepCounts& step,
+                                                   const nn::ForwardOptions& options) const {
+  const auto nll = token_nll(model, packed_, options);
+  auto result = objective(nn::to_doubles(nll), step);
+  if (std::isfinite(result.loss)) {
+    nll.backward(at::tensor(result.gradient, at::kDouble).to(nll.options()));
+  }
+  return result;
+}
+
+EvaluationResult evaluate_batches(nn::CausalLm& model,
+                                  std::span<const std::unique_ptr<PackedMicroBatch>> batches) {
+  const torch::NoGradGuard no_grad;
+  StepCounts counts;
+  for (const auto& batch : batches) add_counts(counts, batch->info().counts);
+  ObjectiveResult sum;
+  std::vector<objectives::ScoredText> scored;
+  for (const auto& batch : batches) {
+    const auto nll = nn::to_doubles(token_nll(model, batch->packed(), {}));
+    add_result(sum, batch->objective(nll, counts));
+    add_scored_texts(scored, batch->packed(), nll);
+  }
+  return {.loss = sum.loss,
+          .contrast = sum.contrast,
+          .sides = objectives::summarize_perplexity(scored).all};
+}
+
+}  // namespace cpx::training

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// A micro batch of packed texts: through the model to token NLLs, through the objective, and back.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "cpx/data/packed_batch.h"
+#include "cpx/training/step_task.h"
+
+namespace cpx::training {
+
+/// Token NLL of the batch's predictions, [N], on the model's device.
+torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
+                        const nn::ForwardOptions& options);
+
+/// What is left to an objective is the loss and its gradient, given the token NLLs.
+class PackedMicroBatch : public MicroBatch {
+ public:
+  PackedMicroBatch(MicroBatchInfo info, data::PackedBatch packed)
+      : MicroBatch(std::move(info)), packed_(std::move(packed)) {}
+
+  objectives::ObjectiveResult forward_backward(nn::CausalLm& model,
+                                               const objectives::StepCounts& step,
+                                               const nn::ForwardOptions& options) const final;
+
+  /// Loss and gradient for `nll` [N]; `step` are the counts of the whole optimizer step.
+  virtual objectives::ObjectiveResult objective(std::span<const double> nll,
+                                                const objectives::StepCounts& step) const = 0;
+
+  const data::PackedBatch& packed() const { return packed_; }
+
+ private:
+  data::PackedBatch packed_;
+};
+
+/// Loss and perplexities over `batches` as if they were one optimizer step, without gradient.
+EvaluationResult evaluate_batches(nn::CausalLm& model,
+                                  std::span<const std::unique_ptr<PackedMicroBatch>> batches);
+
+}  // namespace cpx::training
