@@ -47,7 +47,8 @@ void AdapterOptions::visit_fields(FieldVisitor& visit) {
 }
 
 void DataOptions::visit_fields(FieldVisitor& visit) {
-  visit.field("train", train, "Files to train on; * and ? stand for any characters",
+  visit.field("train", train,
+              "Files to train on; * and ? stand for any characters of the file name",
               {.required = true, .non_empty = true});
   visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/");
   visit.field("template", text_template,

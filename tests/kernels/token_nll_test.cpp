@@ -96,6 +96,11 @@ TEST(TokenNll, GradientMatchesFiniteDifference) {
 TEST(TokenNll, ManyChunksEqualTheFormula) {
   EXPECT_TRUE(equals_formula(plain(kManyChunks), plain_formula(kManyChunks), {kManyChunks.hidden()},
                              torch::kFloat64));
+  // Rows longer than the blocks that row_nll.cpp sums, and more of them than a chunk holds.
+  const Head tall{.num_rows = 4100, .hidden_size = 3, .vocabulary = 700};
+  for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
+    EXPECT_TRUE(equals_formula(plain(tall), plain_formula(tall), {tall.hidden()}, dtype)) << dtype;
+  }
 }
 
 TEST(TokenNll, IsTheSameWithAndWithoutGradient) {

@@ -138,7 +138,7 @@ TEST(TrainConfig, TellsAllMissingKeys) {
           "[t.yaml] model.path: missing, expected a path. Folder of a Hugging Face model, or "
           "a .gguf file.",
           "[t.yaml] data.train: missing, expected a list of texts, at least one. Files to "
-          "train on; * and ? stand for any characters.",
+          "train on; * and ? stand for any characters of the file name.",
           "[t.yaml] training.output: missing, expected a path. Folder of the run."));
 }
 

@@ -92,16 +92,22 @@ TEST_F(TrainTool, ARunInTheOutputFolderIsAnErrorUnlessItIsOverwritten) {
 }
 
 TEST_F(TrainTool, AResumedRunEqualsTheUninterruptedOne) {
-  // Two fresh runs are compared: each would measure `auto` by itself.
-  ASSERT_EQ(train({"model.dtype=float32"}).exit_code, 0);
-  const auto expected = losses(read("run/metrics.jsonl"));
-  const std::string final = read("run/final/adapter_model.safetensors");
+  for (const std::string threads : {"1", "2"}) {
+    // Two fresh runs are compared: each would measure `auto` by itself.
+    const std::vector<std::string> fresh = {"--overwrite", "--threads", threads,
+                                            "model.dtype=float32"};
+    ASSERT_EQ(train(fresh).exit_code, 0);
+    const auto expected = losses(read("run/metrics.jsonl"));
+    const std::string final = read("run/final/adapter_model.safetensors");
 
-  ASSERT_EQ(train({"--overwrite", "model.dtype=float32", "training.max_steps=4"}).exit_code, 0);
-  const ToolResult resumed = train({"--resume", "auto"});
-  ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
-  EXPECT_EQ(losses(read("run/metrics.jsonl")), expected);
-  EXPECT_EQ(read("run/final/adapter_model.safetensors"), final);
+    auto shorter = fresh;
+    shorter.emplace_back("training.max_steps=4");
+    ASSERT_EQ(train(shorter).exit_code, 0);
+    const ToolResult resumed = train({"--resume", "auto", "--threads", threads});
+    ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
+    EXPECT_EQ(losses(read("run/metrics.jsonl")), expected) << threads;
+    EXPECT_EQ(read("run/final/adapter_model.safetensors"), final) << threads;
+  }
 }
 
 TEST_F(TrainTool, AResumeComputesInTheTypeThatTheRunBeganIn) {

@@ -30,6 +30,7 @@ TrainerOptions killed_options(const fs::path& run) {
   auto options = tiny_options(run);
   options.epochs = 30;
   options.evaluate_every = 3;
+  options.checkpoint_every = 3;  // so that steps are done again
   options.keep_last = 2;
   return options;
 }
@@ -39,10 +40,10 @@ void train(const fs::path& run) {
   ScriptedTask task(5);
   TinyModel model(/*dropout=*/0.2);
   Trainer trainer(model, task, tiny_info(), killed_options(run));
-  if (const auto checkpoint = find_last_checkpoint(run)) trainer.resume(*checkpoint);
   if (const char* ready = std::getenv(kReadyVariable)) {
     EXPECT_EQ(write(std::atoi(ready), "r", 1), 1);
   }
+  if (const auto checkpoint = find_last_checkpoint(run)) trainer.resume(*checkpoint);
   trainer.run();
 }
 
@@ -52,7 +53,7 @@ TEST(KilledRun, DISABLED_Child) {
   train(folder);
 }
 
-// One life of a run: killed `delay` after it has begun to train, unless it ends before.
+// One life of a run: killed `delay` after it has begun to load, unless it ends before.
 class Child {
  public:
   explicit Child(const fs::path& run) {
@@ -68,7 +69,7 @@ class Child {
   // True when it was killed, false when it ended by itself with success.
   bool kill_after(int64_t delay_ns) {
     char byte = 0;
-    EXPECT_EQ(read(ready_[0], &byte, 1), 1) << "the child did not begin to train";
+    EXPECT_EQ(read(ready_[0], &byte, 1), 1) << "the child did not begin";
     const int handle = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
     EXPECT_GE(handle, 0);
     pollfd ended{.fd = handle, .events = POLLIN, .revents = 0};

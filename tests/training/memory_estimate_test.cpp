@@ -19,6 +19,17 @@ nn::ModelShape mistral_7b() {
           .max_position = 32768};
 }
 
+nn::ModelShape smollm2_135m() {
+  return {.vocabulary_size = 49152,
+          .hidden_size = 576,
+          .intermediate_size = 1536,
+          .num_layers = 30,
+          .num_heads = 9,
+          .num_kv_heads = 3,
+          .head_dim = 64,
+          .max_position = 8192};
+}
+
 MemoryQuestion mistral_question() {
   return {.shape = mistral_7b(),
           .dtype = torch::kBFloat16,
@@ -122,14 +133,7 @@ TEST(MemoryEstimate, IsWithinATenthOfWhatWasMeasured) {
       {24, 100, true, torch::kFloat32, 64, qv, 969},
   };
   for (const Measured& one : cases) {
-    const MemoryQuestion question{.shape = {.vocabulary_size = 49152,
-                                            .hidden_size = 576,
-                                            .intermediate_size = 1536,
-                                            .num_layers = 30,
-                                            .num_heads = 9,
-                                            .num_kv_heads = 3,
-                                            .head_dim = 64,
-                                            .max_position = 8192},
+    const MemoryQuestion question{.shape = smollm2_135m(),
                                   .has_tied_embeddings = true,
                                   .dtype = one.dtype,
                                   .rank = one.rank,
@@ -144,6 +148,24 @@ TEST(MemoryEstimate, IsWithinATenthOfWhatWasMeasured) {
     EXPECT_NEAR(estimate, measured, 0.1 * measured)
         << one.num_texts << " x " << one.tokens_a_text << " recompute " << one.recompute_blocks;
   }
+}
+
+// Whole runs in bfloat16 (benchmarks/results/cp_smollm2_*.md and the demo), with as many numbers of
+// rows as --estimate counts; the compiled kernels were fitted to these.
+TEST(MemoryEstimate, IsWithinATenthOfTheBfloat16Runs) {
+  MemoryQuestion question{.shape = smollm2_135m(),
+                          .has_tied_embeddings = true,
+                          .dtype = torch::kBFloat16,
+                          .num_tokens = 317,
+                          .num_texts = 16,
+                          .longest_text = 22,
+                          .num_row_counts = 2,
+                          .mapped_file_bytes = 98362432};
+  EXPECT_NEAR(static_cast<double>(estimate_memory(question).total()) / kMib, 755, 0.1 * 755);
+  question.num_tokens = 483;
+  question.longest_text = 61;
+  question.num_row_counts = 9;
+  EXPECT_NEAR(static_cast<double>(estimate_memory(question).total()) / kMib, 945, 0.1 * 945);
 }
 
 TEST(MemoryEstimate, KernelsAreKeptForEachNumberOfRowsInHalfTypesOnTheCpu) {

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include "cpx/core/error.h"
 #include "cpx/training/trainer.h"
 #include "scripted_task.h"
 #include "tiny_run.h"
@@ -123,6 +124,32 @@ TEST(Resume, SkippedStepsAreCarriedOver) {
   Trainer trainer(model, task, tiny_info(), options);
   trainer.resume(run / "checkpoints" / "step-000001");
   EXPECT_EQ(trainer.run().state.skipped_steps, 2);
+}
+
+TEST(Resume, SkippedStepsInARowAreCountedAcrossIt) {
+  const auto run = fresh_folder();
+  auto options = options_for(run);
+  options.accumulate = 1;
+  options.epochs = 3;
+  const auto spoil_ten = [](ScriptedTask& task) {
+    for (int64_t epoch = 0; epoch < 2; ++epoch) {
+      for (int64_t index = 0; index < 5; ++index) task.spoiled.insert({epoch, index});
+    }
+  };
+  {
+    ScriptedTask task(5);
+    spoil_ten(task);
+    TinyModel model;
+    options.max_steps = 6;
+    Trainer(model, task, tiny_info(), options).run();
+  }
+  options.max_steps = 0;
+  ScriptedTask task(5);
+  spoil_ten(task);
+  TinyModel model;
+  Trainer trainer(model, task, tiny_info(), options);
+  trainer.resume(run / "checkpoints" / "step-000006");
+  EXPECT_THROW(trainer.run(), DataError);
 }
 
 TEST(Resume, CheckpointsPastTheStepAreRemoved) {

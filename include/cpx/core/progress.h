@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Progress on standard error: one line that is rewritten on a terminal, a plain line every few
-// seconds elsewhere.
+// Progress on standard error: a bar that is rewritten on a terminal, a plain line every few seconds
+// elsewhere.
 #pragma once
 
 #include <chrono>
@@ -9,6 +9,22 @@
 #include <string_view>
 
 namespace cpx {
+
+/// How far a job is.
+struct ProgressState {
+  std::string_view title = {};
+  int64_t total = 0;  // units of work; 0: unknown
+  int64_t done = 0;
+  int64_t done_before = 0;  // by an earlier run: does not count in the rate
+  double elapsed_s = 0.0;
+  std::string_view detail = {};
+};
+
+/// "train 30/60  loss 1.5  ETA 1:02".
+std::string progress_line(const ProgressState& state);
+
+/// The same with a bar, cut to `width` columns: "train [#####-----] 30/60  loss 1.5  ETA 1:02".
+std::string progress_bar(const ProgressState& state, size_t width);
 
 /// Shows how far a job is. Not thread-safe; one at a time.
 class Progress {
