@@ -76,6 +76,7 @@ TextLengths measure_texts(const std::vector<data::Record>& records,
       lengths.tokens += tokens;
       lengths.longest = std::max(lengths.longest, tokens);
       lengths.cut += encoded.is_cut ? 1 : 0;
+      lengths.empty += tokens < 2 ? 1 : 0;
     }
   };
   for (const int64_t index : groups.usable_records()) {

@@ -46,7 +46,8 @@ struct TextLengths {
   int64_t texts = 0;
   int64_t tokens = 0;
   int64_t longest = 0;
-  int64_t cut = 0;  // longer than data.max_tokens
+  int64_t cut = 0;    // longer than data.max_tokens
+  int64_t empty = 0;  // without a predicted token: left out of training
 };
 
 /// Encodes every neutral and toxic text of the usable records.

@@ -134,11 +134,15 @@ class Validation {
   }
 
   std::string lengths_line(const TextLengths& lengths) const {
-    return fmt::format("{} texts of {:.1f} tokens on average, the longest {}; {} cut to {}",
+    const std::string left_out =
+        lengths.empty > 0
+            ? fmt::format("; {} without a predicted token are left out", lengths.empty)
+            : "";
+    return fmt::format("{} texts of {:.1f} tokens on average, the longest {}; {} cut to {}{}",
                        lengths.texts,
                        static_cast<double>(lengths.tokens) /
                            static_cast<double>(std::max<int64_t>(1, lengths.texts)),
-                       lengths.longest, lengths.cut, config_.data.max_tokens);
+                       lengths.longest, lengths.cut, config_.data.max_tokens, left_out);
   }
 
   std::string steps_line(int64_t num_groups) {

@@ -87,7 +87,7 @@ class ContrastData {
 
   std::unique_ptr<PackedMicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
     const auto groups = order_.draw(epoch, index);
-    const auto batch = encode_groups(groups, groups_, records_, encoder_);
+    const auto batch = encode_groups(groups, groups_, records_, encoder_, left_out_);
     auto packed = has_pads(objective_) ? data::pack_with_published_padding(
                                              batch.texts, encoder_.tokenizer().eos_id().value())
                                        : data::pack(batch.texts);
@@ -126,6 +126,7 @@ class ContrastData {
   ContrastiveOptions objective_;
   data::ContrastGroups groups_;
   MicroBatchOrder order_;
+  LeftOutTexts left_out_;
   std::optional<BaseNll> base_;
 };
 

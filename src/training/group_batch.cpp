@@ -57,9 +57,16 @@ std::vector<data::DrawnGroup> MicroBatchOrder::draw(int64_t epoch, int64_t index
   return drawn;
 }
 
+void LeftOutTexts::add(const data::DrawnText& drawn, const std::string& where) {
+  const bool is_positive = drawn.role == TextRole::kPositive;
+  if (!known_.insert({is_positive, drawn.record, drawn.text}).second) return;
+  log_warning("[{}] {}: text {} has no predicted token and is left out ({} so far).", where,
+              is_positive ? "paraphrases" : "paraphrases_toxic", drawn.text + 1, known_.size());
+}
+
 GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
                          const data::ContrastGroups& source, std::span<const data::Record> records,
-                         const data::TextEncoder& encoder) {
+                         const data::TextEncoder& encoder, LeftOutTexts& left_out) {
   GroupBatch batch;
   for (int64_t group = 0; group < std::ssize(groups); ++group) {
     const data::DrawnGroup& one = groups[static_cast<size_t>(group)];
@@ -67,9 +74,7 @@ GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
     for (const data::DrawnText& drawn : one.texts) {
       data::EncodedText encoded = encoder.encode(source.text(drawn));
       if (encoded.ids.size() < 2) {
-        log_warning("[{}] the {} text '{}' has no predicted token and is left out.",
-                    records[static_cast<size_t>(drawn.record)].where, role_name(drawn.role),
-                    source.text(drawn));
+        left_out.add(drawn, records[static_cast<size_t>(drawn.record)].where);
         continue;
       }
       batch.ids.push_back(std::move(encoded.ids));

@@ -3,8 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <set>
 #include <span>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include "cpx/data/contrast_groups.h"
@@ -42,11 +44,21 @@ struct GroupBatch {
   std::vector<int64_t> records;        // of each group
 };
 
-/// Encodes the texts of `groups`. A text without a predicted token is left out with a warning;
-/// throws DataError for a group without a positive text.
+/// Texts that were left out; each is warned of once, however often it is drawn.
+class LeftOutTexts {
+ public:
+  /// Warns of the text, the first time; `where` is its record's place.
+  void add(const data::DrawnText& drawn, const std::string& where);
+
+ private:
+  std::set<std::tuple<bool, int64_t, int64_t>> known_;  // is positive, record, text
+};
+
+/// Encodes the texts of `groups`. A text without a predicted token is left out, and added to
+/// `left_out`; throws DataError for a group without a positive text.
 GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
                          const data::ContrastGroups& source, std::span<const data::Record> records,
-                         const data::TextEncoder& encoder);
+                         const data::TextEncoder& encoder, LeftOutTexts& left_out);
 
 /// Counts, tokens and records of a micro batch.
 MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch& packed,

@@ -43,8 +43,9 @@ class SftMicroBatch : public PackedMicroBatch {
 std::unique_ptr<PackedMicroBatch> make_micro_batch(std::span<const data::DrawnGroup> groups,
                                                    const data::ContrastGroups& source,
                                                    std::span<const data::Record> records,
-                                                   const data::TextEncoder& encoder) {
-  const auto batch = encode_groups(groups, source, records, encoder);
+                                                   const data::TextEncoder& encoder,
+                                                   LeftOutTexts& left_out) {
+  const auto batch = encode_groups(groups, source, records, encoder, left_out);
   auto packed = data::pack(batch.texts);
   auto info = micro_batch_info(batch, packed, records);
   return std::make_unique<SftMicroBatch>(std::move(info), std::move(packed));
@@ -84,7 +85,8 @@ class SftStep::Impl {
   const data::ContrastGroups& groups() const { return groups_; }
 
   std::unique_ptr<MicroBatch> prepare(int64_t epoch, int64_t index) {
-    return make_micro_batch(order_.draw(epoch, index), groups_, train_records_, encoder_);
+    return make_micro_batch(order_.draw(epoch, index), groups_, train_records_, encoder_,
+                            left_out_);
   }
 
   EvaluationResult evaluate(nn::CausalLm& model) {
@@ -104,7 +106,8 @@ class SftStep::Impl {
       for (data::DrawnGroup& group : groups) {
         add_toxic_texts(group, eval_records_[static_cast<size_t>(group.record)]);
       }
-      eval_batches_.push_back(make_micro_batch(groups, source, eval_records_, encoder_));
+      eval_batches_.push_back(
+          make_micro_batch(groups, source, eval_records_, encoder_, eval_left_out_));
     }
   }
 
@@ -114,6 +117,8 @@ class SftStep::Impl {
   SftStepOptions options_;
   data::ContrastGroups groups_;
   MicroBatchOrder order_;
+  LeftOutTexts left_out_;
+  LeftOutTexts eval_left_out_;
   std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;
 };
 

@@ -14,30 +14,65 @@ namespace {
 using torch::Tensor;
 
 constexpr uint64_t kWeightSeed = 77;
-constexpr double kStep = 1e-5;
-// Error of a central difference with kStep, relative to the largest gradient.
-constexpr double kDifferenceTolerance = 1e-7;
+// A central difference's step, and its error relative to the largest gradient: what the third
+// derivative adds, and what rounding does to the two sums.
+struct Difference {
+  torch::Dtype dtype;
+  double step;
+  double tolerance;
+};
+constexpr Difference kDouble{torch::kFloat64, 1e-5, 1e-7};
+constexpr Difference kFloat{torch::kFloat32, 4e-3, 2e-3};
 
+template <class Number>
 Tensor central_differences(const TensorFunction& function, const std::vector<Tensor>& inputs,
-                           size_t index) {
+                           size_t index, double step) {
   const torch::NoGradGuard no_grad;
   auto moved = inputs;
   moved[index] = inputs[index].detach().clone();
-  auto differences = at::empty_like(moved[index]);
-  double* values = moved[index].mutable_data_ptr<double>();
+  auto differences = at::empty(moved[index].sizes(), at::kDouble);
+  Number* values = moved[index].mutable_data_ptr<Number>();
   double* results = differences.mutable_data_ptr<double>();
   const auto weights = random_tensor(function(inputs).sizes(), kWeightSeed);
-  const auto weighted_sum = [&] { return (function(moved) * weights).sum().item<double>(); };
+  const auto weighted_sum = [&] {
+    return (function(moved).to(at::kDouble) * weights).sum().item<double>();
+  };
   for (int64_t i = 0; i < differences.numel(); ++i) {
-    const double value = values[i];
-    values[i] = value + kStep;
-    const double above = weighted_sum();
-    values[i] = value - kStep;
-    const double below = weighted_sum();
+    const Number value = values[i];
+    const auto above = static_cast<Number>(static_cast<double>(value) + step);
+    const auto below = static_cast<Number>(static_cast<double>(value) - step);
+    values[i] = above;
+    const double sum_above = weighted_sum();
+    values[i] = below;
+    const double sum_below = weighted_sum();
     values[i] = value;
-    results[i] = (above - below) / (2.0 * kStep);
+    results[i] =
+        (sum_above - sum_below) / (static_cast<double>(above) - static_cast<double>(below));
   }
   return differences;
+}
+
+testing::AssertionResult equals_differences(const TensorFunction& function,
+                                            const std::vector<Tensor>& given,
+                                            const Difference& difference) {
+  std::vector<Tensor> inputs;
+  for (const Tensor& input : given) inputs.push_back(input.to(difference.dtype));
+  const auto actual = derivatives_of(function, inputs);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    const auto expected = difference.dtype == torch::kFloat64
+                              ? central_differences<double>(function, inputs, i, difference.step)
+                              : central_differences<float>(function, inputs, i, difference.step);
+    const double largest = expected.abs().max().item<double>();
+    const double error = (actual.gradients[i] - expected).abs().max().item<double>();
+    if (!(error <= difference.tolerance * largest)) {
+      return testing::AssertionFailure() << fmt::format(
+                 "gradient of input {} in {} bytes: max|a - b| is {:.3e}, expected at most {:.0e} "
+                 "* "
+                 "{:.3e}",
+                 i, c10::elementSize(difference.dtype), error, difference.tolerance, largest);
+    }
+  }
+  return testing::AssertionSuccess();
 }
 
 }  // namespace
@@ -84,18 +119,8 @@ testing::AssertionResult equals_formula(const TensorFunction& function,
 
 testing::AssertionResult equals_finite_differences(const TensorFunction& function,
                                                    const std::vector<Tensor>& inputs) {
-  const auto actual = derivatives_of(function, inputs);
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    const auto expected = central_differences(function, inputs, i);
-    const double largest = expected.abs().max().item<double>();
-    const double error = (actual.gradients[i] - expected).abs().max().item<double>();
-    if (!(error <= kDifferenceTolerance * largest)) {
-      return testing::AssertionFailure() << fmt::format(
-                 "gradient of input {}: max|a - b| is {:.3e}, expected at most {:.0e} * {:.3e}", i,
-                 error, kDifferenceTolerance, largest);
-    }
-  }
-  return testing::AssertionSuccess();
+  if (auto result = equals_differences(function, inputs, kDouble); !result) return result;
+  return equals_differences(function, inputs, kFloat);
 }
 
 }  // namespace cpx::testing_support

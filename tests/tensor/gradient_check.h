@@ -35,7 +35,8 @@ testing::AssertionResult equals_formula(const TensorFunction& function,
                                         const std::vector<torch::Tensor>& inputs,
                                         torch::Dtype dtype);
 
-/// Success when the gradients of `function` at float64 `inputs` equal central differences.
+/// Success when the gradients of `function` at float64 `inputs` equal central differences, and so
+/// in float32, where the CPU has kernels of its own: there with a larger step and tolerance.
 testing::AssertionResult equals_finite_differences(const TensorFunction& function,
                                                    const std::vector<torch::Tensor>& inputs);
 

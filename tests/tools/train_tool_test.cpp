@@ -430,6 +430,22 @@ TEST_F(TrainTool, ResumeOfAModelWithOtherWeightsSaysSo) {
   EXPECT_EQ(num_lines(result.err.substr(result.err.find("cpx-train: "))), 1);
 }
 
+TEST_F(TrainTool, ATextWithoutAPredictedTokenIsLeftOutAndToldOnce) {
+  write("shard.json", R"([{"input": "x", "group": "g", "id": "1", "paraphrases": ["a", "b c d"],
+                           "paraphrases_toxic": ["e f g", "h i j"]}])");
+  const std::vector<std::string> no_eos = {"data.append_eos=false", "training.max_steps=3",
+                                           "data.eval=[]"};
+  auto validate = no_eos;
+  validate.emplace_back("--validate");
+  EXPECT_THAT(train(validate).out, HasSubstr("1 without a predicted token are left out"));
+  const ToolResult result = train(no_eos);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const std::string told = "paraphrases: text 1 has no predicted token and is left out (1 so far).";
+  const size_t first = result.err.find(told);
+  EXPECT_NE(first, std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find(told, first + 1), std::string::npos) << result.err;
+}
+
 TEST_F(TrainTool, AnAdapterIsTrainedOn) {
   const std::string adapter = model() + "/adapter";
   const ToolResult result = train({"adapter.init_from=" + adapter, "training.max_steps=2"});
