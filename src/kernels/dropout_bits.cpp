@@ -105,6 +105,25 @@ void for_each_place(int64_t rows, int64_t columns, const uint8_t* bits, const Ei
   });
 }
 
+// Writes factor * x where `bits` keep, else 0, to `result`, or adds it there; all are contiguous.
+template <bool adds>
+void scale_kept(const Tensor& x, const Tensor& bits, double factor, Tensor& result) {
+  const float* from = x.const_data_ptr<float>();
+  float* to = result.mutable_data_ptr<float>();
+  const auto scale = static_cast<float>(factor);
+  const __m256 scales = _mm256_set1_ps(scale);
+  for_each_place(
+      x.size(0), x.size(1), bits.const_data_ptr<uint8_t>(),
+      [&](int64_t i, __m256 mask) {
+        const __m256 scaled = _mm256_and_ps(_mm256_mul_ps(_mm256_loadu_ps(from + i), scales), mask);
+        _mm256_storeu_ps(to + i, adds ? _mm256_add_ps(_mm256_loadu_ps(to + i), scaled) : scaled);
+      },
+      [&](int64_t i, bool is_kept) {
+        const float scaled = is_kept ? from[i] * scale : 0.0F;
+        to[i] = adds ? to[i] + scaled : scaled;
+      });
+}
+
 bool is_fast(const Tensor& x) { return x.is_cpu() && x.scalar_type() == at::kFloat; }
 
 // The factor where `bits` keep, else 0, as a tensor like x.
@@ -135,19 +154,8 @@ Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key) {
 
 Tensor keep(const Tensor& x, const Tensor& bits, double factor) {
   if (!is_fast(x)) return x * mask_like(x, bits, factor);
-  const auto source = x.contiguous();
-  auto result = at::empty_like(source);
-  const float* from = source.const_data_ptr<float>();
-  float* to = result.mutable_data_ptr<float>();
-  const auto scale = static_cast<float>(factor);
-  const __m256 scales = _mm256_set1_ps(scale);
-  for_each_place(
-      x.size(0), x.size(1), bits.const_data_ptr<uint8_t>(),
-      [&](int64_t i, __m256 mask) {
-        const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(from + i), scales);
-        _mm256_storeu_ps(to + i, _mm256_and_ps(scaled, mask));
-      },
-      [&](int64_t i, bool is_kept) { to[i] = is_kept ? from[i] * scale : 0.0F; });
+  auto result = at::empty_like(x, at::MemoryFormat::Contiguous);
+  scale_kept</*adds=*/false>(x.contiguous(), bits, factor, result);
   return result;
 }
 
@@ -156,19 +164,7 @@ void add_kept(Tensor& sum, const Tensor& x, const Tensor& bits, double factor) {
     sum.addcmul_(x, mask_like(x, bits, factor));
     return;
   }
-  const auto source = x.contiguous();
-  const float* from = source.const_data_ptr<float>();
-  float* to = sum.mutable_data_ptr<float>();
-  const auto scale = static_cast<float>(factor);
-  const __m256 scales = _mm256_set1_ps(scale);
-  for_each_place(
-      x.size(0), x.size(1), bits.const_data_ptr<uint8_t>(),
-      [&](int64_t i, __m256 mask) {
-        const __m256 scaled = _mm256_mul_ps(_mm256_loadu_ps(from + i), scales);
-        _mm256_storeu_ps(to + i,
-                         _mm256_add_ps(_mm256_loadu_ps(to + i), _mm256_and_ps(scaled, mask)));
-      },
-      [&](int64_t i, bool is_kept) { to[i] += is_kept ? from[i] * scale : 0.0F; });
+  scale_kept</*adds=*/true>(x.contiguous(), bits, factor, sum);
 }
 
 }  // namespace cpx::kernels
