@@ -25,4 +25,5 @@ std::vector<NamedLinear> linear_layers(const Llama& model);
 /// last parts; {"all-linear"} is all but lm_head. Targets that match nothing are left out.
 std::vector<NamedLinear> targeted_layers(const std::vector<NamedLinear>& layers,
                                          std::span<const std::string> target_modules);
+
 }  // namespace cpx::models

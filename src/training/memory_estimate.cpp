@@ -217,7 +217,6 @@ std::vector<std::pair<std::string_view, int64_t>> MemoryEstimate::parts() const 
 
 MemoryEstimate estimate_memory(const MemoryQuestion& question) {
   check(question);
-  check_targets(question.shape, question.target_modules);
   const Counter counter(question);
   const int64_t adapter = counter.adapter_values() * kFloatBytes;
   const int64_t logit_chunk = counter.logit_chunk();
