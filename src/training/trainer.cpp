@@ -99,6 +99,8 @@ class Trainer::Session {
     make_run_folder(options_.output);
     remove_leftovers(options_.output);
     remove_checkpoints_after(options_.output, state_.step);
+    // A run that was killed after its last checkpoint had no time for this.
+    rotate_checkpoints(options_.output, options_.keep_last);
     metrics_.emplace(options_.output, state_.step, options_.tensorboard);
     if (options_.log_every > 0) progress_.emplace("train", total_, state_.step);
   }

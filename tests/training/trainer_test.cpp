@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::SizeIs;
 using Visits = std::vector<std::pair<int64_t, int64_t>>;
 
 std::vector<nlohmann::json> metrics_of(const fs::path& run) {
@@ -128,6 +129,23 @@ TEST(Trainer, RunFolderHoldsAllItsParts) {
   EXPECT_FALSE(fs::is_empty(run / "tensorboard"));
   EXPECT_TRUE(
       adapter_values(run / "final").equal(adapter_values(run / "checkpoints" / "step-000004")));
+}
+
+// As after a kill between the last checkpoint and the removal of the old ones: no step is left.
+TEST(Trainer, ResumeRemovesTheCheckpointsThatAreTooMany) {
+  ScriptedTask task(4);
+  const auto run = fresh_folder();
+  auto options = tiny_options(run);
+  TinyModel model;
+  Trainer(model, task, tiny_info(), options).run();
+  ASSERT_THAT(checkpoint_names(run), SizeIs(4));
+
+  options.keep_last = 2;
+  TinyModel again;
+  Trainer resumed(again, task, tiny_info(), options);
+  resumed.resume(run / "checkpoints" / "step-000004");
+  resumed.run();
+  EXPECT_THAT(checkpoint_names(run), ElementsAre("step-000003", "step-000004"));
 }
 
 TEST(Trainer, CheckpointsOnlyEveryNStepsAndAtTheEnd) {
