@@ -17,6 +17,7 @@ constexpr const char* kExamples =
     "  cpx-train --config configs/demo.yaml --inspect 2            two examples as the model sees "
     "them\n"
     "  cpx-train --config configs/demo.yaml --resume auto          go on after an interruption\n"
+    "  cpx-train --config configs/demo.yaml --profile trace.json   where the time of a step goes\n"
     "All keys of a config: cpx-train --help-config, or docs/config.md.";
 
 void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_config) {
@@ -32,6 +33,9 @@ void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_co
       ->check(CLI::PositiveNumber);
   app.add_option("--resume", command.resume,
                  "Go on from a checkpoint or run folder, or auto: the last checkpoint, if any");
+  app.add_option(
+      "--profile", command.profile,
+      "Write a Chrome trace of a step here, and print where the time of five steps goes");
   app.add_flag("--overwrite", command.overwrite, "Remove the run that stands in training.output");
   app.add_option("--template", command.chat_template,
                  "Jinja file in place of the model's chat template");

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
@@ -105,6 +106,7 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
                         const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+    RECORD_USER_SCOPE("cpx::attention");
     auto output = at::empty_like(q, at::MemoryFormat::Contiguous);
     const Plan plan = plan_of(q, cu_seqlens, options.window);
     short_attention(q, k, v, plan.short_texts, options, output);
@@ -123,6 +125,7 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::attention backward");
     const auto saved = context->get_saved_variables();
     const auto &q = saved[0], &k = saved[1], &v = saved[2];
     const auto stored = context->saved_data["cu_seqlens"].toIntVector();

@@ -2,6 +2,7 @@
 #include "cpx/kernels/elementwise.h"
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
@@ -24,6 +25,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         double epsilon) {
+    RECORD_USER_SCOPE("cpx::rms_norm");
     if (is_plain_float(x) && is_plain_float(weight)) {
       const auto [output, inverse] = rms_norm_cpu(x, weight, epsilon);
       context->save_for_backward({x, weight, inverse});
@@ -37,6 +39,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 
   // With n = x * inverse and g = dy * w: dx = inverse * (g - n * mean(g * n)).
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::rms_norm backward");
     const auto saved = context->get_saved_variables();
     const auto& inverse = saved[2];
     if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {
@@ -70,11 +73,13 @@ class Rotate : public torch::autograd::Function<Rotate> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& cosine,
                         const Tensor& sine) {
+    RECORD_USER_SCOPE("cpx::rotate");
     context->save_for_backward({cosine, sine});
     return turn(x, cosine, sine, /*is_inverse=*/false);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::rotate backward");
     const auto saved = context->get_saved_variables();
     return {turn(grad_outputs[0].contiguous(), saved[0], saved[1], /*is_inverse=*/true), Tensor(),
             Tensor()};
@@ -84,12 +89,14 @@ class Rotate : public torch::autograd::Function<Rotate> {
 class Swiglu : public torch::autograd::Function<Swiglu> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
+    RECORD_USER_SCOPE("cpx::swiglu");
     context->save_for_backward({gate, up});
     if (is_plain_float(gate) && is_plain_float(up)) return swiglu_cpu(gate, up);
     return at::silu(gate).mul_(up);
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::swiglu backward");
     const auto saved = context->get_saved_variables();
     const auto& gradient = grad_outputs[0];
     if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
@@ -27,6 +28,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
                         const LoraOptions& options) {
+    RECORD_USER_SCOPE("cpx::lora_linear");
     const auto a_compute = a.to(x.scalar_type());
     const auto b_compute = b.to(x.scalar_type());
     auto y = at::linear(x, weight, bias);
@@ -47,6 +49,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
   // With z = dropout(x) a^T and dz = scale * dy b:
   // db = scale * dy^T z, da = dz^T dropout(x), dx = dy W + mask * (dz a).
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::lora_linear backward");
     const auto saved = context->get_saved_variables();
     const auto &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3],
                &low_rank = saved[4], &bits = saved[5];
@@ -75,6 +78,7 @@ class LoraLinear : public torch::autograd::Function<LoraLinear> {
 class CounterDropout : public torch::autograd::Function<CounterDropout> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, double p, int64_t key) {
+    RECORD_USER_SCOPE("cpx::dropout");
     const auto bits = dropout_bits(x.size(0), x.size(1), p, static_cast<uint64_t>(key));
     const double factor = 1.0 / (1.0 - p);
     context->save_for_backward({bits});
@@ -83,6 +87,7 @@ class CounterDropout : public torch::autograd::Function<CounterDropout> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::dropout backward");
     const auto bits = context->get_saved_variables()[0];
     return {keep(grad_outputs[0], bits, context->saved_data["factor"].toDouble()), Tensor(),
             Tensor()};

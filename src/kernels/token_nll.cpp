@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
@@ -71,6 +72,7 @@ class TokenNll : public torch::autograd::Function<TokenNll> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
                         const Tensor& targets, bool needs_gradient) {
+    RECORD_USER_SCOPE("cpx::token_nll");
     const int64_t num_rows = hidden.size(0);
     const auto dtype = loss_dtype(hidden.scalar_type());
     const int64_t step = rows_per_chunk(weight.size(0));
@@ -94,6 +96,7 @@ class TokenNll : public torch::autograd::Function<TokenNll> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::token_nll backward");
     const auto gradient = context->get_saved_variables()[0];  // [N, D]
     const auto scale = grad_outputs[0].unsqueeze(1).to(gradient.scalar_type());
     return {gradient * scale, Tensor(), Tensor(), Tensor()};
@@ -113,6 +116,7 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
   static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
                         const Tensor& low_rank, const Tensor& b, double scale,
                         const Tensor& targets) {
+    RECORD_USER_SCOPE("cpx::token_nll");
     const int64_t num_rows = hidden.size(0);
     const auto dtype = loss_dtype(hidden.scalar_type());
     const int64_t step = rows_per_chunk(weight.size(0));
@@ -131,6 +135,7 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
   }
 
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
+    RECORD_USER_SCOPE("cpx::token_nll backward");
     const auto saved = context->get_saved_variables();
     const auto &hidden = saved[0], &weight = saved[1], &low_rank = saved[2], &b = saved[3],
                &targets = saved[4];

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
@@ -63,7 +64,10 @@ uint64_t LinearImpl::dropout_key(const ForwardOptions& forward_options) const {
 }
 
 torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
-  if (!uses_lora()) return at::linear(x, weight, bias);
+  if (!uses_lora()) {
+    RECORD_USER_SCOPE("cpx::linear");
+    return at::linear(x, weight, bias);
+  }
   return kernels::lora_linear(x, weight, bias, lora_A->weight, lora_B->weight,
                               {.scale = lora_.scale(),
                                .dropout = context.options.is_training ? lora_.dropout : 0.0,

@@ -16,6 +16,7 @@
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
 #include "cpx/tensor/memory.h"
+#include "cpx/tensor/profile.h"
 #include "cpx/training/contrast_step.h"
 #include "cpx/training/sft_step.h"
 #include "cpx/training/trainer.h"
@@ -219,6 +220,7 @@ int print_end(const training::TrainingResult& result, const TrainConfig& config)
   if (config.logging.tensorboard) {
     std::cout << fmt::format("TensorBoard {}\n", (output / "tensorboard").string());
   }
+  std::cout << result.profile;
   return kDone;
 }
 
@@ -228,6 +230,7 @@ int train(const TrainCommand& command) {
   check_single_process();
   TrainConfig config = load_train_config(command.config, command.overrides);
   adopt_adapter(config);
+  if (command.profile) tensor::check_trace(*command.profile);
   const torch::Device device = tensor::resolve_device(command.device);
   const RunData data = read_data(config, command);
   const Task task = make_task(config, data);
@@ -239,6 +242,7 @@ int train(const TrainCommand& command) {
   options.recompute_blocks =
       decide_recompute(config, model->config(), dtype, device, *task.groups, *data.encoder,
                        tensor::available_memory_bytes(device));
+  if (command.profile) options.profile_trace = *command.profile;
   options.peak_flops = tensor::measure_matmul_flops(device, dtype);
   log_start(config, *model, data, *task.groups, options);
 

@@ -6,6 +6,7 @@
 #include <set>
 
 #include <ATen/ATen.h>
+#include <ATen/record_function.h>
 
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
@@ -57,6 +58,7 @@ void AdamW::zero_grad() {
 }
 
 void AdamW::step(double learning_rate) {
+  RECORD_USER_SCOPE("cpx::adamw");
   const torch::NoGradGuard no_grad;
   ++num_updates_;
   for (const Group& group : groups_) {
@@ -114,6 +116,7 @@ void AdamW::load_state(const formats::SafetensorsFile& file) {
 }
 
 double clip_grad_norm(std::span<const nn::NamedParameter> parameters, double max_norm) {
+  RECORD_USER_SCOPE("cpx::clip_grad_norm");
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> gradients;
   for (const nn::NamedParameter& parameter : parameters) {

@@ -10,6 +10,7 @@
 #include <system_error>
 #include <vector>
 
+#include <ATen/record_function.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -19,6 +20,7 @@
 #include "cpx/core/progress.h"
 #include "cpx/core/random.h"
 #include "cpx/tensor/memory.h"
+#include "cpx/tensor/profile.h"
 #include "cpx/training/metrics.h"
 #include "group_batch.h"
 
@@ -108,7 +110,10 @@ class Trainer::Session {
   TrainingResult run() {
     if (state_.step == 0 && evaluates()) evaluate();
     while (state_.step < total_ && !has_lost_patience()) {
+      const bool is_profiled = begins_profile();
       if (interrupt_requested() || !train_step()) return interrupted();
+      if (is_profiled) profiler_.stop(options_.profile_trace);
+      num_steps_here_ += 1;
       after_step();
     }
     return finished();
@@ -161,6 +166,7 @@ class Trainer::Session {
 
   // The micro batches of the next step: `accumulate` of them, or what is left of the epoch.
   MicroBatches prepare() {
+    RECORD_USER_SCOPE("cpx::prepare");
     const int64_t epoch = state_.step / steps_per_epoch_;
     const int64_t begin = state_.step % steps_per_epoch_ * options_.accumulate;
     const int64_t end = std::min(begin + options_.accumulate, task_.num_micro_batches());
@@ -239,6 +245,15 @@ class Trainer::Session {
     }
   }
 
+  // Starts the profiler where the next step is one of those that were asked for.
+  bool begins_profile() {
+    const bool is_warm = num_steps_here_ >= kProfileWarmUp || state_.step + 1 >= total_;
+    if (options_.profile_trace.empty() || !is_warm) return false;
+    if (profiler_.num_recordings() == kProfiledSteps) return false;
+    profiler_.start();
+    return true;
+  }
+
   // ---- Between the steps
   // --------------------------------------------------------------------------
 
@@ -299,7 +314,12 @@ class Trainer::Session {
     return {.end = TrainingResult::End::kInterrupted,
             .state = state_,
             .total_steps = total_,
-            .folder = path};
+            .folder = path,
+            .profile = profile_table()};
+  }
+
+  std::string profile_table() const {
+    return profiler_.num_recordings() > 0 ? profiler_.table(options_.peak_flops) : "";
   }
 
   TrainingResult finished() {
@@ -309,7 +329,8 @@ class Trainer::Session {
     return {.end = is_last() ? TrainingResult::End::kFinished : TrainingResult::End::kStoppedEarly,
             .state = state_,
             .total_steps = total_,
-            .folder = path};
+            .folder = path,
+            .profile = profile_table()};
   }
 
   nn::CausalLm& model_;
@@ -325,6 +346,8 @@ class Trainer::Session {
   Clock::time_point start_ = Clock::now();
   std::optional<MetricsLog> metrics_;
   std::optional<Progress> progress_;
+  tensor::Profiler profiler_;
+  int64_t num_steps_here_ = 0;  // in this process
   std::optional<EvaluationResult> last_evaluation_;
 };
 

@@ -128,6 +128,23 @@ TEST_F(TrainTool, ADtypeThatWasMeasuredIsWrittenDown) {
   EXPECT_THAT(read("run/config.yaml"), Not(HasSubstr("dtype: auto")));
 }
 
+TEST_F(TrainTool, AProfileIsATraceAndATableOfTheParts) {
+  const ToolResult result = train({"--profile", path("trace.json")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("part "), HasSubstr("\nattention "), HasSubstr("\ntoken_nll "),
+                    HasSubstr("\nadamw "), HasSubstr("\nstep "), HasSubstr("\npeak, ")));
+  EXPECT_TRUE(nlohmann::json::parse(read("trace.json")).contains("traceEvents"));
+}
+
+TEST_F(TrainTool, AProfileThatCannotBeWrittenIsToldBeforeTheRun) {
+  const ToolResult result = train({"--profile", path("no/trace.json")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "cpx-train: [--profile] " + path("no/trace.json") +
+                            ": the trace cannot be written. Choose another place.\n");
+  EXPECT_FALSE(exists("run"));
+}
+
 TEST_F(TrainTool, AnInterruptWritesACheckpointAndTheRunGoesOn) {
   BackgroundTool tool("cpx-train", {"--config", path("config.yaml"), "--device", "cpu",
                                     "training.max_steps=100000", "checkpoint.every_steps=0"});

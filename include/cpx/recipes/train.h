@@ -25,6 +25,8 @@ struct TrainCommand {
   /// A checkpoint folder or a run folder to go on from, or "auto": the last checkpoint of
   /// training.output, a fresh start where there is none.
   std::optional<std::string> resume;
+  /// Where to write a trace of some steps; their table is printed at the end.
+  std::optional<std::filesystem::path> profile;
   /// Removes a run that stands in training.output.
   bool overwrite = false;
   /// Jinja file in place of the model's chat template.

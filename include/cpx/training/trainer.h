@@ -56,7 +56,12 @@ struct TrainerOptions {
   bool tensorboard = true;
   /// FLOP/s of the machine's matrix product (tensor::measure_matmul_flops); 0: no MFU is told.
   double peak_flops = 0.0;
+  /// Where the trace of kProfiledSteps steps goes, after kProfileWarmUp others; empty: none.
+  std::filesystem::path profile_trace = {};
 };
+
+constexpr int64_t kProfileWarmUp = 2;
+constexpr int64_t kProfiledSteps = 5;
 
 /// What a saved adapter says of itself, and what resume compares.
 struct RunInfo {
@@ -79,6 +84,8 @@ struct TrainingResult {
   int64_t total_steps = 0;
   /// final/, or the checkpoint to go on from after an interruption.
   std::filesystem::path folder = {};
+  /// Where the time of the profiled steps went (tensor::profile_table); empty where none was.
+  std::string profile = {};
 };
 
 /// Ten optimizer steps in a row that had to be skipped stop a run.

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the transformers peers share."""
+
+import argparse
+import json
+import resource
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+
+def parser(text):
+    """A parser with the arguments of every peer."""
+    result = argparse.ArgumentParser(description=text)
+    result.add_argument("--model", required=True, help="Hugging Face folder")
+    result.add_argument("--threads", type=int, default=2)
+    return result
+
+
+def emit(**fields):
+    print(json.dumps(fields), flush=True)
+
+
+def peak_memory_mib():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def load(folder, threads):
+    """The float32 model and its tokenizer."""
+    torch.set_num_threads(threads)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, attn_implementation="sdpa"
+    )
+    return model.eval(), AutoTokenizer.from_pretrained(folder)
+
+
+def pad(texts, length, pad_id, left=False):
+    """Ids [B, length] and the mask of real tokens."""
+    ids = torch.full((len(texts), length), pad_id, dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    for row, text in enumerate(texts):
+        place = slice(length - len(text), length) if left else slice(0, len(text))
+        ids[row, place] = torch.tensor(text)
+        mask[row, place] = 1
+    return ids, mask

@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/tensor/profile.h"
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+#include <torch/csrc/autograd/profiler_kineto.h>
+
+#include "cpx/core/error.h"
+
+namespace cpx::tensor {
+
+namespace {
+
+namespace profiler = torch::autograd::profiler;
+using torch::profiler::impl::ActivityType;
+using Parts = std::map<std::string, ProfilePart, std::less<>>;
+
+constexpr std::string_view kPrefix = "cpx::";
+constexpr std::string_view kOther = "other";
+
+bool is_matrix_product(std::string_view name) {
+  constexpr std::array<std::string_view, 4> kProducts = {"aten::mm", "aten::addmm", "aten::bmm",
+                                                         "aten::baddbmm"};
+  return std::ranges::find(kProducts, name) != kProducts.end();
+}
+
+// An operator or scope that has begun and not ended.
+struct OpenEvent {
+  ProfilePart* part = nullptr;
+  bool is_product = false;
+  uint64_t end_ns = 0;
+};
+
+// One thread's events in the order of their starts, an outer one before those in it.
+class ThreadSum {
+ public:
+  explicit ThreadSum(Parts& parts) : parts_(parts) {}
+
+  void add(const profiler::KinetoEvent& event) {
+    advance(event.startNs());
+    const std::string name = event.name();
+    ProfilePart* part = open_.empty() ? &part_of(kOther) : open_.back().part;
+    if (name.starts_with(kPrefix)) {
+      part = &part_of(std::string_view(name).substr(kPrefix.size()));
+      part->num_calls += 1;
+    }
+    const bool is_product = is_matrix_product(name);
+    if (is_product) part->product_flops += static_cast<double>(event.flops());
+    open_.push_back(
+        {.part = part, .is_product = is_product, .end_ns = event.startNs() + event.durationNs()});
+  }
+
+  // Gives the time up to `now_ns` to the innermost event, and ends what ends before it.
+  void advance(uint64_t now_ns) {
+    while (!open_.empty() && open_.back().end_ns <= now_ns) {
+      account(open_.back().end_ns);
+      open_.pop_back();
+    }
+    account(now_ns);
+  }
+
+  void finish() { advance(std::numeric_limits<uint64_t>::max()); }
+
+ private:
+  ProfilePart& part_of(std::string_view name) {
+    const auto found = parts_.find(name);
+    if (found != parts_.end()) return found->second;
+    return parts_.emplace(name, ProfilePart{.name = std::string(name)}).first->second;
+  }
+
+  void account(uint64_t now_ns) {
+    if (now_ns <= last_ns_) return;
+    if (!open_.empty()) {
+      const double seconds = 1e-9 * static_cast<double>(now_ns - last_ns_);
+      open_.back().part->seconds += seconds;
+      if (open_.back().is_product) open_.back().part->product_seconds += seconds;
+    }
+    last_ns_ = now_ns;
+  }
+
+  Parts& parts_;
+  std::vector<OpenEvent> open_;
+  uint64_t last_ns_ = 0;
+};
+
+void add_parts(const std::vector<profiler::KinetoEvent>& events, Parts& parts) {
+  std::map<uint64_t, std::vector<const profiler::KinetoEvent*>> threads;
+  for (const auto& event : events) {
+    if (event.deviceType() == c10::DeviceType::CPU)
+      threads[event.startThreadId()].push_back(&event);
+  }
+  for (auto& [id, thread] : threads) {
+    std::ranges::stable_sort(thread, [](const auto* a, const auto* b) {
+      if (a->startNs() != b->startNs()) return a->startNs() < b->startNs();
+      return a->durationNs() > b->durationNs();
+    });
+    ThreadSum sum(parts);
+    for (const auto* event : thread) sum.add(*event);
+    sum.finish();
+  }
+}
+
+std::string row_text(const ProfilePart& part, double recordings, double seconds) {
+  const std::string rate =
+      part.product_flops > 0
+          ? fmt::format("{:.0f}", part.product_flops / part.product_seconds / 1e9)
+          : "-";
+  return fmt::format("{:<28}{:>8.0f}{:>11.2f}{:>7.1f}%{:>12.0f}%{:>10}\n", part.name,
+                     static_cast<double>(part.num_calls) / recordings,
+                     1e3 * part.seconds / recordings, 100 * part.seconds / seconds,
+                     part.seconds > 0 ? 100 * part.product_seconds / part.seconds : 0.0, rate);
+}
+
+}  // namespace
+
+Profiler::~Profiler() {
+  if (is_running_) profiler::disableProfiler();
+}
+
+void check_trace(const std::filesystem::path& trace) {
+  const std::ofstream file(trace, std::ios::app);
+  if (!file) {
+    throw_<DataError>("[--profile] {}: the trace cannot be written. Choose another place.",
+                      trace.string());
+  }
+}
+
+void Profiler::start() {
+  const torch::profiler::impl::ProfilerConfig config(
+      torch::profiler::impl::ProfilerState::KINETO, /*report_input_shapes=*/true,
+      /*profile_memory=*/false, /*with_stack=*/false, /*with_flops=*/true);
+  const std::set<ActivityType> activities = {ActivityType::CPU};
+  // The profiler's library complains on standard error where there is no GPU.
+  setenv("KINETO_LOG_LEVEL", "99", /*replace=*/0);
+  profiler::prepareProfiler(config, activities);
+  profiler::enableProfiler(config, activities);
+  is_running_ = true;
+  start_ = std::chrono::steady_clock::now();
+}
+
+void Profiler::stop(const std::filesystem::path& trace) {
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start_;
+  is_running_ = false;
+  const auto result = profiler::disableProfiler();
+  seconds_ += elapsed.count();
+  num_recordings_ += 1;
+  add_parts(result->events(), parts_);
+  check_trace(trace);
+  result->save(trace.string());
+}
+
+std::string Profiler::table(double peak_flops) const {
+  std::vector<ProfilePart> sorted;
+  double known = 0.0;
+  for (const auto& [name, part] : parts_) {
+    sorted.push_back(part);
+    known += part.seconds;
+  }
+  std::ranges::sort(sorted, std::greater(), &ProfilePart::seconds);
+  const auto recordings = static_cast<double>(num_recordings_);
+  std::string text = fmt::format("{:<28}{:>8}{:>11}{:>8}{:>13}{:>10}\n", "part", "calls",
+                                 "ms a step", "share", "in products", "GFLOP/s");
+  for (const ProfilePart& part : sorted) text += row_text(part, recordings, seconds_);
+  const ProfilePart outside{.name = "outside of operators", .seconds = seconds_ - known};
+  text += row_text(outside, recordings, seconds_);
+  text += fmt::format("{:<28}{:>8}{:>11.2f}\n", "step", "", 1e3 * seconds_ / recordings);
+  if (peak_flops > 0) {
+    text += fmt::format("peak, [480, 4096] x [4096, 4096]: {:.0f} GFLOP/s\n", peak_flops / 1e9);
+  }
+  return text;
+}
+
+}  // namespace cpx::tensor
