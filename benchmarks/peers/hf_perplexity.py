@@ -30,11 +30,8 @@ def main():
         for begin in range(0, len(encoded), arguments.batch):
             batch = encoded[begin : begin + arguments.batch]
             ids, mask = hf_common.pad(batch, max(map(len, batch)), tokenizer.eos_token_id)
-            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-            targets = ids[:, 1:].masked_fill(mask[:, 1:] == 0, -100)
-            total += torch.nn.functional.cross_entropy(
-                logits.transpose(1, 2), targets, reduction="sum"
-            ).item()
+            logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            total += hf_common.token_nll(logits, ids, mask).double().sum().item()
             tokens += int(mask[:, 1:].sum())
     hf_common.emit(
         perplexity=math.exp(total / tokens),

@@ -33,13 +33,10 @@ def texts_of(record, count, tokenizer):
 
 def token_nll(model, ids, mask, head):
     """NLL [B, L - 1] of the predicted tokens in float32, 0 where there is none."""
-    valid = mask[:, 1:].bool()
     if head == "all":
-        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-        loss = torch.nn.functional.cross_entropy(
-            logits.transpose(1, 2), ids[:, 1:].masked_fill(~valid, -100), reduction="none"
-        )
-        return loss
+        logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+        return hf_common.token_nll(logits, ids, mask)
+    valid = mask[:, 1:].bool()
     base = model.get_base_model()
     hidden = base.model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
     logits = base.lm_head(hidden[:, :-1][valid])
@@ -55,9 +52,8 @@ def published_nll(model, texts, pad_id):
     sees = causal & mask[:, None, None, :].bool()  # [B, 1, L, L]
     sees = sees | torch.eye(length, dtype=torch.bool)
     allowed = torch.zeros(sees.shape).masked_fill(~sees, torch.finfo(torch.float32).min)
-    logits = model(input_ids=ids, attention_mask=allowed, use_cache=False).logits[:, :-1]
-    loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:], reduction="none")
-    return loss.double().mean(1)
+    logits = model(input_ids=ids, attention_mask=allowed, use_cache=False).logits
+    return hf_common.token_nll(logits, ids, torch.ones_like(ids)).double().mean(1)
 
 
 def contrastive_perplexity(mean_nll, groups, count, alpha=100.0):

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What both sides read: the exported model and adapters, shards, texts made from shards."""
+
+import glob
+import json
+from pathlib import Path
+
+from . import processes
+
+NUM_SHORT_TEXTS = 312
+NUM_GROWTH_RECORDS = 200
+# More than a token has, so that a long text is cut to the length that is asked for.
+CHARACTERS_A_TOKEN = 8
+
+
+def unescape(text):
+    """As cpx and the published code read a text."""
+    return text.replace("\\\\", "\\").replace("\\n", "\n")
+
+
+def expand(patterns, root):
+    """The shards in the order in which cpx reads them."""
+    shards = []
+    for pattern in patterns:
+        found = sorted(glob.glob(pattern, root_dir=root))
+        if not found:
+            raise processes.BenchmarkError(f"--data {pattern}: no such file.")
+        shards += found
+    return shards
+
+
+def read_records(shards, root, num_texts):
+    """The records that have `num_texts` texts of each kind."""
+    records = [r for shard in shards for r in json.loads((Path(root) / shard).read_text(encoding="utf-8"))]
+    return [r for r in records if min(len(r["paraphrases"]), len(r["paraphrases_toxic"])) >= num_texts]
+
+
+def export(places, gguf, root):
+    """Makes the model's folder and the starting adapters, once."""
+    if (Path(root) / places.inputs / "adapter-all-linear" / "adapter_config.json").exists():
+        return
+    script = "benchmarks/peers/export_model.py"
+    processes.run([places.python, script, "--gguf", gguf, "--out", places.inputs], root)
+
+
+def short_texts(records, count=NUM_SHORT_TEXTS):
+    """A neutral and a toxic text of each record, then a second one of each, until there are `count`."""
+    texts = []
+    sides = [(list(r["paraphrases"]), list(r["paraphrases_toxic"])) for r in records]
+    for turn in range(max(len(texts_of) for pair in sides for texts_of in pair)):
+        texts += [unescape(side[turn]) for pair in sides for side in pair if turn < len(side)]
+    return texts[:count]
+
+
+def record(number, neutral, toxic):
+    return {"input": "", "group": "benchmark", "id": str(number), "paraphrases": neutral, "paraphrases_toxic": toxic}
+
+
+def growth_records(records, num_texts, count=NUM_GROWTH_RECORDS):
+    """`count` records of `num_texts` texts of each kind: the given ones, again where they do not suffice."""
+    chosen = [records[i % len(records)] for i in range(count)]
+    sides = [(list(r["paraphrases"])[:num_texts], list(r["paraphrases_toxic"])[:num_texts]) for r in chosen]
+    return [record(number, *pair) for number, pair in enumerate(sides)]
+
+
+def long_records(records, num_tokens, count):
+    """`count` records of one text of each kind, joined from short ones, with more than `num_tokens` tokens."""
+    texts = short_texts(records, count=10**6)
+    made = []
+    for number in range(2 * count):
+        text, place = "", number * len(texts) // (2 * count)
+        while len(text) < CHARACTERS_A_TOKEN * num_tokens:
+            text += texts[place % len(texts)] + " "
+            place += 1
+        made.append([text])
+    return [record(number, made[2 * number], made[2 * number + 1]) for number in range(count)]
+
+
+def write(content, places, name, root):
+    """Writes JSON into the scratch folder."""
+    folder = Path(root) / places.scratch
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text(json.dumps(content), encoding="utf-8")

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sides of a comparison: the command of each, and what is read from its run."""
+
+import json
+import math
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import figures, processes
+
+CONFIG = "benchmarks/configs/compare.yaml"
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where things lie, relative to the repository's root or absolute; shards are files or patterns."""
+
+    shards: tuple[str, ...]
+    bin: str = "build/release/bin"
+    python: str = "build/peers/bin/python"
+    inputs: str = "build/benchmark/inputs"
+    scratch: str = "build/benchmark/scratch"
+
+
+@dataclass(frozen=True)
+class Work:
+    """The training steps that a side does. `shard`: a file of the scratch folder in place of the data."""
+
+    adapter: str = "adapter-qv"
+    steps: int = 6
+    groups: int = 2
+    texts: int = 5
+    threads: int = 2
+    padding: str = "exclude"
+    shard: str | None = None
+
+    def shards(self, places):
+        return [f"{places.scratch}/{self.shard}"] if self.shard else list(places.shards)
+
+
+@dataclass
+class Run:
+    """What a side's run gave. `values` must agree between sides; `tokens_per_second` leaves loading out."""
+
+    seconds: float
+    peak_mib: float
+    tokens_per_second: float | None = None
+    tokens: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    first_step_seconds: float | None = None
+    attention_share: float = 0.0
+
+
+@dataclass(frozen=True)
+class Side:
+    """A contestant. `against` names the side that it is compared with; cpx's own sides have none."""
+
+    name: str
+    command: Callable[[Places], list[str]]
+    read: Callable[[processes.Finished, Path], Run]
+    threads: int
+    against: str | None = None
+    is_shown: bool = True
+
+
+def shown(side, patterns):
+    """The command as a user types it in the repository's root; patterns are left to the shell."""
+    words = side.command(Places(shards=tuple(patterns)))
+    return " ".join(word if word in patterns else shlex.quote(word) for word in words)
+
+
+# ---- Training ---------------------------------------------------------------------------------------
+
+
+def cpx_train(name, work, recompute="none", keys=(), profile=False, is_shown=True):
+    """cpx-train; `keys` are more overrides."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-train", "--config", CONFIG, "--threads", str(work.threads), "--overwrite",
+            *(["--profile", f"{places.scratch}/trace.json"] if profile else []),
+            f"model.path={places.inputs}/model", f"adapter.init_from={places.inputs}/{work.adapter}",
+            f"data.train=[{', '.join(work.shards(places))}]", f"training.output={places.scratch}/run",
+            f"training.max_steps={work.steps}", f"training.groups={work.groups}",
+            f"training.recompute={recompute}", f"objective.num_positives={work.texts}",
+            f"objective.num_hard_negatives={work.texts}", f"objective.padding={work.padding}", *keys,
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        # Under the published padding cpx computes one pad, which stands for all.
+        num_pads = 1 if work.padding == "published" else 0
+        steps = figures.cpx_steps((scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8"), num_pads)
+        return training_run(finished, steps, figures.attention_share(finished.stdout))
+
+    return Side(name, command, read, work.threads, is_shown=is_shown)
+
+
+def hf_train(name, work, against, head="all"):
+    """hf_train.py; `head` says on which positions."""
+
+    def command(places):
+        return [
+            places.python, "benchmarks/peers/hf_train.py", "--threads", str(work.threads),
+            "--model", f"{places.inputs}/model", "--adapter", f"{places.inputs}/{work.adapter}",
+            "--shards", *work.shards(places), "--steps", str(work.steps), "--groups", str(work.groups),
+            "--texts", str(work.texts), "--padding", work.padding, "--head", head,
+        ]  # fmt: skip
+
+    def read(finished, _):
+        return training_run(finished, figures.hf_steps(finished.stdout))
+
+    return Side(name, command, read, work.threads, against)
+
+
+def training_run(finished, steps, attention_share=0.0):
+    if not steps:
+        raise processes.BenchmarkError("a training run told of no step.")
+    return Run(
+        seconds=finished.seconds,
+        peak_mib=finished.peak_mib,
+        tokens_per_second=figures.speed(steps),
+        tokens=[step.tokens for step in steps],
+        values=[step.contrast for step in steps],
+        first_step_seconds=steps[0].seconds,
+        attention_share=attention_share,
+    )
+
+
+# ---- Perplexity -------------------------------------------------------------------------------------
+
+
+def cpx_perplexity(name, threads):
+    """cpx-eval-ppl on the scratch folder's texts.json."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-eval-ppl", "--model", f"{places.inputs}/model", "--dtype", "float32",
+            "--neutral", f"{places.scratch}/texts.json", "--threads", str(threads),
+            "--report", f"{places.scratch}/report.json",
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        report = json.loads((scratch_folder / "report.json").read_text(encoding="utf-8"))
+        return perplexity_run(finished, report["sides"]["neutral"], report.get("seconds"))
+
+    return Side(name, command, read, threads)
+
+
+def hf_perplexity(name, threads, against, is_sorted=False):
+    """hf_perplexity.py on the same texts, 16 at once."""
+
+    def command(places):
+        return [
+            places.python, "benchmarks/peers/hf_perplexity.py", "--model", f"{places.inputs}/model",
+            "--texts", f"{places.scratch}/texts.json", "--threads", str(threads), "--batch", "16",
+            *(["--sorted"] if is_sorted else []),
+        ]  # fmt: skip
+
+    def read(finished, _):
+        report = figures.json_lines(finished.stdout)[-1]
+        return perplexity_run(finished, report, report["seconds"])
+
+    return Side(name, command, read, threads, against)
+
+
+def perplexity_run(finished, report, seconds):
+    """`seconds`: those of the evaluation alone, where they are known. Values are mean NLLs, one number."""
+    return Run(
+        seconds=finished.seconds,
+        peak_mib=finished.peak_mib,
+        tokens_per_second=report["tokens"] / seconds if seconds else None,
+        tokens=[report["tokens"]],
+        values=[math.log(report["perplexity"])],
+    )

@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The themes: what each measures, its sides, its goals."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from . import figures, inputs, page, rounds
+from .sides import Places, Work, cpx_perplexity, cpx_train, hf_perplexity, hf_train
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What the user chose, and what it holds. `records`: those that have enough texts."""
+
+    root: str
+    places: Places
+    num_rounds: int
+    steps: int
+    groups: int
+    texts: int
+    threads: int
+    model: dict
+    records: list
+    growth_groups: tuple[int, ...]
+    long_lengths: tuple[int, ...]
+
+    def work(self, **changes):
+        defaults = {"steps": self.steps, "groups": self.groups, "texts": self.texts, "threads": self.threads}
+        return Work(**{**defaults, **changes})
+
+    @property
+    def num_weights(self):
+        return figures.matmul_weights(self.model)
+
+
+@dataclass
+class Plan:
+    """A theme in a setting. `goals` and `tables` are computed from the rounds."""
+
+    title: str
+    about: str
+    sides: list
+    goals: Callable
+    rounds: int
+    tables: Callable = lambda measured: []
+    unit: str = "tokens_per_second"
+    compared: str | None = "contrast"
+    warm_up: bool = False
+    facts: list = field(default_factory=list)
+
+
+STEPS_NOTE = (
+    "Tokens are real ones. The first step warms up and is not timed; time is that of all others, loading left out. "
+    "`hf` is transformers with PEFT, `hf-valid` the same with the head on predicted positions only."
+)
+
+
+def goals_against(sides, measured, what, name, limit, at_least):
+    """The goal on cpx's figure `name` over that of each side that cpx is compared with."""
+    return [
+        rounds.Goal(f"{what}, {side.against} / {side.name}", limit,
+                    rounds.ratio(measured, side.against, side.name, name), at_least)
+        for side in sides
+        if side.against
+    ]  # fmt: skip
+
+
+def training_sides(work, name="cpx", **options):
+    return [
+        cpx_train(name, work, **options),
+        hf_train("hf", work, against=name),
+        hf_train("hf-valid", work, against=name, head="valid"),
+    ]
+
+
+def train_qv(setting):
+    sides = training_sides(setting.work())
+
+    def goals(measured):
+        share = rounds.peak_share(measured, sides[0], setting.num_weights)
+        return [
+            *goals_against(sides, measured, "tokens/s", "tokens_per_second", 2.6, True),
+            rounds.Goal("share of the matrix product's peak, cpx", 80, share and 100 * share, True, "%"),
+            *goals_against(sides, measured, "peak memory", "peak_mib", 0.33, False),
+        ]
+
+    title = "Training step: LoRA on q and v"
+    return Plan(title, "Contrastive perplexity. " + STEPS_NOTE, sides, goals, setting.num_rounds)
+
+
+def train_all_linear(setting):
+    sides = training_sides(setting.work(adapter="adapter-all-linear"))
+
+    def goals(measured):
+        return goals_against(sides, measured, "tokens/s", "tokens_per_second", 3.2, True)
+
+    title = "Training step: LoRA on all linear layers"
+    return Plan(title, "Contrastive perplexity. " + STEPS_NOTE, sides, goals, setting.num_rounds)
+
+
+def train_recompute(setting):
+    sides = training_sides(setting.work(), name="cpx-recompute", recompute="full")
+
+    def goals(measured):
+        return goals_against(sides, measured, "peak memory", "peak_mib", 0.25, False)
+
+    title = "Memory with `training.recompute=full`: LoRA on q and v"
+    about = "cpx computes each layer again in the backward pass; the peers keep everything. " + STEPS_NOTE
+    return Plan(title, about, sides, goals, setting.num_rounds)
+
+
+def perplexity(setting):
+    texts = inputs.short_texts(setting.records)
+    inputs.write(texts, setting.places, "texts.json", setting.root)
+    threads = setting.threads
+    sides = [
+        cpx_perplexity("cpx", threads),
+        hf_perplexity("hf", threads, against="cpx"),
+        hf_perplexity("hf-sorted", threads, against="cpx", is_sorted=True),
+    ]
+
+    def goals(measured):
+        if rounds.of_side(measured, "cpx", "tokens_per_second"):
+            speed = goals_against(sides, measured, "tokens/s", "tokens_per_second", 1.9, True)
+        else:
+            speed = [
+                rounds.Goal(f"whole process, {side.name} / cpx", 1.9,
+                            rounds.ratio(measured, side.name, "cpx", "seconds"), True)
+                for side in sides[1:]
+            ]  # fmt: skip
+        return speed + goals_against(sides, measured, "peak memory", "peak_mib", 0.6, False)
+
+    about = (
+        "Texts by themselves, 16 at once in the peers; `hf-sorted` takes the longest first. Tokens/s: the evaluation "
+        "alone with its tokenizing, as each side tells it (-: not told). The whole process: loading too."
+    )
+    facts = [("texts", f"{len(texts)} of the data's (a neutral and a toxic one of each record in turn), in "
+              "`texts.json`, which compare.py writes")]  # fmt: skip
+    title = "Perplexity of short texts"
+    return Plan(title, about, sides, goals, setting.num_rounds, compared="perplexity", facts=facts)
+
+
+def start(setting):
+    work = setting.work(steps=1)
+    sides = [cpx_train("cpx", work), hf_train("hf", work, against="cpx")]
+
+    def goals(measured):
+        return goals_against(sides, measured, "process with one step", "seconds", 0.35, False)
+
+    def tables(measured):
+        rows = [
+            [side.name, page.number(figures.median(rounds.of_side(measured, side.name, "first_step_seconds")))]
+            for side in sides
+        ]
+        return [page.Table("Of this, the step", ["side", "s"], rows)]
+
+    about = (
+        "The whole process with `max_steps=1`, files in the page cache (one run of each side comes first and is not "
+        "counted). In cpx's time: the start of the program, reading config, data and tokenizer, mapping the weights, "
+        "measuring the peak that MFU refers to, one step, and writing the run folder (`final/`, metrics, "
+        "TensorBoard). In the peer's: imports, loading, one step; it writes nothing."
+    )
+    title = "From the start of the process to the end of the first step"
+    return Plan(title, about, sides, goals, setting.num_rounds, tables, unit="seconds", warm_up=True)
+
+
+def published_padding(setting):
+    work = setting.work(padding="published")
+    sides = [cpx_train("cpx", work), hf_train("hf", work, against="cpx")]
+    about = (
+        "The published form, in which pads in front of a text count in its mean. The peer passes a 4-D mask in which "
+        "a pad sees itself alone. One round: what matters is that the losses agree."
+    )
+    return Plan("Published padding", about, sides, lambda measured: [], rounds=1)
+
+
+def threads_theme(setting):
+    counts = sorted({1, setting.threads})
+    sides = []
+    for count in counts:
+        work = setting.work(threads=count)
+        sides += [cpx_train(f"cpx-{count}", work), hf_train(f"hf-{count}", work, against=f"cpx-{count}")]
+
+    def tables(measured):
+        least, most = counts[0], counts[-1]
+        rows = []
+        for name in ("cpx", "hf"):
+            scaling = rounds.ratio(measured, f"{name}-{most}", f"{name}-{least}", "tokens_per_second")
+            rows.append([name, page.number(scaling)])
+        return [page.Table(f"Speed with {most} threads over {least}", ["side", "ratio"], rows)]
+
+    about = "Contrastive perplexity, LoRA on q and v; the number of threads is part of a side's name. " + STEPS_NOTE
+    return Plan("Threads", about, sides, lambda measured: [], setting.num_rounds, tables)

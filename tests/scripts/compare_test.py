@@ -1,0 +1,230 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""What benchmarks/compare.py computes and writes, on made-up figures; no tool and no peer is started but `sh`."""
+
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+
+from compare import figures, growth, inputs, machine, page, processes, rounds, sides, themes
+
+METRICS = """\
+{"step":1,"tokens":100,"padded_tokens":4,"tokens_per_second":50.0,"contrast":1.5}
+{"step":1,"eval_loss":84.0}
+{"step":2,"tokens":100,"padded_tokens":4,"tokens_per_second":100.0,"contrast":1.25}
+{"step":3,"tokens":200,"padded_tokens":4,"tokens_per_second":50.0,"contrast":1.0}
+"""
+TABLE = """\
+part                           calls  ms a step   share  in products   GFLOP/s
+attention backward                30      23.10    1.4%           0%         -
+attention                         30      10.66   10.6%           0%         -
+linear                           150     469.86   27.8%          99%       151
+"""
+RECORDS = [
+    {"paraphrases": ["a1", "a2"], "paraphrases_toxic": {"A1": 0.5, "A\\\\n2": 0.5}},
+    {"paraphrases": ["b1"], "paraphrases_toxic": ["B1"]},
+]
+
+
+def run(speed=100.0, peak=1000.0, values=(1.0, 2.0), tokens=(10, 20), seconds=4.0):
+    return sides.Run(seconds, peak, speed, list(tokens), list(values))
+
+
+def two_sides():
+    work = sides.Work()
+    return [sides.cpx_train("cpx", work), sides.hf_train("hf", work, against="cpx")]
+
+
+def one_round(cpx, hf, gflops=100.0):
+    return rounds.Round({2: gflops}, {"cpx": cpx, "hf": hf})
+
+
+class Figures(unittest.TestCase):
+    def test_metrics_are_read_without_evaluations(self):
+        steps = figures.cpx_steps(METRICS)
+        self.assertEqual([s.tokens for s in steps], [100, 100, 200])
+        self.assertEqual([s.seconds for s in steps], [2.0, 1.0, 4.0])
+        self.assertEqual([s.contrast for s in steps], [1.5, 1.25, 1.0])
+
+    def test_pads_are_no_tokens_but_take_time(self):
+        steps = figures.cpx_steps(METRICS, num_pads=1)
+        self.assertEqual((steps[0].tokens, steps[0].seconds), (99, 2.0))
+
+    def test_peer_steps_are_read_without_the_last_line(self):
+        output = 'Loading\n{"step": 1, "tokens": 5, "seconds": 0.5, "contrast": 2.0}\n{"peak_memory_mib": 7}\n'
+        self.assertEqual(figures.hf_steps(output), [figures.Step(5, 0.5, 2.0)])
+
+    def test_speed_leaves_out_the_first_step(self):
+        self.assertAlmostEqual(figures.speed(figures.cpx_steps(METRICS)), 300 / 5)
+        self.assertIsNone(figures.speed(figures.cpx_steps(METRICS)[:1]))
+
+    def test_differences_see_missing_steps_and_nan(self):
+        self.assertAlmostEqual(figures.largest_difference([1.0, 2.0], [1.0, 2.5]), 0.5)
+        self.assertEqual(figures.largest_difference([1.0], [1.0, 2.0]), float("inf"))
+        self.assertEqual(figures.largest_difference([1.0, 1.0], [float("nan"), 1.0]), float("inf"))
+
+    def test_weights_of_smollm2_are_counted(self):
+        config = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "vocab_size": 49152,
+                  "num_attention_heads": 9, "num_key_value_heads": 3}  # fmt: skip
+        # 30 x (576 x (2 x 576 + 2 x 192) + 3 x 576 x 1536) + 49152 x 576
+        self.assertEqual(figures.matmul_weights(config), 134479872)
+
+    def test_share_of_peak_is_by_4n(self):
+        self.assertAlmostEqual(figures.share_of_peak(100.0, 10**8, 80.0), 0.5)
+
+    def test_slope_is_that_of_least_squares(self):
+        self.assertAlmostEqual(figures.slope([(0, 1.0), (1, 4.0), (2, 5.0)]), 2.0)
+
+    def test_attention_is_both_directions(self):
+        self.assertAlmostEqual(figures.attention_share(TABLE), 0.12)
+        self.assertEqual(figures.attention_share("finished at step 2"), 0.0)
+
+
+class Inputs(unittest.TestCase):
+    def test_short_texts_take_turns(self):
+        self.assertEqual(inputs.short_texts(RECORDS), ["a1", "A1", "b1", "B1", "a2", "A\n2"])
+        self.assertEqual(inputs.short_texts(RECORDS, count=3), ["a1", "A1", "b1"])
+
+    def test_growth_repeats_records_under_new_ids(self):
+        made = inputs.growth_records(RECORDS, 1, 3)
+        self.assertEqual([r["paraphrases_toxic"] for r in made], [["A1"], ["B1"], ["A1"]])
+        self.assertEqual(len({r["id"] for r in made}), 3)
+
+    def test_long_texts_have_more_than_the_tokens(self):
+        made = inputs.long_records(RECORDS, 64, 2)
+        self.assertEqual(len(made), 2)
+        self.assertGreaterEqual(len(made[0]["paraphrases"][0]), 64 * inputs.CHARACTERS_A_TOKEN)
+
+    def test_a_pattern_without_files_is_one_line(self):
+        with tempfile.TemporaryDirectory() as folder, self.assertRaisesRegex(
+            processes.BenchmarkError, r"--data no/\*\.json: no such file\."
+        ):
+            inputs.expand(["no/*.json"], folder)
+
+
+class Rounds(unittest.TestCase):
+    def test_ratios_are_taken_within_a_round(self):
+        # The medians' ratio would be 300 / 90.
+        measured = [
+            one_round(run(300.0), run(100.0)),
+            one_round(run(200.0), run(90.0)),
+            one_round(run(400.0), run(80.0)),
+        ]
+        self.assertAlmostEqual(rounds.ratio(measured, "cpx", "hf", "tokens_per_second"), 3.0)
+
+    def test_share_uses_the_round_s_own_peak(self):
+        measured = [one_round(run(100.0), run(), gflops) for gflops in (80.0, 160.0, 100.0)]
+        self.assertAlmostEqual(rounds.peak_share(measured, two_sides()[0], 10**8), 0.4)
+
+    def test_what_is_not_told_is_nothing(self):
+        measured = [one_round(run(None), run())]
+        self.assertIsNone(rounds.ratio(measured, "cpx", "hf", "tokens_per_second"))
+        self.assertEqual(rounds.Goal("speed", 2.0, None, True).verdict(), "not measured")
+
+    def test_goals_know_their_direction(self):
+        self.assertEqual(rounds.Goal("speed", 2.0, 2.5, True).verdict(), "met")
+        self.assertEqual(rounds.Goal("speed", 2.0, 1.5, True).verdict(), "missed")
+        self.assertEqual(rounds.Goal("memory", 0.3, 0.3, False).verdict(), "met")
+        self.assertEqual(rounds.Goal("memory", 0.3, 0.4, False).verdict(), "missed")
+
+    def test_every_round_must_agree(self):
+        good = one_round(run(), run(values=(1.0, 2.000009)))
+        bad = one_round(run(), run(values=(1.0, 2.00002)))
+        self.assertEqual(rounds.disagreements([good], two_sides(), 1e-5), [])
+        faults = rounds.disagreements([good, bad], two_sides(), 1e-5)
+        self.assertEqual(faults, ["hf differs from cpx by 2.0e-05 (allowed: 1e-05)."])
+
+    def test_tokens_must_agree(self):
+        measured = [one_round(run(), run(tokens=(10, 21)))]
+        self.assertEqual(
+            rounds.disagreements(measured, two_sides(), 1e-5), ["hf and cpx do not count the same tokens."]
+        )
+
+
+class Pages(unittest.TestCase):
+    def setUp(self):
+        self.measured = [one_round(run(300.0, 500.0), run(100.0, 2000.0))]
+        self.sides = two_sides()
+
+    def test_a_page_has_figures_and_commands_of_both_sides(self):
+        goals = themes.goals_against(self.sides, self.measured, "tokens/s", "tokens_per_second", 2.6, True)
+        tables = [
+            page.goals_table(goals),
+            page.results_table(self.measured, self.sides),
+            page.rounds_table(self.measured, self.sides, "tokens_per_second"),
+            page.values_table(self.measured, self.sides, "contrast", 1e-5),
+        ]
+        commands = [(side.name, sides.shown(side, ["data/*.json"])) for side in self.sides]
+        text = page.render("speed", "About.", [("date", "today")], tables, commands, [])
+        for line in (
+            "| tokens/s, cpx / hf | at least 2.6 x | 3.00 x | met |",
+            "| hf | 2 | 100.0 | 100 to 100 | 4.00 | 2000 | 3.00 | 1.00 | 0.25 |",
+            "| 1 | 100 | 300.0 | 100.0 |",
+            "| 2 | 20 | 2.00000000 | 2.00000000 |",
+            "| date | today |",
+        ):
+            self.assertIn(line + "\n", text)
+        self.assertRegex(text, r"# cpx\nbuild/release/bin/cpx-train .* 'data\.train=\[data/\*\.json\]' ")
+        self.assertRegex(text, r"# hf\nbuild/peers/bin/python .* --shards data/\*\.json --steps 6 ")
+        self.assertTrue(text.isascii())
+        self.assertNotRegex(text, r"(?m)[ \t]+$")
+
+    def test_a_disagreement_stands_before_all_else(self):
+        text = page.render("speed", "About.", [("date", "today")], [], [], ["hf differs."])
+        self.assertIn("do not agree", text.splitlines()[3])
+        self.assertIn("hf differs.", text.splitlines()[3])
+
+    def test_a_side_without_speed_is_shown_by_its_time(self):
+        measured = [one_round(run(None, seconds=3.0), run(100.0))]
+        table = page.rounds_table(measured, self.sides, "tokens_per_second")
+        self.assertEqual(table.header[2:], ["cpx, s", "hf, s"])
+        self.assertEqual(table.rows, [["1", "100", "3.0", "4.0"]])
+
+    def test_perplexities_are_shown_as_such(self):
+        measured = [one_round(run(values=[0.0], tokens=[7]), run(values=[0.0], tokens=[7]))]
+        table = page.values_table(measured, self.sides, "perplexity", 5e-5)
+        self.assertEqual(table.rows, [["all", "7", "1.00000", "1.00000"]])
+
+    def test_writing_leaves_only_the_page(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page.write("text\n", Path(folder) / "new/speed.md")
+            self.assertEqual([p.name for p in Path(folder, "new").iterdir()], ["speed.md"])
+
+    def test_growth_s_goal_is_a_slope_by_layer(self):
+        item = growth.size("1 group", sides.Work(), has_profile=False)
+        more = growth.size("9 groups", sides.Work(), has_profile=False)
+        runs = {item.timed.name: run(peak=600.0, tokens=(1000,)), more.timed.name: run(peak=720.0, tokens=(3000,))}
+        goal = growth.memory_goal([rounds.Round({}, runs)], [item, more], threads=2, num_layers=30)
+        self.assertAlmostEqual(goal.measured, 2.0)
+
+
+class Machine(unittest.TestCase):
+    def test_hardware_is_a_short_name(self):
+        self.assertEqual(machine.hardware_name("AMD EPYC", 2), "epyc2")
+        self.assertEqual(machine.hardware_name("AMD Ryzen 9 7950X 16-Core Processor", 32), "ryzen97950x32")
+        self.assertEqual(machine.hardware_name("Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz", 8), "xeongold6248x8")
+
+    def test_the_processor_is_found(self):
+        self.assertEqual(machine.processor_name("flags : x\nmodel name\t: AMD EPYC\nmodel name\t: B\n"), "AMD EPYC")
+
+
+class Processes(unittest.TestCase):
+    def test_a_run_tells_output_and_memory(self):
+        finished = processes.run(["sh", "-c", "echo out; echo err >&2"], ".")
+        self.assertEqual((finished.stdout, finished.stderr), ("out\n", "err\n"))
+        self.assertGreater(finished.peak_mib, 0.1)
+
+    def test_a_failure_is_one_line(self):
+        with self.assertRaisesRegex(processes.BenchmarkError, r"^sh -c \.\.\. ended with 3; .*\.$"):
+            processes.run(["sh", "-c", "exit 3"], ".")
+
+    def test_a_missing_program_is_one_line(self):
+        with self.assertRaisesRegex(processes.BenchmarkError, "no-such-tool cannot be started"):
+            processes.run(["./no-such-tool"], ".")
+
+
+if __name__ == "__main__":
+    unittest.main()
