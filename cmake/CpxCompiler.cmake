@@ -42,5 +42,8 @@ if(CPX_CCACHE)
 endif()
 find_program(CPX_MOLD mold)
 if(CPX_MOLD)
-  target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fuse-ld=mold>)
+  # mold 1.10 lets the read-only-after-relocation part begin at .tbss, which may lie on a page of its
+  # own that nothing maps: such a program does not start ("cannot apply additional memory protection").
+  target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fuse-ld=mold>
+                                             $<BUILD_INTERFACE:-Wl,-z,norelro>)
 endif()

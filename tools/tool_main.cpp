@@ -4,7 +4,6 @@
 #include <csignal>
 #include <exception>
 #include <iostream>
-#include <malloc.h>
 #include <new>
 #include <string_view>
 
@@ -16,6 +15,17 @@
 #include "cpx/core/version.h"
 #include "cpx/tensor/device.h"
 
+// What jemalloc reads when it starts: freed pages are kept, so that a training step asks the system
+// for nothing that an earlier one of its size had; one arena, huge pages, and large free extents
+// may serve small requests (else fragments take a quarter more). A run of ten steps of SmolLM2:
+// 20,000 page faults instead of 1,400,000, 8 % faster, no more memory.
+extern "C" {
+extern const char* malloc_conf;
+const char* malloc_conf =
+    "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,narenas:1,thp:always,"
+    "lg_extent_max_active_fit:20";
+}
+
 namespace cpx::tools {
 
 namespace {
@@ -23,7 +33,6 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kFailed = 1;
 constexpr int kWrongUsage = 2;
-constexpr int kMmapThresholdBytes = 1 << 20;
 
 void print_error(const Tool& tool, std::string_view message) {
   // LibTorch's errors carry a backtrace behind the first line; users get the line.
@@ -61,9 +70,6 @@ int run(const Tool& tool, const CommonFlags& flags) {
   set_log_level(parse_log_level(flags.log_level));
   if (tool.check_flags) tool.check_flags();
   tensor::set_num_threads(flags.threads);
-  // Tensors come from the system and go back to it. With glibc's own threshold, which grows, the
-  // heap breaks into pieces: the demo's training peaked at 1425 MiB instead of 1167 MiB.
-  mallopt(M_MMAP_THRESHOLD, kMmapThresholdBytes);
   install_interrupt_handlers();
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write then
   return tool.run(flags);

@@ -22,3 +22,10 @@ if(NOT TARGET cpx_pcre2)
   target_link_libraries(cpx_pcre2 INTERFACE ${PCRE2_LIBRARY})
   target_include_directories(cpx_pcre2 INTERFACE ${PCRE2_INCLUDE_DIR})
 endif()
+if(NOT TARGET cpx_jemalloc AND NOT CPX_SANITIZE)
+  # malloc of the tools: keeps the pages of freed tensors, where glibc gives them back and gets them
+  # anew in every step. Whole, so that it stands in for LibTorch's malloc too.
+  find_library(JEMALLOC_LIBRARY jemalloc_pic REQUIRED)
+  add_library(cpx_jemalloc INTERFACE IMPORTED GLOBAL)
+  target_link_libraries(cpx_jemalloc INTERFACE "$<LINK_LIBRARY:WHOLE_ARCHIVE,${JEMALLOC_LIBRARY}>" m)
+endif()

@@ -19,6 +19,7 @@ libspdlog-dev         header  spdlog/spdlog.h
 libfmt-dev            header  fmt/format.h
 libyaml-cpp-dev       header  yaml-cpp/yaml.h
 libpcre2-dev          header  pcre2.h
+libjemalloc-dev       header  jemalloc/jemalloc.h
 libgtest-dev          header  gtest/gtest.h
 libgmock-dev          header  gmock/gmock.h
 libbenchmark-dev      header  benchmark/benchmark.h

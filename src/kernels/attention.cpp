@@ -9,6 +9,7 @@
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
 #include "short_attention.h"
 
@@ -180,6 +181,7 @@ Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
             tensor::shape_text(q.sizes()), tensor::shape_text(k.sizes()),
             tensor::shape_text(v.sizes()));
   check_cu_seqlens(cu_seqlens, q.size(0));
+  if (uses_reference()) return reference::packed_attention(q, k, v, cu_seqlens, options);
   return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), cu_seqlens,
                                 options);
 }

@@ -6,6 +6,7 @@
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
 #include "elementwise_cpu.h"
 
@@ -26,7 +27,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         double epsilon) {
     RECORD_USER_SCOPE("cpx::rms_norm");
-    if (is_plain_float(x) && is_plain_float(weight)) {
+    if (has_cpu_kernel(x)) {
       const auto [output, inverse] = rms_norm_cpu(x, weight, epsilon);
       context->save_for_backward({x, weight, inverse});
       return output;
@@ -42,7 +43,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     RECORD_USER_SCOPE("cpx::rms_norm backward");
     const auto saved = context->get_saved_variables();
     const auto& inverse = saved[2];
-    if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {
+    if (has_cpu_kernel(saved[0])) {
       return {rms_norm_backward_cpu(grad_outputs[0].contiguous(), saved[0], saved[1], inverse),
               Tensor(), Tensor()};
     }
@@ -55,8 +56,9 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 };
 
 Tensor turn(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
-  if (is_plain_float(x) && is_plain_float(cosine) && is_plain_float(sine)) {
-    return rotate_cpu(x, cosine, sine, is_inverse);
+  if (has_cpu_kernel(x)) {
+    return rotate_cpu(x, cosine.to(at::kFloat).contiguous(), sine.to(at::kFloat).contiguous(),
+                      is_inverse);
   }
   const int64_t half = x.size(-1) / 2;
   const auto c = cosine.unsqueeze(1).to(x.scalar_type());  // [T, 1, E/2]
@@ -91,7 +93,7 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
   static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
     RECORD_USER_SCOPE("cpx::swiglu");
     context->save_for_backward({gate, up});
-    if (is_plain_float(gate) && is_plain_float(up)) return swiglu_cpu(gate, up);
+    if (has_cpu_kernel(gate) && has_cpu_kernel(up)) return swiglu_cpu(gate, up);
     return at::silu(gate).mul_(up);
   }
 
@@ -99,7 +101,7 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
     RECORD_USER_SCOPE("cpx::swiglu backward");
     const auto saved = context->get_saved_variables();
     const auto& gradient = grad_outputs[0];
-    if (is_plain_float(saved[0]) && is_plain_float(saved[1])) {
+    if (has_cpu_kernel(saved[0]) && has_cpu_kernel(saved[1])) {
       const auto [gate, up] = swiglu_backward_cpu(gradient.contiguous(), saved[0], saved[1]);
       return {gate, up};
     }
@@ -115,6 +117,7 @@ Tensor rms_norm(const Tensor& x, const Tensor& weight, double epsilon) {
   CPX_CHECK(weight.dim() == 1 && x.size(-1) == weight.size(0),
             "[rms_norm] shapes do not fit: got x {} and weight {}, expected [..., D] and [D].",
             tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()));
+  if (uses_reference()) return reference::rms_norm(x, weight, epsilon);
   return RmsNormFunction::apply(x, weight, epsilon);
 }
 
@@ -125,12 +128,14 @@ Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) {
             "twice [T, E/2].",
             tensor::shape_text(x.sizes()), tensor::shape_text(cosine.sizes()),
             tensor::shape_text(sine.sizes()));
+  if (uses_reference()) return reference::rotate(x, cosine, sine);
   return Rotate::apply(x, cosine, sine);
 }
 
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
   CPX_CHECK(gate.sizes() == up.sizes(), "[swiglu] shapes differ: got gate {} and up {}.",
             tensor::shape_text(gate.sizes()), tensor::shape_text(up.sizes()));
+  if (uses_reference()) return reference::swiglu(gate, up);
   return Swiglu::apply(gate, up);
 }
 

@@ -2,151 +2,240 @@
 #include "elementwise_cpu.h"
 
 #include <algorithm>
-#include <cmath>
+#include <type_traits>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
-#include "fast_exp.h"
+#include "for_each_row.h"
+#include "row_math.h"
 
 namespace cpx::kernels {
 
 namespace {
 
+using c10::BFloat16;
 using torch::Tensor;
 
-// Numbers that are worth a thread of their own.
-constexpr int64_t kGrain = 16384;
+// Numbers of a row-less operator that are computed at once.
+constexpr int64_t kBlock = 1024;
 
-// Calls task(row) for all rows of `size` numbers, shared among the threads.
+// ---- Numbers are computed in float32, whatever they are stored in ------------------------------
+
+// The numbers themselves; `buffer` is left alone.
+const float* widened(const float* numbers, int64_t /*size*/, float* /*buffer*/) { return numbers; }
+
+// The numbers in `buffer`.
+const float* widened(const BFloat16* numbers, int64_t size, float* buffer) {
+  widen(numbers, size, buffer);
+  return buffer;
+}
+
+// Where results go before store(): the place itself, or `buffer`.
+float* result_place(float* place, float* /*buffer*/) { return place; }
+float* result_place(BFloat16* /*place*/, float* buffer) { return buffer; }
+
+void store(const float* /*results*/, int64_t /*size*/, float* /*place*/) {}
+void store(const float* results, int64_t size, BFloat16* place) { narrow(results, size, place); }
+
+// Float32 numbers for one thread's rows or blocks.
+class Buffers {
+ public:
+  Buffers(int64_t count, int64_t size) : size_(size), numbers_(static_cast<size_t>(count * size)) {}
+  float* operator[](int64_t index) {
+    return numbers_.empty() ? nullptr : numbers_.data() + index * size_;
+  }
+
+ private:
+  int64_t size_;
+  std::vector<float> numbers_;
+};
+
+// As many buffers as an operator needs: float32 needs none.
+template <class Number>
+constexpr int64_t buffers_for(int64_t count) {
+  return std::is_same_v<Number, float> ? 0 : count;
+}
+
+template <class Number>
+constexpr Rounding rounding_of() {
+  return std::is_same_v<Number, float> ? Rounding::kNone : Rounding::kBfloat16;
+}
+
+// Calls task(row, buffers) for all rows of `size` numbers, shared among the threads.
 template <class Task>
-void for_each_row(int64_t rows, int64_t size, const Task& task) {
+void for_each_row_buffered(int64_t rows, int64_t size, int64_t num_buffers, const Task& task) {
   const int64_t grain = std::max<int64_t>(1, kGrain / std::max<int64_t>(1, size));
   at::parallel_for(0, rows, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin; row < end; ++row) task(row);
+    Buffers buffers(num_buffers, size);
+    for (int64_t row = begin; row < end; ++row) task(row, buffers);
   });
 }
 
-inline float sigmoid(float x) { return 1.0F / (1.0F + fast_exp(-x)); }
-
-}  // namespace
-
-bool is_plain_float(const Tensor& x) {
-  return x.is_cpu() && x.scalar_type() == at::kFloat && x.is_contiguous();
+// Calls task(begin, size, buffers) for blocks of all numbers, shared among the threads.
+template <class Task>
+void for_each_block(int64_t numbers, int64_t num_buffers, const Task& task) {
+  at::parallel_for(0, numbers, kGrain, [&](int64_t begin, int64_t end) {
+    Buffers buffers(num_buffers, kBlock);
+    for (; begin < end; begin += kBlock) task(begin, std::min(kBlock, end - begin), buffers);
+  });
 }
 
-std::pair<Tensor, Tensor> rms_norm_cpu(const Tensor& x, const Tensor& weight, double epsilon) {
+// Calls kernel(number) with a number of the tensor's type.
+template <class Kernel>
+auto dispatch(const Tensor& x, const Kernel& kernel) {
+  return x.scalar_type() == at::kFloat ? kernel(float{}) : kernel(BFloat16{});
+}
+
+// ---- Operators ---------------------------------------------------------------------------------
+
+template <class Number>
+std::pair<Tensor, Tensor> rms_norm_of(const Tensor& x, const Tensor& weight, double epsilon) {
   const int64_t size = x.size(-1);
-  const int64_t rows = x.numel() / size;
   auto output = at::empty_like(x);
   auto inverse_shape = x.sizes().vec();
   inverse_shape.back() = 1;
-  auto inverse = at::empty(inverse_shape, x.options());
-  const float* const x_data = x.const_data_ptr<float>();
-  const float* const weight_data = weight.const_data_ptr<float>();
-  float* const output_data = output.mutable_data_ptr<float>();
+  auto inverse = at::empty(inverse_shape, x.options().dtype(at::kFloat));
+  const auto wide_weight = weight.to(at::kFloat).contiguous();
+  const Number* const x_data = x.const_data_ptr<Number>();
+  const float* const weight_data = wide_weight.const_data_ptr<float>();
+  Number* const output_data = output.mutable_data_ptr<Number>();
   float* const inverse_data = inverse.mutable_data_ptr<float>();
-  for_each_row(rows, size, [=](int64_t row) {
-    const float* in = x_data + row * size;
-    float* out = output_data + row * size;
-    float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < size; ++i) sum += in[i] * in[i];
-    const float factor =
-        1.0F / std::sqrt(sum / static_cast<float>(size) + static_cast<float>(epsilon));
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) out[i] = in[i] * factor * weight_data[i];
-    inverse_data[row] = factor;
-  });
+  for_each_row_buffered(
+      x.numel() / size, size, buffers_for<Number>(2), [=](int64_t row, Buffers& buffers) {
+        const float* in = widened(x_data + row * size, size, buffers[0]);
+        Number* const place = output_data + row * size;
+        float* out = result_place(place, buffers[1]);
+        inverse_data[row] = normalize_row(in, weight_data, size, static_cast<float>(epsilon),
+                                          rounding_of<Number>(), out);
+        store(out, size, place);
+      });
   return {output, inverse};
 }
 
-// With n = x * inverse and g = dy * w: dx = inverse * (g - n * mean(g * n)).
-Tensor rms_norm_backward_cpu(const Tensor& grad_output, const Tensor& x, const Tensor& weight,
-                             const Tensor& inverse) {
+template <class Number>
+Tensor rms_norm_backward_of(const Tensor& grad_output, const Tensor& x, const Tensor& weight,
+                            const Tensor& inverse) {
   const int64_t size = x.size(-1);
   auto grad_x = at::empty_like(x);
-  const float* const x_data = x.const_data_ptr<float>();
-  const float* const grad_data = grad_output.const_data_ptr<float>();
-  const float* const weight_data = weight.const_data_ptr<float>();
+  const auto wide_weight = weight.to(at::kFloat).contiguous();
+  const Number* const x_data = x.const_data_ptr<Number>();
+  const Number* const grad_data = grad_output.const_data_ptr<Number>();
+  const float* const weight_data = wide_weight.const_data_ptr<float>();
   const float* const inverse_data = inverse.const_data_ptr<float>();
-  float* const result_data = grad_x.mutable_data_ptr<float>();
-  for_each_row(x.numel() / size, size, [=](int64_t row) {
-    const float* in = x_data + row * size;
-    const float* grad = grad_data + row * size;
-    float* result = result_data + row * size;
-    const float factor = inverse_data[row];
-    float sum = 0.0F;
-#pragma omp simd reduction(+ : sum)
-    for (int64_t i = 0; i < size; ++i) sum += grad[i] * weight_data[i] * in[i];
-    const float projection = sum * factor * factor / static_cast<float>(size);
-#pragma omp simd
-    for (int64_t i = 0; i < size; ++i) {
-      result[i] = factor * (grad[i] * weight_data[i] - in[i] * projection);
-    }
-  });
+  Number* const result_data = grad_x.mutable_data_ptr<Number>();
+  for_each_row_buffered(x.numel() / size, size, buffers_for<Number>(3),
+                        [=](int64_t row, Buffers& buffers) {
+                          const float* in = widened(x_data + row * size, size, buffers[0]);
+                          const float* grad = widened(grad_data + row * size, size, buffers[1]);
+                          Number* const place = result_data + row * size;
+                          float* result = result_place(place, buffers[2]);
+                          normalize_row_backward(grad, in, weight_data, inverse_data[row], size,
+                                                 rounding_of<Number>(), result);
+                          store(result, size, place);
+                        });
   return grad_x;
 }
 
-Tensor rotate_cpu(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
+template <class Number>
+Tensor rotate_of(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
   const int64_t heads = x.size(1);
   const int64_t half = x.size(2) / 2;
+  const int64_t size = heads * 2 * half;
   const float direction = is_inverse ? -1.0F : 1.0F;
   auto turned = at::empty_like(x);
-  const float* const x_data = x.const_data_ptr<float>();
+  const Number* const x_data = x.const_data_ptr<Number>();
   const float* const cosine_data = cosine.const_data_ptr<float>();
   const float* const sine_data = sine.const_data_ptr<float>();
-  float* const turned_data = turned.mutable_data_ptr<float>();
-  for_each_row(x.size(0), heads * 2 * half, [=](int64_t token) {
-    const float* c = cosine_data + token * half;
-    const float* s = sine_data + token * half;
-    for (int64_t head = token * heads; head < (token + 1) * heads; ++head) {
-      const float* in = x_data + head * 2 * half;
-      float* out = turned_data + head * 2 * half;
-#pragma omp simd
-      for (int64_t i = 0; i < half; ++i) {
-        out[i] = in[i] * c[i] - in[half + i] * (direction * s[i]);
-        out[half + i] = in[half + i] * c[i] + in[i] * (direction * s[i]);
-      }
-    }
-  });
+  Number* const turned_data = turned.mutable_data_ptr<Number>();
+  for_each_row_buffered(
+      x.size(0), size, buffers_for<Number>(2), [=](int64_t token, Buffers& buffers) {
+        const float* in = widened(x_data + token * size, size, buffers[0]);
+        Number* const place = turned_data + token * size;
+        float* out = result_place(place, buffers[1]);
+        for (int64_t head = 0; head < heads; ++head) {
+          rotate_head(in + head * 2 * half, cosine_data + token * half, sine_data + token * half,
+                      direction, half, rounding_of<Number>(), out + head * 2 * half);
+        }
+        store(out, size, place);
+      });
   return turned;
 }
 
-Tensor swiglu_cpu(const Tensor& gate, const Tensor& up) {
+template <class Number>
+Tensor swiglu_of(const Tensor& gate, const Tensor& up) {
   auto output = at::empty_like(gate);
-  const float* const gate_data = gate.const_data_ptr<float>();
-  const float* const up_data = up.const_data_ptr<float>();
-  float* const output_data = output.mutable_data_ptr<float>();
-  at::parallel_for(0, gate.numel(), kGrain, [=](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
-      output_data[i] = gate_data[i] * sigmoid(gate_data[i]) * up_data[i];
-    }
-  });
+  const Number* const gate_data = gate.const_data_ptr<Number>();
+  const Number* const up_data = up.const_data_ptr<Number>();
+  Number* const output_data = output.mutable_data_ptr<Number>();
+  for_each_block(gate.numel(), buffers_for<Number>(3),
+                 [=](int64_t begin, int64_t size, Buffers& buffers) {
+                   const float* g = widened(gate_data + begin, size, buffers[0]);
+                   const float* u = widened(up_data + begin, size, buffers[1]);
+                   float* out = result_place(output_data + begin, buffers[2]);
+                   swiglu_row(g, u, size, rounding_of<Number>(), out);
+                   store(out, size, output_data + begin);
+                 });
   return output;
 }
 
-// With s = sigmoid(gate): d silu / d gate = s * (1 + gate * (1 - s)).
-std::pair<Tensor, Tensor> swiglu_backward_cpu(const Tensor& grad_output, const Tensor& gate,
-                                              const Tensor& up) {
+template <class Number>
+std::pair<Tensor, Tensor> swiglu_backward_of(const Tensor& grad_output, const Tensor& gate,
+                                             const Tensor& up) {
   auto grad_gate = at::empty_like(gate);
   auto grad_up = at::empty_like(up);
-  const float* const grad_data = grad_output.const_data_ptr<float>();
-  const float* const gate_data = gate.const_data_ptr<float>();
-  const float* const up_data = up.const_data_ptr<float>();
-  float* const grad_gate_data = grad_gate.mutable_data_ptr<float>();
-  float* const grad_up_data = grad_up.mutable_data_ptr<float>();
-  at::parallel_for(0, gate.numel(), kGrain, [=](int64_t begin, int64_t end) {
-#pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
-      const float g = gate_data[i];
-      const float s = sigmoid(g);
-      grad_gate_data[i] = grad_data[i] * up_data[i] * s * (1.0F + g * (1.0F - s));
-      grad_up_data[i] = grad_data[i] * g * s;
-    }
-  });
+  const Number* const grad_data = grad_output.const_data_ptr<Number>();
+  const Number* const gate_data = gate.const_data_ptr<Number>();
+  const Number* const up_data = up.const_data_ptr<Number>();
+  Number* const grad_gate_data = grad_gate.mutable_data_ptr<Number>();
+  Number* const grad_up_data = grad_up.mutable_data_ptr<Number>();
+  for_each_block(gate.numel(), buffers_for<Number>(5),
+                 [=](int64_t begin, int64_t size, Buffers& buffers) {
+                   const float* dy = widened(grad_data + begin, size, buffers[0]);
+                   const float* g = widened(gate_data + begin, size, buffers[1]);
+                   const float* u = widened(up_data + begin, size, buffers[2]);
+                   float* to_gate = result_place(grad_gate_data + begin, buffers[3]);
+                   float* to_up = result_place(grad_up_data + begin, buffers[4]);
+                   swiglu_row_backward(dy, g, u, size, rounding_of<Number>(), to_gate, to_up);
+                   store(to_gate, size, grad_gate_data + begin);
+                   store(to_up, size, grad_up_data + begin);
+                 });
   return {grad_gate, grad_up};
+}
+
+}  // namespace
+
+bool has_cpu_kernel(const Tensor& x) {
+  return x.is_cpu() && x.is_contiguous() &&
+         (x.scalar_type() == at::kFloat || x.scalar_type() == at::kBFloat16);
+}
+
+std::pair<Tensor, Tensor> rms_norm_cpu(const Tensor& x, const Tensor& weight, double epsilon) {
+  return dispatch(x, [&]<class Number>(Number) { return rms_norm_of<Number>(x, weight, epsilon); });
+}
+
+Tensor rms_norm_backward_cpu(const Tensor& grad_output, const Tensor& x, const Tensor& weight,
+                             const Tensor& inverse) {
+  return dispatch(x, [&]<class Number>(Number) {
+    return rms_norm_backward_of<Number>(grad_output, x, weight, inverse);
+  });
+}
+
+Tensor rotate_cpu(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
+  return dispatch(
+      x, [&]<class Number>(Number) { return rotate_of<Number>(x, cosine, sine, is_inverse); });
+}
+
+Tensor swiglu_cpu(const Tensor& gate, const Tensor& up) {
+  return dispatch(gate, [&]<class Number>(Number) { return swiglu_of<Number>(gate, up); });
+}
+
+std::pair<Tensor, Tensor> swiglu_backward_cpu(const Tensor& grad_output, const Tensor& gate,
+                                              const Tensor& up) {
+  return dispatch(gate, [&]<class Number>(Number) {
+    return swiglu_backward_of<Number>(grad_output, gate, up);
+  });
 }
 
 }  // namespace cpx::kernels

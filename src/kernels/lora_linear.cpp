@@ -8,6 +8,7 @@
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
 #include "dropout_bits.h"
 
@@ -23,55 +24,168 @@ void check_rate(double p) {
   CPX_CHECK(p >= 0.0 && p < 1.0, "[dropout] got probability {}, expected 0 <= p < 1.", p);
 }
 
-class LoraLinear : public torch::autograd::Function<LoraLinear> {
+using Layers = std::vector<LinearWeights>;
+
+bool has_update(const LinearWeights& layer) { return layer.a.defined(); }
+bool is_dropped(const LinearWeights& layer) { return layer.options.dropout > 0.0; }
+double keep_factor(const LinearWeights& layer) { return 1.0 / (1.0 - layer.options.dropout); }
+
+std::optional<Tensor> optional(const Tensor& tensor) {
+  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
+}
+
+// The `a` of all updates without dropout, one below the other, [sum of R, I]; undefined where there
+// are none. Their products with the common input are one product.
+Tensor joint_factor(const Layers& layers, torch::Dtype dtype) {
+  std::vector<Tensor> factors;
+  for (const LinearWeights& layer : layers) {
+    if (has_update(layer) && !is_dropped(layer)) factors.push_back(layer.a.to(dtype));
+  }
+  if (factors.empty()) return {};
+  return factors.size() == 1 ? factors.front() : at::cat(factors);
+}
+
+// sum += factor * left right. Not addmm_, whose FLOPs the profiler does not count.
+void add_product(Tensor& sum, const Tensor& left, const Tensor& right, double factor = 1.0) {
+  at::addmm_out(sum, sum, left, right, /*beta=*/1, factor);
+}
+
+// Carries the layers to the backward pass.
+struct LayersHolder : torch::CustomClassHolder {
+  explicit LayersHolder(Layers own) : layers(std::move(own)) {}
+  Layers layers;
+};
+
+// An update in the backward pass.
+struct UpdateGradient {
+  const LinearWeights& layer;
+  Tensor grad_y;         // [T, O]
+  Tensor low_rank;       // z, [T, R]
+  Tensor bits;           // of its dropout, or undefined
+  Tensor grad_low_rank;  // dz, [T, R]; a part of the joint one without dropout
+
+  Tensor grad_b() const {
+    return at::mm(grad_y.t(), low_rank).mul_(layer.options.scale).to(layer.b.scalar_type());
+  }
+};
+
+// Layers that read the same input. `factors` holds a and b of those with an update in their order,
+// so that autograd sees them.
+class SharedLinear : public torch::autograd::Function<SharedLinear> {
  public:
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
-                        const std::optional<Tensor>& bias, const Tensor& a, const Tensor& b,
-                        const LoraOptions& options) {
-    RECORD_USER_SCOPE("cpx::lora_linear");
-    const auto a_compute = a.to(x.scalar_type());
-    const auto b_compute = b.to(x.scalar_type());
-    auto y = at::linear(x, weight, bias);
-    // One bit a place is kept for the backward pass, not the dropped input.
-    const auto bits = options.dropout > 0.0
-                          ? dropout_bits(x.size(0), x.size(1), options.dropout, options.dropout_key)
-                          : Tensor();
-    const double factor = 1.0 / (1.0 - options.dropout);
-    const auto low_rank =
-        at::mm(bits.defined() ? keep(x, bits, factor) : x, a_compute.t());  // [T, R]
-    y.addmm_(low_rank, b_compute.t(), /*beta=*/1, /*alpha=*/options.scale);
-    context->save_for_backward({x, weight, a, b, low_rank, bits});
-    context->saved_data["scale"] = options.scale;
-    context->saved_data["factor"] = factor;
-    return y;
+  static variable_list forward(AutogradContext* context, const Tensor& x, at::TensorList factors,
+                               const Layers& layers) {
+    RECORD_USER_SCOPE("cpx::linear");
+    const auto dtype = x.scalar_type();
+    const auto joint_a = joint_factor(layers, dtype);
+    const auto joint_low_rank = joint_a.defined() ? at::mm(x, joint_a.t()) : Tensor();
+    variable_list outputs;
+    variable_list saved = {factors.empty() ? Tensor() : x};
+    int64_t column = 0;
+    for (const LinearWeights& layer : layers) {
+      auto y = at::linear(x, layer.weight, optional(layer.bias));
+      if (has_update(layer)) {
+        // One bit a place is kept for the backward pass, not the dropped input.
+        const auto bits = is_dropped(layer)
+                              ? dropout_bits(x.size(0), x.size(1), layer.options.dropout,
+                                             layer.options.dropout_key)
+                              : Tensor();
+        const auto low_rank = is_dropped(layer)
+                                  ? at::mm(keep(x, bits, keep_factor(layer)), layer.a.to(dtype).t())
+                                  : joint_low_rank.narrow(1, column, layer.a.size(0));  // [T, R]
+        if (!is_dropped(layer)) column += layer.a.size(0);
+        add_product(y, low_rank, layer.b.to(dtype).t(), layer.options.scale);
+        saved.insert(saved.end(), {low_rank, bits});
+      }
+      outputs.push_back(std::move(y));
+    }
+    if (!x.requires_grad()) context->mark_non_differentiable(without_update(layers, outputs));
+    context->save_for_backward(std::move(saved));
+    context->saved_data["layers"] =
+        c10::IValue::make_capsule(c10::make_intrusive<LayersHolder>(layers));
+    return outputs;
   }
 
   // With z = dropout(x) a^T and dz = scale * dy b:
-  // db = scale * dy^T z, da = dz^T dropout(x), dx = dy W + mask * (dz a).
+  // db = scale * dy^T z, da = dz^T dropout(x), dx = sum over layers of dy W + mask * (dz a).
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
-    RECORD_USER_SCOPE("cpx::lora_linear backward");
+    RECORD_USER_SCOPE("cpx::linear backward");
     const auto saved = context->get_saved_variables();
-    const auto &x = saved[0], &weight = saved[1], &a = saved[2], &b = saved[3],
-               &low_rank = saved[4], &bits = saved[5];
-    const double scale = context->saved_data["scale"].toDouble();
-    const double factor = context->saved_data["factor"].toDouble();
-    const auto& grad_y = grad_outputs[0];
-
-    const auto grad_low_rank = at::mm(grad_y, b.to(x.scalar_type())).mul_(scale);  // [T, R]
-    const auto grad_b = at::mm(grad_y.t(), low_rank).mul_(scale).to(b.scalar_type());
-    const auto grad_a =
-        at::mm(grad_low_rank.t(), bits.defined() ? keep(x, bits, factor) : x).to(a.scalar_type());
-    Tensor grad_x;
+    const auto holder =
+        c10::static_intrusive_pointer_cast<LayersHolder>(context->saved_data["layers"].toCapsule());
+    const Tensor& x = saved[0];
+    const auto joint_a = joint_factor(holder->layers, grad_outputs[0].scalar_type());
+    const auto joint_gradient = joint_a.defined()
+                                    ? at::empty({x.size(0), joint_a.size(0)}, x.options())
+                                    : Tensor();  // [T, sum of R]
+    const auto updates = update_gradients(holder->layers, grad_outputs, saved, joint_gradient);
+    variable_list gradients = {Tensor()};
     if (context->needs_input_grad(0)) {
-      grad_x = at::mm(grad_y, weight);
-      const auto a_compute = a.to(x.scalar_type());
-      if (bits.defined()) {
-        add_kept(grad_x, at::mm(grad_low_rank, a_compute), bits, factor);
-      } else {
-        grad_x.addmm_(grad_low_rank, a_compute);
-      }
+      gradients[0] = input_gradient(holder->layers, grad_outputs, updates);
+      if (joint_a.defined()) add_product(gradients[0], joint_gradient, joint_a);
     }
-    return {grad_x, Tensor(), Tensor(), grad_a, grad_b, Tensor()};
+    const auto joint_grad_a = joint_a.defined() ? at::mm(joint_gradient.t(), x) : Tensor();
+    int64_t row = 0;
+    for (const UpdateGradient& update : updates) {
+      const LinearWeights& layer = update.layer;
+      const auto grad_a = is_dropped(layer) ? at::mm(update.grad_low_rank.t(),
+                                                     keep(x, update.bits, keep_factor(layer)))
+                                            : joint_grad_a.narrow(0, row, layer.a.size(0));
+      if (!is_dropped(layer)) row += layer.a.size(0);
+      gradients.insert(gradients.end(), {grad_a.to(layer.a.scalar_type()), update.grad_b()});
+    }
+    gradients.emplace_back();  // the layers
+    return gradients;
+  }
+
+ private:
+  static variable_list without_update(const Layers& layers, const variable_list& outputs) {
+    variable_list frozen;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      if (!has_update(layers[i])) frozen.push_back(outputs[i]);
+    }
+    return frozen;
+  }
+
+  // The updates with their dz; those without dropout write theirs side by side.
+  static std::vector<UpdateGradient> update_gradients(const Layers& layers,
+                                                      const variable_list& grad_outputs,
+                                                      const variable_list& saved,
+                                                      const Tensor& joint_gradient) {
+    std::vector<UpdateGradient> updates;
+    int64_t column = 0;
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const LinearWeights& layer = layers[i];
+      if (!has_update(layer)) continue;
+      const int64_t rank = layer.a.size(0);
+      const Tensor& grad_y = grad_outputs[i];
+      auto grad_low_rank = is_dropped(layer) ? at::empty({grad_y.size(0), rank}, grad_y.options())
+                                             : joint_gradient.narrow(1, column, rank);
+      if (!is_dropped(layer)) column += rank;
+      at::mm_out(grad_low_rank, grad_y, layer.b.to(grad_y.scalar_type())).mul_(layer.options.scale);
+      const size_t first = 1 + 2 * updates.size();
+      updates.push_back({.layer = layer,
+                         .grad_y = grad_y,
+                         .low_rank = saved[first],
+                         .bits = saved[first + 1],
+                         .grad_low_rank = grad_low_rank});
+    }
+    return updates;
+  }
+
+  // dx without what the updates without dropout add.
+  static Tensor input_gradient(const Layers& layers, const variable_list& grad_outputs,
+                               const std::vector<UpdateGradient>& updates) {
+    auto grad_x = at::mm(grad_outputs[0], layers[0].weight);
+    for (size_t i = 1; i < layers.size(); ++i)
+      add_product(grad_x, grad_outputs[i], layers[i].weight);
+    for (const UpdateGradient& update : updates) {
+      const LinearWeights& layer = update.layer;
+      if (!is_dropped(layer)) continue;
+      add_kept(grad_x, at::mm(update.grad_low_rank, layer.a.to(grad_x.scalar_type())), update.bits,
+               keep_factor(layer));
+    }
+    return grad_x;
   }
 };
 
@@ -94,6 +208,20 @@ class CounterDropout : public torch::autograd::Function<CounterDropout> {
   }
 };
 
+void check_layer(const Tensor& x, const LinearWeights& layer) {
+  CPX_CHECK(x.dim() == 2 && layer.weight.size(1) == x.size(1),
+            "[linear] shapes do not fit: got x {} and weight {}, expected [T, I] and [O, I].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(layer.weight.sizes()));
+  if (!has_update(layer)) return;
+  CPX_CHECK(layer.a.size(0) == layer.b.size(1) && layer.a.size(1) == x.size(1) &&
+                layer.weight.size(0) == layer.b.size(0),
+            "[linear] shapes do not fit: got x {}, weight {}, a {}, b {}, expected [T, I], "
+            "[O, I], [R, I], [O, R].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(layer.weight.sizes()),
+            tensor::shape_text(layer.a.sizes()), tensor::shape_text(layer.b.sizes()));
+  check_rate(layer.options.dropout);
+}
+
 }  // namespace
 
 Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
@@ -109,18 +237,22 @@ Tensor counter_dropout(const Tensor& x, double p, uint64_t key) {
   return CounterDropout::apply(x, p, static_cast<int64_t>(key));
 }
 
-Tensor lora_linear(const Tensor& x, const Tensor& weight, const Tensor& bias, const Tensor& a,
-                   const Tensor& b, const LoraOptions& options) {
-  CPX_CHECK(x.dim() == 2 && a.size(0) == b.size(1) && a.size(1) == x.size(1) &&
-                weight.size(1) == x.size(1) && weight.size(0) == b.size(0),
-            "[lora_linear] shapes do not fit: got x {}, weight {}, a {}, b {}, expected [T, I], "
-            "[O, I], [R, I], [O, R].",
-            tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()),
-            tensor::shape_text(a.sizes()), tensor::shape_text(b.sizes()));
-  check_rate(options.dropout);
-  // Autograd takes no undefined tensor.
-  const auto given_bias = bias.defined() ? std::optional<Tensor>(bias) : std::nullopt;
-  return LoraLinear::apply(x, weight, given_bias, a, b, options);
+std::vector<Tensor> shared_linear(const Tensor& x, const std::vector<LinearWeights>& layers) {
+  std::vector<Tensor> factors;
+  for (const LinearWeights& layer : layers) {
+    check_layer(x, layer);
+    if (has_update(layer)) factors.insert(factors.end(), {layer.a, layer.b});
+  }
+  if (uses_reference()) {
+    std::vector<Tensor> outputs;
+    for (const LinearWeights& layer : layers) outputs.push_back(reference::linear(x, layer));
+    return outputs;
+  }
+  return SharedLinear::apply(x, at::TensorList(factors), layers);
+}
+
+Tensor linear(const Tensor& x, const LinearWeights& layer) {
+  return shared_linear(x, {layer}).front();
 }
 
 }  // namespace cpx::kernels

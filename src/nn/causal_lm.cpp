@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/nn/causal_lm.h"
 
+#include <algorithm>
+#include <ranges>
+
 #include <ATen/ATen.h>
 
 namespace cpx::nn {
@@ -11,14 +14,49 @@ torch::Tensor to_tensor(std::span<const int64_t> values, const torch::Device& de
   return at::tensor(at::ArrayRef<int64_t>(values.data(), values.size()), at::kLong).to(device);
 }
 
+// The tokens that something is predicted from: each text up to its last predicting token. Those
+// behind it would be seen by no other, in a causal model.
+struct ReadTokens {
+  std::vector<int64_t> ids;
+  std::vector<int32_t> cu_seqlens = {0};
+  std::vector<int64_t> rows;  // the predictions' rows among these tokens
+};
+
+ReadTokens read_tokens(const Predictions& predictions) {
+  const auto num_texts = static_cast<int64_t>(predictions.cu_seqlens.size()) - 1;
+  std::vector<int64_t> text_of(predictions.ids.size());
+  for (int64_t text = 0; text < num_texts; ++text) {
+    std::fill(text_of.begin() + predictions.cu_seqlens[text],
+              text_of.begin() + predictions.cu_seqlens[text + 1], text);
+  }
+  std::vector<int64_t> ends(predictions.cu_seqlens.begin(), predictions.cu_seqlens.end() - 1);
+  for (const int64_t row : predictions.rows) {
+    ends[text_of[row]] = std::max(ends[text_of[row]], row + 1);
+  }
+  ReadTokens read;
+  std::vector<int64_t> shifts(static_cast<size_t>(num_texts));
+  for (int64_t text = 0; text < num_texts; ++text) {
+    const int64_t begin = predictions.cu_seqlens[text];
+    shifts[text] = begin - std::ssize(read.ids);
+    if (ends[text] == begin) continue;
+    read.ids.insert(read.ids.end(), predictions.ids.begin() + begin,
+                    predictions.ids.begin() + ends[text]);
+    read.cu_seqlens.push_back(static_cast<int32_t>(read.ids.size()));
+  }
+  for (const int64_t row : predictions.rows) read.rows.push_back(row - shifts[text_of[row]]);
+  return read;
+}
+
 // Hidden states where something is predicted, [N, D]; those of all tokens are freed on return.
 torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
                                 const ForwardOptions& options) {
   const auto device = model.device();
+  const ReadTokens read = read_tokens(predictions);
   const auto hidden = model.hidden_states(
-      {.ids = to_tensor(predictions.ids, device), .cu_seqlens = predictions.cu_seqlens},
-      options);  // [T, D]
-  return hidden.index_select(0, to_tensor(predictions.rows, device));
+      {.ids = to_tensor(read.ids, device), .cu_seqlens = read.cu_seqlens}, options);  // [T, D]
+  const bool is_every_token =
+      std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));
+  return is_every_token ? hidden : hidden.index_select(0, to_tensor(read.rows, device));
 }
 
 }  // namespace
@@ -33,6 +71,7 @@ int64_t ModelShape::num_matmul_weights() const {
 
 torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,
                         const ForwardOptions& options) {
+  if (predictions.rows.empty()) return at::empty({0}, at::device(model.device()).dtype(at::kFloat));
   return model.token_nll(predicting_states(model, predictions, options),
                          to_tensor(predictions.targets, model.device()), options);
 }

@@ -7,6 +7,7 @@
 
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/elementwise.h"
+#include "cpx/kernels/lora_linear.h"
 #include "cpx/nn/recompute.h"
 
 namespace cpx::nn {
@@ -38,9 +39,11 @@ torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContex
   const auto heads = [&](const torch::Tensor& y, int64_t count) {
     return y.view({num_tokens, count, options.head_dim});
   };
-  auto q = heads(q_proj->forward(x, context), options.num_heads);     // [T, H, E]
-  auto k = heads(k_proj->forward(x, context), options.num_kv_heads);  // [T, K, E]
-  auto v = heads(v_proj->forward(x, context), options.num_kv_heads);  // [T, K, E]
+  const auto projected = kernels::shared_linear(
+      x, {q_proj->weights(context), k_proj->weights(context), v_proj->weights(context)});
+  auto q = heads(projected[0], options.num_heads);           // [T, H, E]
+  auto k = heads(projected[1], options.num_kv_heads);        // [T, K, E]
+  const auto v = heads(projected[2], options.num_kv_heads);  // [T, K, E]
   q = kernels::rotate(q, context.cosine, context.sine);
   k = kernels::rotate(k, context.cosine, context.sine);
   const auto mixed =
@@ -61,8 +64,9 @@ MlpImpl::MlpImpl(const DecoderBlockOptions& options) {
 }
 
 torch::Tensor MlpImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
-  const auto activated =
-      kernels::swiglu(gate_proj->forward(x, context), up_proj->forward(x, context));
+  const auto projected =
+      kernels::shared_linear(x, {gate_proj->weights(context), up_proj->weights(context)});
+  const auto activated = kernels::swiglu(projected[0], projected[1]);
   return down_proj->forward(activated, context);
 }
 

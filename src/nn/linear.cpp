@@ -4,11 +4,9 @@
 #include <cmath>
 
 #include <ATen/ATen.h>
-#include <ATen/record_function.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
-#include "cpx/kernels/lora_linear.h"
 
 namespace cpx::nn {
 
@@ -64,14 +62,18 @@ uint64_t LinearImpl::dropout_key(const ForwardOptions& forward_options) const {
 }
 
 torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
-  if (!uses_lora()) {
-    RECORD_USER_SCOPE("cpx::linear");
-    return at::linear(x, weight, bias);
-  }
-  return kernels::lora_linear(x, weight, bias, lora_A->weight, lora_B->weight,
-                              {.scale = lora_.scale(),
-                               .dropout = context.options.is_training ? lora_.dropout : 0.0,
-                               .dropout_key = dropout_key(context.options)});
+  return kernels::linear(x, weights(context));
+}
+
+kernels::LinearWeights LinearImpl::weights(const ForwardContext& context) const {
+  kernels::LinearWeights weights{.weight = weight, .bias = bias};
+  if (!uses_lora()) return weights;
+  weights.a = lora_A->weight;
+  weights.b = lora_B->weight;
+  weights.options = {.scale = lora_.scale(),
+                     .dropout = context.options.is_training ? lora_.dropout : 0.0,
+                     .dropout_key = dropout_key(context.options)};
+  return weights;
 }
 
 }  // namespace cpx::nn

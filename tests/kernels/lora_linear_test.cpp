@@ -45,7 +45,11 @@ class LoraLinear : public testing::TestWithParam<Case> {
   TensorFunction kernel() const {
     return [this](const std::vector<Tensor>& x) {
       const auto bias = GetParam().has_bias ? bias_.to(x[0].scalar_type()) : Tensor();
-      return lora_linear(x[0], weight_.to(x[0].scalar_type()), bias, x[1], x[2], options());
+      return linear(x[0], {.weight = weight_.to(x[0].scalar_type()),
+                           .bias = bias,
+                           .a = x[1],
+                           .b = x[2],
+                           .options = options()});
     };
   }
   TensorFunction formula() const {
@@ -80,8 +84,11 @@ TEST_P(LoraLinear, FrozenInputsGetNoGradientAndTheOthersTheSame) {
   auto given = inputs();
   given[1].requires_grad_(true);
   given[2].requires_grad_(true);
-  const auto y = lora_linear(given[0], weight, GetParam().has_bias ? bias : Tensor(), given[1],
-                             given[2], options());
+  const auto y = linear(given[0], {.weight = weight,
+                                   .bias = GetParam().has_bias ? bias : Tensor(),
+                                   .a = given[1],
+                                   .b = given[2],
+                                   .options = options()});
   y.backward(random_tensor(y.sizes(), 77));
   EXPECT_FALSE(weight.grad().defined());
   EXPECT_FALSE(bias.grad().defined());
@@ -96,7 +103,7 @@ TEST_P(LoraLinear, FloatFactorsOnBfloat16InputsGetFloatGradients) {
   const auto a = given[1].to(torch::kFloat32).requires_grad_(true);
   const auto b = given[2].to(torch::kFloat32).requires_grad_(true);
   const auto bias = GetParam().has_bias ? bias_ : Tensor();
-  const auto y = lora_linear(x, weight_, bias, a, b, options());
+  const auto y = linear(x, {.weight = weight_, .bias = bias, .a = a, .b = b, .options = options()});
   y.backward(random_tensor(y.sizes(), 77).to(torch::kBFloat16));
   const auto expected = testing_support::derivatives_of(formula(), inputs());
   EXPECT_EQ(y.scalar_type(), torch::kBFloat16);
@@ -111,8 +118,8 @@ INSTANTIATE_TEST_SUITE_P(Cases, LoraLinear,
                                          Case{true, 0.9}));
 
 TEST(LoraLinearTraining, NothingToTrainRecordsNoGraph) {
-  EXPECT_FALSE(lora_linear(at::zeros({2, 3}), at::zeros({4, 3}), {}, at::zeros({1, 3}),
-                           at::zeros({4, 1}), {})
+  EXPECT_FALSE(linear(at::zeros({2, 3}),
+                      {.weight = at::zeros({4, 3}), .a = at::zeros({1, 3}), .b = at::zeros({4, 1})})
                    .requires_grad());
 }
 
@@ -121,17 +128,102 @@ TEST(LoraLinearTraining, BaseWeightsInAReadOnlyViewAreNotTouched) {
   const auto copy = weight.clone();
   auto a = random_tensor({2, 3}, 2).requires_grad_(true);
   const auto b = random_tensor({4, 2}, 3);
-  lora_linear(random_tensor({5, 3}, 4), weight, {}, a, b, {.dropout = 0.5}).sum().backward();
+  linear(random_tensor({5, 3}, 4), {.weight = weight, .a = a, .b = b, .options = {.dropout = 0.5}})
+      .sum()
+      .backward();
   EXPECT_TRUE(at::equal(weight, copy));
+}
+
+// Layers that share their input: an update, one with dropout, none, and an update of another rank.
+class SharedLinear : public testing::Test {
+ protected:
+  static constexpr int64_t kFirstRank = 2;
+
+  // x, then a and b of the three updates
+  static std::vector<Tensor> inputs() {
+    return {random_tensor({kTokens, kInputs}, 1),
+            random_tensor({kFirstRank, kInputs}, 2),
+            random_tensor({kOutputs, kFirstRank}, 3),
+            random_tensor({kRank, kInputs}, 4),
+            random_tensor({4, kRank}, 5),
+            random_tensor({kRank, kInputs}, 6),
+            random_tensor({5, kRank}, 7)};
+  }
+  static Tensor weight(int64_t outputs) {
+    return random_tensor({outputs, kInputs}, 10 + static_cast<uint64_t>(outputs))
+        .to(torch::kBFloat16);
+  }
+  static std::vector<LinearWeights> layers(const std::vector<Tensor>& x) {
+    const auto type = x[0].scalar_type();
+    return {{.weight = weight(kOutputs).to(type), .a = x[1], .b = x[2], .options = {.scale = 1.7}},
+            {.weight = weight(4).to(type),
+             .a = x[3],
+             .b = x[4],
+             .options = {.scale = 0.6, .dropout = 0.3, .dropout_key = 77}},
+            {.weight = weight(3).to(type)},
+            {.weight = weight(5).to(type), .a = x[5], .b = x[6], .options = {.scale = 0.9}}};
+  }
+  static Tensor kernel(const std::vector<Tensor>& x) {
+    return at::cat(shared_linear(x[0], layers(x)), 1);
+  }
+  static Tensor formula(const std::vector<Tensor>& x) {
+    std::vector<Tensor> outputs;
+    for (const LinearWeights& layer : layers(x)) {
+      auto y = at::mm(x[0], layer.weight.t());
+      if (layer.a.defined()) {
+        const LoraOptions& own = layer.options;
+        const auto mask =
+            dropout_mask(kTokens, kInputs, own.dropout, own.dropout_key, x[0].options());
+        y = y + own.scale * at::mm(at::mm(x[0] * mask, layer.a.t()), layer.b.t());
+      }
+      outputs.push_back(y);
+    }
+    return at::cat(outputs, 1);
+  }
+};
+
+TEST_F(SharedLinear, EqualsTheFormulaOfEachLayer) {
+  for (const auto dtype : {torch::kFloat64, torch::kFloat32, torch::kBFloat16}) {
+    EXPECT_TRUE(equals_formula(kernel, formula, inputs(), dtype)) << dtype;
+  }
+}
+
+TEST_F(SharedLinear, GradientMatchesFiniteDifference) {
+  EXPECT_TRUE(equals_finite_differences(kernel, inputs()));
+}
+
+TEST_F(SharedLinear, OnlyAnOutputThatIsReadSendsAGradient) {
+  auto given = inputs();
+  for (Tensor& input : given) input.requires_grad_(true);
+  shared_linear(given[0], layers(given))[3].sum().backward();
+  EXPECT_GT(given[5].grad().abs().sum().item<double>(), 0.0);
+  for (const size_t other : {1U, 2U, 3U, 4U}) {
+    EXPECT_EQ(given[other].grad().abs().sum().item<double>(), 0.0) << other;
+  }
+}
+
+TEST_F(SharedLinear, WithoutAnUpdateNothingOfTheInputIsKept) {
+  const std::vector<LinearWeights> frozen = {{.weight = random_tensor({4, 3}, 1)},
+                                             {.weight = random_tensor({2, 3}, 2)}};
+  auto x = random_tensor({5, 3}, 3).requires_grad_(true);
+  auto doubled = x * 2.0;
+  const auto weak = c10::weak_intrusive_ptr<c10::TensorImpl>(doubled.getIntrusivePtr());
+  const auto outputs = shared_linear(doubled, frozen);
+  doubled = Tensor();
+  EXPECT_TRUE(weak.expired());
+  (outputs[0].sum() + outputs[1].sum()).backward();
+  EXPECT_TRUE(
+      is_close(x.grad(), 2.0 * (frozen[0].weight.sum(0) + frozen[1].weight.sum(0)).expand_as(x)));
 }
 
 TEST(LoraLinearErrors, NameTheShapes) {
   try {
-    lora_linear(at::zeros({2, 3}), at::zeros({4, 3}), {}, at::zeros({1, 5}), at::zeros({4, 1}), {});
+    linear(at::zeros({2, 3}),
+           {.weight = at::zeros({4, 3}), .a = at::zeros({1, 5}), .b = at::zeros({4, 1})});
     FAIL() << "no error";
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(),
-                 "[lora_linear] shapes do not fit: got x [2, 3], weight [4, 3], a [1, 5], b "
+                 "[linear] shapes do not fit: got x [2, 3], weight [4, 3], a [1, 5], b "
                  "[4, 1], expected [T, I], [O, I], [R, I], [O, R].");
   }
 }

@@ -96,10 +96,26 @@ TEST(TokenNll, GradientMatchesFiniteDifference) {
 TEST(TokenNll, ManyChunksEqualTheFormula) {
   EXPECT_TRUE(equals_formula(plain(kManyChunks), plain_formula(kManyChunks), {kManyChunks.hidden()},
                              torch::kFloat64));
-  // Rows longer than the blocks that row_nll.cpp sums, and more of them than a chunk holds.
-  const Head tall{.num_rows = 4100, .hidden_size = 3, .vocabulary = 700};
+  // More rows than a block of float32 logits holds, and three blocks of columns with a rest.
+  const Head tall{.num_rows = 1030, .hidden_size = 3, .vocabulary = 4500};
   for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
     EXPECT_TRUE(equals_formula(plain(tall), plain_formula(tall), {tall.hidden()}, dtype)) << dtype;
+  }
+}
+
+TEST(TokenNll, ColumnsThatRiseFromBlockToBlockEqualTheFormula) {
+  // Logits rise by 100 over the columns: what was summed up before is scaled down again and again,
+  // to nothing at last. The first target lies in the first block, the second in the last one.
+  const auto weight = at::linspace(0.0, 100.0, 9000, at::kDouble).unsqueeze(1);
+  const auto targets = at::tensor({3, 8990}, at::kLong);
+  for (const double direction : {1.0, -1.0}) {
+    const auto hidden = at::full({2, 1}, direction, at::kDouble);
+    EXPECT_TRUE(equals_formula(
+        [&](const std::vector<Tensor>& x) {
+          return token_nll(x[0], weight.to(x[0].scalar_type()), targets);
+        },
+        [&](const std::vector<Tensor>& x) { return nll_of(at::mm(x[0], weight.t()), targets); },
+        {hidden}, torch::kFloat32));
   }
 }
 

@@ -182,15 +182,15 @@ TEST(Gradients, NothingBelowTheFirstTrainableLayerIsRecorded) {
     open.pop_back();
     if (node == nullptr || !seen.insert(node).second) continue;
     for (const char* name :
-         {"PackedAttention", "Swiglu", "LoraLinear", "Rotate", "AccumulateGrad"}) {
+         {"PackedAttention", "Swiglu", "SharedLinear", "Rotate", "AccumulateGrad"}) {
       if (node->name().find(name) != std::string::npos) ++counts[name];
     }
     for (const auto& edge : node->next_edges()) open.push_back(edge.function.get());
   }
   EXPECT_EQ(counts["PackedAttention"], 1);
   EXPECT_EQ(counts["Swiglu"], 1);
-  EXPECT_EQ(counts["LoraLinear"], 1);
-  EXPECT_EQ(counts["Rotate"], 1);  // of q; k has nothing to train below it
+  EXPECT_EQ(counts["SharedLinear"], 4);  // q, k and v; o; gate and up; down
+  EXPECT_EQ(counts["Rotate"], 1);        // of q; k has nothing to train below it
   EXPECT_EQ(counts["AccumulateGrad"], 2);
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include <torch/types.h>
 
@@ -19,12 +20,25 @@ struct LoraOptions {
   uint64_t dropout_key = 0;
 };
 
-/// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O]. `x` [T, I]; `weight` [O, I] and `bias`
-/// [O] (may be undefined) are frozen; `a` [R, I], `b` [O, R], float32 or x's dtype. Differentiable
-/// in x, a and b; the dropped input is not kept for the backward pass, only one bit a place.
-torch::Tensor lora_linear(const torch::Tensor& x, const torch::Tensor& weight,
-                          const torch::Tensor& bias, const torch::Tensor& a, const torch::Tensor& b,
-                          const LoraOptions& options);
+/// A frozen linear layer and its update.
+struct LinearWeights {
+  torch::Tensor weight = {};  // [O, I], the dtype of the input
+  torch::Tensor bias = {};    // [O]; may be undefined
+  torch::Tensor a = {};       // [R, I], float32 or the dtype of the input; undefined: no update
+  torch::Tensor b = {};       // [O, R]
+  LoraOptions options = {};
+};
+
+/// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O], of `x` [T, I]. Differentiable in x, a
+/// and b; the dropped input is not kept for the backward pass, only one bit a place, and without an
+/// update nothing is. Throws std::invalid_argument where shapes do not fit.
+torch::Tensor linear(const torch::Tensor& x, const LinearWeights& layer);
+
+/// The same of several layers that read one `x`, in their order. They share its work: one product
+/// for the first factors of all updates without dropout, both ways, and one gradient of x, summed
+/// up in place.
+std::vector<torch::Tensor> shared_linear(const torch::Tensor& x,
+                                         const std::vector<LinearWeights>& layers);
 
 /// 0 with probability p, else 1 / (1 - p), at every place of a [rows, columns] tensor; the value
 /// at (i, j) depends only on (key, i, j).

@@ -68,7 +68,8 @@ struct Predictions {
   std::span<const int64_t> targets;        // [N]
 };
 
-/// Negative log-likelihood (natural log) of each prediction, [N], on the model's device.
+/// Negative log-likelihood (natural log) of each prediction, [N], on the model's device. The model
+/// computes a text up to the last token that predicts: what follows it changes nothing.
 torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,
                         const ForwardOptions& options);
 

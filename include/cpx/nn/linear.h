@@ -9,6 +9,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include "cpx/kernels/lora_linear.h"
 #include "cpx/nn/forward_context.h"
 #include "cpx/nn/frozen_module.h"
 
@@ -51,6 +52,9 @@ class LinearImpl : public FrozenModule {
 
   /// `x` [T, I] to [T, O].
   torch::Tensor forward(const torch::Tensor& x, const ForwardContext& context);
+
+  /// What kernels::shared_linear() takes: the weights, and the update if it takes part now.
+  kernels::LinearWeights weights(const ForwardContext& context) const;
 
   /// Attaches an update with A drawn as PEFT draws it (uniform in +-1/sqrt(I)) by `seed` and B
   /// zero; on the weight's device. `dropout_stream` tells this layer's dropout from the others'.

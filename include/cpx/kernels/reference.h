@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// The plain path: every operator of this module as the formula in LibTorch's own operators and
+// autograd, as slow and as large as that is. For tests, and for whoever doubts a number: all tools
+// compute by it with CPX_REFERENCE_KERNELS=1 in the environment.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include <torch/types.h>
+
+#include "cpx/kernels/attention.h"
+#include "cpx/kernels/lora_linear.h"
+
+namespace cpx::kernels {
+
+/// True where operators take the plain path: CPX_REFERENCE_KERNELS is 1, or a guard is alive.
+bool uses_reference();
+
+/// Switches this thread to the plain path while it lives.
+class ReferenceGuard {
+ public:
+  ReferenceGuard();
+  ~ReferenceGuard();
+  ReferenceGuard(const ReferenceGuard&) = delete;
+  ReferenceGuard& operator=(const ReferenceGuard&) = delete;
+
+ private:
+  bool before_;
+};
+
+/// Arguments and results as those of the operators of the same names; no checks.
+namespace reference {
+
+torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double epsilon);
+torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cosine,
+                     const torch::Tensor& sine);
+torch::Tensor swiglu(const torch::Tensor& gate, const torch::Tensor& up);
+torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k,
+                               const torch::Tensor& v, const std::vector<int32_t>& cu_seqlens,
+                               const AttentionOptions& options);
+torch::Tensor linear(const torch::Tensor& x, const LinearWeights& layer);
+torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& weight,
+                        const torch::Tensor& targets);
+torch::Tensor token_nll_low_rank(const torch::Tensor& hidden, const torch::Tensor& weight,
+                                 const torch::Tensor& low_rank, const torch::Tensor& b,
+                                 double scale, const torch::Tensor& targets);
+
+}  // namespace reference
+
+}  // namespace cpx::kernels
