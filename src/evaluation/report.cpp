@@ -51,6 +51,7 @@ ordered_json to_json(const Report& report) {
   for (const auto& [name, comparison] : report.summary.groups) {
     object["groups"][name] = comparison_json(comparison);
   }
+  object["seconds"] = report.seconds;
   return object;
 }
 

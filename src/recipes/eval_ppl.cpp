@@ -2,6 +2,7 @@
 #include "cpx/recipes/eval_ppl.h"
 
 #include <algorithm>
+#include <chrono>
 #include <iostream>
 #include <memory>
 #include <utility>
@@ -142,6 +143,13 @@ void drop_text_figures(objectives::SideComparison& comparison) {
   comparison.p_value.reset();
 }
 
+void log_rate(const std::vector<ScoredText>& scored, double seconds) {
+  int64_t tokens = 0;
+  for (const ScoredText& text : scored) tokens += text.tokens;
+  log_info("{} texts, {} predicted tokens in {:.1f} s, {:.0f} a second", scored.size(), tokens,
+           seconds, static_cast<double>(tokens) / seconds);
+}
+
 // Told before the work, not after it.
 void check_report_folder(const EvalPplCommand& command) {
   if (!command.report || *command.report == "-") return;
@@ -171,14 +179,18 @@ class Evaluation {
     const auto model = model_with(adapter);
     const std::string title = adapter ? adapter->string() : command_.model.string();
     const int64_t window = command_.window > 0 ? command_.window : model->shape().max_position;
+    const auto start = std::chrono::steady_clock::now();
     const std::vector<ScoredText> scored =
         command_.mode == "published"
             ? score_joined(*model, encoder_, texts_, title)
             : score_each(*model, encoder_, texts_, command_, window, title);
     if (interrupt_requested()) return std::nullopt;
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    log_rate(scored, elapsed.count());
     Report report{.model = command_.model.string(),
                   .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
-                  .summary = objectives::summarize_perplexity(scored)};
+                  .summary = objectives::summarize_perplexity(scored),
+                  .seconds = elapsed.count()};
     if (command_.mode == "published") drop_text_figures(report.summary.all);
     return report;
   }

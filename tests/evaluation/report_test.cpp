@@ -26,7 +26,8 @@ std::vector<ScoredText> texts(double toxic_nll) {
 Report report(double toxic_nll, std::optional<std::string> adapter = std::nullopt) {
   return {.model = "m",
           .adapter = std::move(adapter),
-          .summary = objectives::summarize_perplexity(texts(toxic_nll))};
+          .summary = objectives::summarize_perplexity(texts(toxic_nll)),
+          .seconds = 1.5};
 }
 
 TEST(ReportJson, HasTheFieldsOfTheDesignAndNullForWhatDoesNotExist) {
@@ -35,7 +36,8 @@ TEST(ReportJson, HasTheFieldsOfTheDesignAndNullForWhatDoesNotExist) {
   std::vector<std::string> keys;
   for (const auto& [key, value] : json.items()) keys.push_back(key);
   EXPECT_EQ(keys, (std::vector<std::string>{"model", "adapter", "sides", "ratio", "separation",
-                                            "p_value", "groups"}));
+                                            "p_value", "groups", "seconds"}));
+  EXPECT_EQ(json["seconds"], 1.5);
   EXPECT_TRUE(json["adapter"].is_null());
   EXPECT_NEAR(json["sides"]["toxic"]["perplexity"].get<double>(), 20.0855, 1e-4);    // e^3
   EXPECT_NEAR(json["sides"]["neutral"]["perplexity"].get<double>(), 4.48169, 1e-5);  // e^1.5

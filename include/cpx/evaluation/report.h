@@ -15,6 +15,7 @@ struct Report {
   std::string model;
   std::optional<std::string> adapter;
   objectives::PerplexitySummary summary;
+  double seconds = 0.0;  // for encoding and scoring the texts, without loading
 };
 
 /// One report as a JSON object (keys: docs/design.md, section 4), several as a list; figures that
