@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <optional>
 
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
@@ -11,6 +12,7 @@
 #include "cpx/core/error.h"
 #include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
+#include "long_attention.h"
 #include "short_attention.h"
 
 namespace cpx::kernels {
@@ -32,28 +34,37 @@ struct Block {
   int64_t num_keys;
 };
 
-// How a pack is computed: short texts whole, the others by blocks.
-struct Plan {
-  std::vector<TextSpan> short_texts;
+std::vector<Block> blocks_of(const std::vector<int32_t>& cu_seqlens, int64_t window) {
   std::vector<Block> blocks;
-};
-
-Plan plan_of(const Tensor& q, const std::vector<int32_t>& cu_seqlens, int64_t window) {
-  Plan plan;
   for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
     const int64_t begin = cu_seqlens[text];
     const int64_t end = cu_seqlens[text + 1];
-    if (is_short_attention(q, end - begin)) {
-      plan.short_texts.push_back({.begin = begin, .length = end - begin});
-      continue;
-    }
     for (int64_t row = begin; row < end; row += kRowsPerBlock) {
       const int64_t row_end = std::min(row + kRowsPerBlock, end);
       const int64_t key = window > 0 ? std::max(begin, row - window + 1) : begin;
-      plan.blocks.push_back({row, row_end - row, key, row_end - key});
+      blocks.push_back({row, row_end - row, key, row_end - key});
     }
   }
-  return plan;
+  return blocks;
+}
+
+// The texts by the kernel that computes them.
+struct Texts {
+  std::vector<TextSpan> short_ones;
+  std::vector<TextSpan> long_ones;
+
+  explicit Texts(const std::vector<int32_t>& cu_seqlens) {
+    for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
+      const TextSpan span{.begin = cu_seqlens[text],
+                          .length = cu_seqlens[text + 1] - cu_seqlens[text]};
+      (span.length <= kMaxShortText ? short_ones : long_ones).push_back(span);
+    }
+  }
+};
+
+// True where the kernels for short and long texts can compute such tensors, in float32.
+bool has_cpu_kernels(const Tensor& q) {
+  return q.is_cpu() && q.scalar_type() != at::kDouble && q.size(2) % 8 == 0;
 }
 
 // True where a key must not be seen, [rows, keys]; undefined where every key is seen.
@@ -103,22 +114,153 @@ Tensor attention_weights(const Tensor& q_rows, const Tensor& k_keys, const Block
   return at::softmax(scores, -1);
 }
 
+// What autograd keeps of a call.
+struct Kept {
+  Tensor q, k, v;
+  Tensor output = {}, log_sums = {};   // undefined on the CPU without a long text
+  Tensor rng_state = {}, unused = {};  // of flash attention
+};
+
+// LibTorch's varlen flash attention takes half types on a GPU.
+bool has_flash_attention(const Tensor& q) {
+  const bool is_half = q.scalar_type() == at::kBFloat16 || q.scalar_type() == at::kHalf;
+  return q.is_cuda() && is_half && q.size(2) % 8 == 0 && q.size(2) <= 256;
+}
+
+// Its arguments for a pack.
+struct FlashPack {
+  Tensor offsets;  // int32 [texts + 1], on the device
+  int64_t longest = 0;
+  std::optional<double> scale;
+  std::optional<int64_t> window_left;  // keys before a row's own
+
+  FlashPack(const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options,
+            const torch::Device& device)
+      : offsets(at::tensor(cu_seqlens, at::kInt).to(device)), scale(options.scale) {
+    for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
+      longest = std::max<int64_t>(longest, cu_seqlens[text + 1] - cu_seqlens[text]);
+    }
+    if (options.window > 0) window_left = options.window - 1;
+  }
+};
+
+Tensor attend_by_flash(Kept& kept, const FlashPack& pack) {
+  auto [output, log_sums, rng_state, unused, mask] = at::_flash_attention_forward(
+      kept.q, kept.k, kept.v, pack.offsets, pack.offsets, pack.longest, pack.longest,
+      /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, pack.scale,
+      pack.window_left);
+  kept.output = output;
+  kept.log_sums = log_sums;
+  kept.rng_state = rng_state;
+  kept.unused = unused;
+  return output;
+}
+
+AttentionGradients gradients_by_flash(const Kept& kept, const Tensor& grad_output,
+                                      const FlashPack& pack) {
+  auto [grad_q, grad_k, grad_v] = at::_flash_attention_backward(
+      grad_output, kept.q, kept.k, kept.v, kept.output, kept.log_sums, pack.offsets, pack.offsets,
+      pack.longest, pack.longest, /*dropout_p=*/0.0, /*is_causal=*/true, kept.rng_state,
+      kept.unused, pack.scale, pack.window_left);
+  return {grad_q, grad_k, grad_v};
+}
+
+Tensor attend_by_kernels(Kept& kept, const Texts& texts, const AttentionOptions& options) {
+  const auto q = kept.q.to(at::kFloat), k = kept.k.to(at::kFloat), v = kept.v.to(at::kFloat);
+  auto output = at::empty_like(q);
+  short_attention(q, k, v, texts.short_ones, options, output);
+  kept.log_sums = long_attention(q, k, v, texts.long_ones, options, output);
+  output = output.to(kept.q.scalar_type());
+  if (kept.log_sums.defined()) kept.output = output;
+  return output;
+}
+
+AttentionGradients gradients_by_kernels(const Kept& kept, const Tensor& grad_output,
+                                        const Texts& texts, const AttentionOptions& options) {
+  const auto dtype = kept.q.scalar_type();
+  const auto q = kept.q.to(at::kFloat), k = kept.k.to(at::kFloat), v = kept.v.to(at::kFloat);
+  const auto wide_gradient = grad_output.to(at::kFloat);
+  AttentionGradients gradients{
+      .q = at::empty_like(q), .k = at::zeros_like(k), .v = at::zeros_like(v)};
+  short_attention_backward(q, k, v, wide_gradient, texts.short_ones, options, gradients);
+  if (!texts.long_ones.empty()) {
+    long_attention_backward(q, k, v, kept.output.to(at::kFloat), kept.log_sums, wide_gradient,
+                            texts.long_ones, options, gradients);
+  }
+  return {gradients.q.to(dtype), gradients.k.to(dtype), gradients.v.to(dtype)};
+}
+
+Tensor attend_by_blocks(const Kept& kept, const std::vector<int32_t>& cu_seqlens,
+                        const AttentionOptions& options) {
+  const auto &q = kept.q, &k = kept.k, &v = kept.v;
+  auto output = at::empty_like(q);
+  for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+    const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
+    const auto weights = attention_weights(q_rows, keys_of(k, block), block, options);
+    const auto mixed = at::bmm(weights.to(v.scalar_type()), keys_of(v, block));
+    output.narrow(0, block.row_begin, block.num_rows).copy_(ungrouped_rows(mixed, block.num_rows));
+  }
+  return output;
+}
+
+AttentionGradients gradients_by_blocks(const Kept& kept, const Tensor& grad_output,
+                                       const std::vector<int32_t>& cu_seqlens,
+                                       const AttentionOptions& options) {
+  const auto &q = kept.q, &k = kept.k, &v = kept.v;
+  AttentionGradients gradients{
+      .q = at::empty_like(q), .k = at::zeros_like(k), .v = at::zeros_like(v)};
+  for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+    const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
+    const auto grad_rows = grouped_rows(grad_output, block.row_begin, block.num_rows, k.size(1));
+    const auto k_keys = keys_of(k, block);
+    const auto weights = attention_weights(q_rows, k_keys, block, options);  // P
+    const auto grad_weights =
+        at::bmm(grad_rows, keys_of(v, block).transpose(1, 2)).to(weights.scalar_type());  // dP
+    // dS = P * (dP - rowsum(P * dP)), the gradient of a softmax.
+    const auto grad_scores =
+        at::_softmax_backward_data(grad_weights, weights, -1, weights.scalar_type())
+            .mul_(options.scale)
+            .to(q.scalar_type());
+    gradients.q.narrow(0, block.row_begin, block.num_rows)
+        .copy_(ungrouped_rows(at::bmm(grad_scores, k_keys), block.num_rows));
+    gradients.k.narrow(0, block.key_begin, block.num_keys)
+        .add_(at::bmm(grad_scores.transpose(1, 2), q_rows).transpose(0, 1));
+    gradients.v.narrow(0, block.key_begin, block.num_keys)
+        .add_(at::bmm(weights.to(v.scalar_type()).transpose(1, 2), grad_rows).transpose(0, 1));
+  }
+  return gradients;
+}
+
+// Fills what is kept beside q, k and v.
+Tensor attend(Kept& kept, const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+  if (has_flash_attention(kept.q)) {
+    return attend_by_flash(kept, FlashPack(cu_seqlens, options, kept.q.device()));
+  }
+  if (has_cpu_kernels(kept.q)) return attend_by_kernels(kept, Texts(cu_seqlens), options);
+  return attend_by_blocks(kept, cu_seqlens, options);
+}
+
+AttentionGradients gradients_of(const Kept& kept, const Tensor& grad_output,
+                                const std::vector<int32_t>& cu_seqlens,
+                                const AttentionOptions& options) {
+  if (has_flash_attention(kept.q)) {
+    return gradients_by_flash(kept, grad_output, FlashPack(cu_seqlens, options, kept.q.device()));
+  }
+  if (has_cpu_kernels(kept.q)) {
+    return gradients_by_kernels(kept, grad_output, Texts(cu_seqlens), options);
+  }
+  return gradients_by_blocks(kept, grad_output, cu_seqlens, options);
+}
+
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
                         const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
     RECORD_USER_SCOPE("cpx::attention");
-    auto output = at::empty_like(q, at::MemoryFormat::Contiguous);
-    const Plan plan = plan_of(q, cu_seqlens, options.window);
-    short_attention(q, k, v, plan.short_texts, options, output);
-    for (const Block& block : plan.blocks) {
-      const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
-      const auto weights = attention_weights(q_rows, keys_of(k, block), block, options);
-      const auto mixed = at::bmm(weights.to(v.scalar_type()), keys_of(v, block));
-      output.narrow(0, block.row_begin, block.num_rows)
-          .copy_(ungrouped_rows(mixed, block.num_rows));
-    }
-    context->save_for_backward({q, k, v});
+    Kept kept{.q = q, .k = k, .v = v};
+    const Tensor output = attend(kept, cu_seqlens, options);
+    context->save_for_backward(
+        {kept.q, kept.k, kept.v, kept.output, kept.log_sums, kept.rng_state, kept.unused});
     context->saved_data["cu_seqlens"] = std::vector<int64_t>(cu_seqlens.begin(), cu_seqlens.end());
     context->saved_data["scale"] = options.scale;
     context->saved_data["window"] = options.window;
@@ -128,36 +270,13 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   static variable_list backward(AutogradContext* context, variable_list grad_outputs) {
     RECORD_USER_SCOPE("cpx::attention backward");
     const auto saved = context->get_saved_variables();
-    const auto &q = saved[0], &k = saved[1], &v = saved[2];
+    const Kept kept{saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6]};
     const auto stored = context->saved_data["cu_seqlens"].toIntVector();
     const std::vector<int32_t> cu_seqlens(stored.begin(), stored.end());
     const AttentionOptions options{.scale = context->saved_data["scale"].toDouble(),
                                    .window = context->saved_data["window"].toInt()};
-    const auto grad_output = grad_outputs[0].contiguous();
-    AttentionGradients gradients{.q = at::empty_like(q, at::MemoryFormat::Contiguous),
-                                 .k = at::zeros_like(k, at::MemoryFormat::Contiguous),
-                                 .v = at::zeros_like(v, at::MemoryFormat::Contiguous)};
-    const Plan plan = plan_of(q, cu_seqlens, options.window);
-    short_attention_backward(q, k, v, grad_output, plan.short_texts, options, gradients);
-    for (const Block& block : plan.blocks) {
-      const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
-      const auto grad_rows = grouped_rows(grad_output, block.row_begin, block.num_rows, k.size(1));
-      const auto k_keys = keys_of(k, block);
-      const auto weights = attention_weights(q_rows, k_keys, block, options);  // P
-      const auto grad_weights =
-          at::bmm(grad_rows, keys_of(v, block).transpose(1, 2)).to(weights.scalar_type());  // dP
-      // dS = P * (dP - rowsum(P * dP)), the gradient of a softmax.
-      const auto grad_scores =
-          at::_softmax_backward_data(grad_weights, weights, -1, weights.scalar_type())
-              .mul_(options.scale)
-              .to(q.scalar_type());
-      gradients.q.narrow(0, block.row_begin, block.num_rows)
-          .copy_(ungrouped_rows(at::bmm(grad_scores, k_keys), block.num_rows));
-      gradients.k.narrow(0, block.key_begin, block.num_keys)
-          .add_(at::bmm(grad_scores.transpose(1, 2), q_rows).transpose(0, 1));
-      gradients.v.narrow(0, block.key_begin, block.num_keys)
-          .add_(at::bmm(weights.to(v.scalar_type()).transpose(1, 2), grad_rows).transpose(0, 1));
-    }
+    const AttentionGradients gradients =
+        gradients_of(kept, grad_outputs[0].contiguous(), cu_seqlens, options);
     return {gradients.q, gradients.k, gradients.v, Tensor(), Tensor()};
   }
 };

@@ -17,8 +17,6 @@ namespace {
 
 using torch::Tensor;
 
-// Longer texts are better off with matrix products.
-constexpr int64_t kMaxLength = 128;
 constexpr int64_t kLanes = 8;
 constexpr int64_t kLanesAtOnce = 8;  // accumulators of eight numbers
 
@@ -180,26 +178,13 @@ void for_each_key_head(const std::vector<TextSpan>& texts, int64_t num_kv_heads,
   });
 }
 
-constexpr int64_t kBufferSize = kMaxLength + 4;
+constexpr int64_t kBufferSize = kMaxShortText + 4;
 
 }  // namespace
-
-bool is_short_attention(const Tensor& q, int64_t length) {
-  return q.is_cpu() && q.scalar_type() != at::kDouble && q.size(2) % kLanes == 0 &&
-         length <= kMaxLength;
-}
 
 void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                      const std::vector<TextSpan>& texts, const AttentionOptions& options,
                      Tensor& output) {
-  if (texts.empty()) return;  // the tensors may be of another type then
-  if (q.scalar_type() != at::kFloat) {
-    auto wide_output = at::empty_like(output, at::kFloat);
-    short_attention(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat), texts, options,
-                    wide_output);
-    output.copy_(wide_output);
-    return;
-  }
   const Shape shape(q, k, options);
   float* const output_data = output.mutable_data_ptr<float>();
   for_each_key_head(texts, shape.num_kv_heads, [&](const TextSpan& text, int64_t key_head) {
@@ -219,18 +204,6 @@ void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 void short_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
                               const Tensor& grad_output, const std::vector<TextSpan>& texts,
                               const AttentionOptions& options, AttentionGradients& gradients) {
-  if (texts.empty()) return;
-  if (q.scalar_type() != at::kFloat) {
-    AttentionGradients wide{.q = at::empty_like(gradients.q, at::kFloat),
-                            .k = at::zeros_like(gradients.k, at::kFloat),
-                            .v = at::zeros_like(gradients.v, at::kFloat)};
-    short_attention_backward(q.to(at::kFloat), k.to(at::kFloat), v.to(at::kFloat),
-                             grad_output.to(at::kFloat), texts, options, wide);
-    gradients.q.copy_(wide.q);
-    gradients.k.copy_(wide.k);
-    gradients.v.copy_(wide.v);
-    return;
-  }
   const Shape shape(q, k, options);
   const int64_t size = shape.head_dim;
   const float* const grad_output_data = grad_output.const_data_ptr<float>();

@@ -19,11 +19,11 @@ struct TextSpan {
   int64_t length = 0;
 };
 
-/// True where short_attention() can compute texts of `length` tokens of such tensors.
-bool is_short_attention(const torch::Tensor& q, int64_t length);
+/// The longest text that short_attention() computes.
+constexpr int64_t kMaxShortText = 128;
 
-/// Writes the rows of `texts` of `output`; all tensors are contiguous, as in packed_attention().
-/// To be called before other rows are written: in half types it leaves anything in them.
+/// Writes the rows of `texts` of `output`; all tensors are float32 and contiguous, as in
+/// packed_attention(), with E a multiple of 8.
 void short_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                      const std::vector<TextSpan>& texts, const AttentionOptions& options,
                      torch::Tensor& output);
@@ -36,7 +36,7 @@ struct AttentionGradients {
 };
 
 /// Writes the rows of `texts` of the gradients of q, k and v, given the gradient of the output.
-/// Those of k and v are zeros before; to be called before other rows are written.
+/// Those of k and v are zeros before.
 void short_attention_backward(const torch::Tensor& q, const torch::Tensor& k,
                               const torch::Tensor& v, const torch::Tensor& grad_output,
                               const std::vector<TextSpan>& texts, const AttentionOptions& options,

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <gmock/gmock.h>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
@@ -112,7 +114,7 @@ TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
   }
 }
 
-// Short texts in float32 have code of their own; a longer one in between has not.
+// Short and long texts in float32 have kernels of their own.
 TEST(PackedAttentionBlocks, ShortAndLongTextsOfOnePackEqualTheFormula) {
   for (const int64_t head_dim : {8, 64, 72, 136}) {
     for (const int64_t window : {0, 5}) {
@@ -127,8 +129,68 @@ TEST(PackedAttentionBlocks, ShortAndLongTextsOfOnePackEqualTheFormula) {
   }
 }
 
-TEST(PackedAttentionBlocks, ShortTextsGiveTheSameBitsWithAnyNumberOfThreads) {
-  const AttentionCase shape{.head_dim = 16, .cu_seqlens = {0, 7, 30, 64, 90}};
+// Long texts go by blocks of 48 rows and 64 keys: lengths and windows on both sides of their
+// borders.
+TEST(PackedAttentionBlocks, LongTextsInFloat32EqualTheFormula) {
+  for (const int32_t length : {129, 143, 144, 145, 191, 192, 193, 256, 257, 400}) {
+    for (const int64_t window : {0, 2, 47, 48, 49, 63, 64, 65, 130, 500}) {
+      const AttentionCase shape{.num_heads = 2,
+                                .num_kv_heads = 2,
+                                .head_dim = 8,
+                                .window = window,
+                                .cu_seqlens = {0, 5, 5 + length}};
+      EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), torch::kFloat32))
+          << length << ", " << window;
+    }
+  }
+}
+
+TEST(PackedAttentionBlocks, LongTextsOfAllHeadSizesAndGroupsEqualTheFormula) {
+  const std::vector<std::pair<int64_t, int64_t>> head_dims_and_groups = {
+      {8, 1}, {16, 3}, {24, 4}, {40, 1}, {64, 3}, {128, 1}};
+  for (const auto& [head_dim, group] : head_dims_and_groups) {
+    const AttentionCase shape{.num_heads = 2 * group,
+                              .num_kv_heads = 2,
+                              .head_dim = head_dim,
+                              .cu_seqlens = {0, 200, 210, 350}};
+    for (const auto dtype : {torch::kFloat32, torch::kBFloat16, torch::kFloat16}) {
+      EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), shape.inputs(), dtype))
+          << head_dim << ", " << group << ", " << dtype;
+    }
+  }
+}
+
+TEST(PackedAttentionBlocks, InAWindowOfOneALongTextsRowIsItsOwnValue) {
+  const AttentionCase shape{
+      .num_heads = 4, .num_kv_heads = 4, .head_dim = 8, .window = 1, .cu_seqlens = {0, 200}};
+  std::vector<Tensor> inputs;
+  for (const auto& input : shape.inputs()) inputs.push_back(input.to(torch::kFloat32));
+  EXPECT_TRUE(at::equal(kernel(shape)(inputs), inputs[2]));
+}
+
+// Scores far apart: what is summed up before the highest one comes is scaled down to nothing.
+TEST(PackedAttentionBlocks, RisingScoresOfALongTextEqualTheFormula) {
+  const AttentionCase shape{
+      .num_heads = 1, .num_kv_heads = 1, .head_dim = 8, .cu_seqlens = {0, 300}};
+  auto inputs = shape.inputs();
+  inputs[0] = at::ones_like(inputs[0]);
+  inputs[1] = inputs[1] + at::linspace(-60.0, 60.0, 300, at::kDouble).view({300, 1, 1});
+  EXPECT_TRUE(equals_formula(kernel(shape), formula(shape), inputs, torch::kFloat32));
+}
+
+TEST(PackedAttentionBlocks, ALongTextHasTheSameBitsAloneAndInAPack) {
+  const AttentionCase shape{.head_dim = 16, .cu_seqlens = {0, 40, 340, 500}};
+  std::vector<Tensor> inputs, alone;
+  for (const auto& input : shape.inputs()) {
+    inputs.push_back(input.to(torch::kFloat32));
+    alone.push_back(inputs.back().narrow(0, 40, 300));
+  }
+  const auto expected = packed_attention(alone[0], alone[1], alone[2], {0, 300}, shape.options());
+  EXPECT_TRUE(at::equal(kernel(shape)(inputs).narrow(0, 40, 300), expected));
+}
+
+TEST(PackedAttentionBlocks, TheNumberOfThreadsChangesNoBit) {
+  const AttentionCase shape{.head_dim = 16, .cu_seqlens = {0, 7, 30, 64, 90, 400}};
   std::vector<Tensor> inputs;
   for (const auto& input : shape.inputs()) inputs.push_back(input.to(torch::kFloat32));
   const int before = at::get_num_threads();
