@@ -82,7 +82,7 @@ BatchSizes measure_batches(const TrainConfig& config, const data::ContrastGroups
       }
       total += batch.tokens;
       ++num_batches;
-      row_counts.insert(rows_in_half_types(batch.tokens));
+      row_counts.insert(rows_in_half_types(batch.tokens - batch.texts));
       if (batch.tokens > sizes.largest.tokens) sizes.largest = batch;
     }
   }

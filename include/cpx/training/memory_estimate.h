@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much memory a training step takes at most, by part, from sizes alone: for cpx-train
 // --estimate and for `recompute: auto`. The activations are counted function by function, as
-// src/kernels and src/nn save them for the backward pass. On the CPU large tensors are taken to go
-// back to the system when they are freed, as the tools see to (M_MMAP_THRESHOLD): with glibc's own
-// growing threshold the heap's holes take up to two thirds of the activations more.
+// src/kernels and src/nn save them for the backward pass. On the CPU the memory of freed tensors is
+// taken to be found again, as the tools see to (jemalloc): with glibc's own allocator the heap's
+// holes take up to two thirds of the activations more.
 #pragma once
 
 #include <cstdint>
@@ -51,7 +51,7 @@ struct MemoryEstimate {
   int64_t gradients = 0;    // of the adapter
   int64_t optimizer = 0;    // two averages of each adapter value
   int64_t activations = 0;  // kept for the backward pass, and the largest working set beside them
-  int64_t logits = 0;       // a chunk of logits, and the token NLL's stored gradient
+  int64_t logits = 0;       // a piece of the logits, and the token NLL's stored gradient
   int64_t compiled = 0;     // kernels that oneDNN compiled, in half types on the CPU
   int64_t base = 0;         // program and libraries, on the CPU
 
