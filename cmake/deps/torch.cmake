@@ -44,5 +44,6 @@ foreach(dir IN LISTS CPX_CUDA_LIB_DIRS)
   list(APPEND CMAKE_BUILD_RPATH "${dir}")
 endforeach()
 list(PREPEND CMAKE_BUILD_RPATH "${CPX_TORCH_ROOT_RESOLVED}/lib")
+list(APPEND CMAKE_BUILD_RPATH "${CMAKE_BINARY_DIR}/lib")  # the plug-in with the CUDA kernels
 # DT_RPATH, not DT_RUNPATH: it also serves the dependencies of libtorch_cpu.so.
 target_link_options(cpx_torch INTERFACE $<BUILD_INTERFACE:-Wl,--disable-new-dtags>)

@@ -9,6 +9,8 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "row_plugin.h"
+
 namespace cpx::kernels {
 
 namespace {
@@ -152,7 +154,13 @@ Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key) {
   return bits;
 }
 
+Tensor dropout_bits_for(const Tensor& x, double p, uint64_t key) {
+  if (has_row_kernels(x)) return dropout_bits_rows(x, p, key);
+  return dropout_bits(x.size(0), x.size(1), p, key);
+}
+
 Tensor keep(const Tensor& x, const Tensor& bits, double factor) {
+  if (has_row_kernels(x)) return keep_rows(x, bits, factor);
   if (!is_fast(x)) return x * mask_like(x, bits, factor);
   auto result = at::empty_like(x, at::MemoryFormat::Contiguous);
   scale_kept</*adds=*/false>(x.contiguous(), bits, factor, result);
@@ -160,6 +168,9 @@ Tensor keep(const Tensor& x, const Tensor& bits, double factor) {
 }
 
 void add_kept(Tensor& sum, const Tensor& x, const Tensor& bits, double factor) {
+  if (has_row_kernels(x) && sum.scalar_type() == x.scalar_type() && sum.is_contiguous()) {
+    return add_kept_rows(sum, x, bits, factor);
+  }
   if (!is_fast(x) || !is_fast(sum) || !sum.is_contiguous()) {
     sum.addcmul_(x, mask_like(x, bits, factor));
     return;

@@ -13,6 +13,9 @@ namespace cpx::kernels {
 /// row, column) alone. uint8 [T, ceil(I / 8)], on the CPU.
 torch::Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key);
 
+/// The same for `x` [T, I]: on a GPU with cpx's own kernels made there, else on the CPU.
+torch::Tensor dropout_bits_for(const torch::Tensor& x, double p, uint64_t key);
+
 /// `x` [T, I] times `factor` where `bits` keep it, else 0.
 torch::Tensor keep(const torch::Tensor& x, const torch::Tensor& bits, double factor);
 

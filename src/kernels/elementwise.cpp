@@ -9,6 +9,7 @@
 #include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
 #include "elementwise_cpu.h"
+#include "row_plugin.h"
 
 namespace cpx::kernels {
 
@@ -27,8 +28,9 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
   static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& weight,
                         double epsilon) {
     RECORD_USER_SCOPE("cpx::rms_norm");
-    if (has_cpu_kernel(x)) {
-      const auto [output, inverse] = rms_norm_cpu(x, weight, epsilon);
+    if (has_row_kernels(x) || has_cpu_kernel(x)) {
+      const auto compute = has_row_kernels(x) ? rms_norm_rows : rms_norm_cpu;
+      const auto [output, inverse] = compute(x, weight, epsilon);
       context->save_for_backward({x, weight, inverse});
       return output;
     }
@@ -43,6 +45,10 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
     RECORD_USER_SCOPE("cpx::rms_norm backward");
     const auto saved = context->get_saved_variables();
     const auto& inverse = saved[2];
+    if (has_row_kernels(saved[0])) {
+      return {rms_norm_backward_rows(grad_outputs[0], saved[0], saved[1], inverse), Tensor(),
+              Tensor()};
+    }
     if (has_cpu_kernel(saved[0])) {
       return {rms_norm_backward_cpu(grad_outputs[0].contiguous(), saved[0], saved[1], inverse),
               Tensor(), Tensor()};
@@ -56,6 +62,7 @@ class RmsNormFunction : public torch::autograd::Function<RmsNormFunction> {
 };
 
 Tensor turn(const Tensor& x, const Tensor& cosine, const Tensor& sine, bool is_inverse) {
+  if (has_row_kernels(x)) return rotate_rows(x, cosine, sine, is_inverse);
   if (has_cpu_kernel(x)) {
     return rotate_cpu(x, cosine.to(at::kFloat).contiguous(), sine.to(at::kFloat).contiguous(),
                       is_inverse);
@@ -93,6 +100,7 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
   static Tensor forward(AutogradContext* context, const Tensor& gate, const Tensor& up) {
     RECORD_USER_SCOPE("cpx::swiglu");
     context->save_for_backward({gate, up});
+    if (has_row_kernels(gate)) return swiglu_rows(gate, up);
     if (has_cpu_kernel(gate) && has_cpu_kernel(up)) return swiglu_cpu(gate, up);
     return at::silu(gate).mul_(up);
   }
@@ -101,6 +109,10 @@ class Swiglu : public torch::autograd::Function<Swiglu> {
     RECORD_USER_SCOPE("cpx::swiglu backward");
     const auto saved = context->get_saved_variables();
     const auto& gradient = grad_outputs[0];
+    if (has_row_kernels(saved[0])) {
+      const auto [gate, up] = swiglu_backward_rows(gradient, saved[0], saved[1]);
+      return {gate, up};
+    }
     if (has_cpu_kernel(saved[0]) && has_cpu_kernel(saved[1])) {
       const auto [gate, up] = swiglu_backward_cpu(gradient.contiguous(), saved[0], saved[1]);
       return {gate, up};

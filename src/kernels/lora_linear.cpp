@@ -86,10 +86,9 @@ class SharedLinear : public torch::autograd::Function<SharedLinear> {
       auto y = at::linear(x, layer.weight, optional(layer.bias));
       if (has_update(layer)) {
         // One bit a place is kept for the backward pass, not the dropped input.
-        const auto bits = is_dropped(layer)
-                              ? dropout_bits(x.size(0), x.size(1), layer.options.dropout,
-                                             layer.options.dropout_key)
-                              : Tensor();
+        const auto bits = is_dropped(layer) ? dropout_bits_for(x, layer.options.dropout,
+                                                               layer.options.dropout_key)
+                                            : Tensor();
         const auto low_rank = is_dropped(layer)
                                   ? at::mm(keep(x, bits, keep_factor(layer)), layer.a.to(dtype).t())
                                   : joint_low_rank.narrow(1, column, layer.a.size(0));  // [T, R]
@@ -193,7 +192,7 @@ class CounterDropout : public torch::autograd::Function<CounterDropout> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& x, double p, int64_t key) {
     RECORD_USER_SCOPE("cpx::dropout");
-    const auto bits = dropout_bits(x.size(0), x.size(1), p, static_cast<uint64_t>(key));
+    const auto bits = dropout_bits_for(x, p, static_cast<uint64_t>(key));
     const double factor = 1.0 / (1.0 - p);
     context->save_for_backward({bits});
     context->saved_data["factor"] = factor;

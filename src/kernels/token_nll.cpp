@@ -11,6 +11,7 @@
 #include "cpx/kernels/reference.h"
 #include "cpx/tensor/device.h"
 #include "online_nll.h"
+#include "row_plugin.h"
 
 namespace cpx::kernels {
 
@@ -28,8 +29,17 @@ constexpr int64_t kChunkBytes = int64_t{32} << 20;
 constexpr int64_t kBlockRows = 1024;
 constexpr int64_t kBlockColumns = 2048;
 
+// The same where cpx's own kernels need no copy of the logits: whole tiles of a GPU's product.
+constexpr int64_t kKernelChunkBytes = int64_t{128} << 20;
+constexpr int64_t kTileRows = 256;
+
 int64_t rows_per_chunk(int64_t vocabulary) {
   return std::clamp<int64_t>(kChunkBytes / (vocabulary * 4), 16, 4096);
+}
+
+int64_t rows_per_kernel_chunk(int64_t vocabulary, int64_t element_bytes) {
+  const int64_t tiles = kKernelChunkBytes / (vocabulary * element_bytes * kTileRows);
+  return std::clamp<int64_t>(tiles, 1, 16) * kTileRows;
 }
 
 // The type in which softmax and losses are computed.
@@ -63,6 +73,10 @@ Tensor to_logit_gradient(Tensor log_probs, const Tensor& target_column) {
 // Writes the NLL of each row; returns softmax - onehot with `needs_gradient`. May overwrite
 // `logits`.
 Tensor nll_of_logits(Tensor& logits, const Tensor& targets, Tensor& nll, bool needs_gradient) {
+  if (has_row_kernels(logits)) {
+    nll_rows(logits, targets, nll, needs_gradient);
+    return needs_gradient ? logits : Tensor();
+  }
   const auto column = targets.unsqueeze(1);  // [rows, 1]
   auto log_probs = at::log_softmax(logits.to(nll.scalar_type()), 1);
   nll.copy_(log_probs.gather(1, column).squeeze(1).neg_());
@@ -134,11 +148,15 @@ class TokenNll : public torch::autograd::Function<TokenNll> {
                         const Tensor& targets, bool needs_gradient) {
     RECORD_USER_SCOPE("cpx::token_nll");
     const int64_t num_rows = hidden.size(0);
-    const bool is_blocked = hidden.is_cpu() && hidden.scalar_type() != at::kDouble;
+    const int64_t vocabulary = weight.size(0);
+    const bool has_kernels = has_row_kernels(hidden);
+    const bool is_blocked = !has_kernels && hidden.is_cpu() && hidden.scalar_type() != at::kDouble;
     const RowResults results{
         .nll = at::empty({num_rows}, hidden.options().dtype(loss_dtype(hidden.scalar_type()))),
         .gradient = needs_gradient ? at::empty_like(hidden) : Tensor()};
-    const int64_t step = is_blocked ? kBlockRows : rows_per_chunk(weight.size(0));
+    const int64_t step = is_blocked    ? kBlockRows
+                         : has_kernels ? rows_per_kernel_chunk(vocabulary, hidden.element_size())
+                                       : rows_per_chunk(vocabulary);
     const auto compute = is_blocked ? by_columns : by_rows;
     for (int64_t begin = 0; begin < num_rows; begin += step) {
       const int64_t rows = std::min(step, num_rows - begin);

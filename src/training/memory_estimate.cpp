@@ -29,6 +29,8 @@ constexpr int64_t kMaxRowCounts = 1024 / 20;
 constexpr double kHoles = 0.05;
 // As token_nll.cpp, attention.cpp and short_attention.h cut their work.
 constexpr int64_t kLogitChunkBytes = 32 * kMib;
+constexpr int64_t kKernelLogitChunkBytes = 128 * kMib;
+constexpr int64_t kLogitTileRows = 256;
 constexpr int64_t kLogitBlockRows = 1024;
 constexpr int64_t kLogitBlockColumns = 2048;
 constexpr int64_t kAttentionRows = 512;
@@ -172,7 +174,7 @@ class Counter {
 
   // The token NLL's working set: on the CPU logits of a block of columns in the compute type and
   // in float, and the sum of its rows; on the GPU logits of a chunk of rows in the compute type,
-  // their log-softmax, and the logits' gradient.
+  // their log-softmax, and the logits' gradient, or the larger chunk of the kernels alone.
   int64_t logits() const {
     const int64_t copies = element_ == kFloatBytes ? 0 : 2 * element_;
     if (question_.is_on_cpu) {
@@ -184,7 +186,11 @@ class Counter {
     const int64_t chunk_rows = std::min(
         tokens_,
         std::clamp<int64_t>(kLogitChunkBytes / (shape_.vocabulary_size * kFloatBytes), 16, 4096));
-    return chunk_rows * shape_.vocabulary_size * (2 * kFloatBytes + copies);
+    const int64_t row_bytes = shape_.vocabulary_size * element_;
+    const int64_t tiles =
+        std::clamp<int64_t>(kKernelLogitChunkBytes / (row_bytes * kLogitTileRows), 1, 16);
+    return std::max(chunk_rows * shape_.vocabulary_size * (2 * kFloatBytes + copies),
+                    std::min(tokens_, tiles * kLogitTileRows) * row_bytes);
   }
 
  private:

@@ -132,11 +132,13 @@ TEST(MemoryEstimate, LongTextsKeepAttentionsOutput) {
               activations(129, 115 + 18, 48 + 32), 1.0);
 }
 
-// A chunk of rows and their log-softmax.
+// A chunk of rows and their log-softmax; of many rows the kernels' chunk is larger: 8 tiles of 256
+// rows in two bytes, and the states of 2560 - 20 rows and their gradients.
 TEST(MemoryEstimate, OnAGpuLogitsAreAChunkOfRows) {
   auto question = tiny_question();
   question.is_on_cpu = false;
   EXPECT_EQ(estimate_memory(question).logits, (2 * 8 * 8 + 2 * 8 * 4) * 4);
+  EXPECT_EQ(estimate_memory(mistral_question()).logits, (2048 * 32000 + 2 * 2540 * 4096) * 2);
 }
 
 // Largest resident memory of cpx-train (two threads, SmolLM2-135M-Instruct, Q4_1 GGUF) over four
