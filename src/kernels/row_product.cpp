@@ -119,25 +119,31 @@ template <class Floats, int num_rows, int num_outputs, class Number>
   }
 }
 
+// All rows in tiles of about the same height.
 template <class Floats, int num_outputs, class Number>
 [[gnu::always_inline]] inline void multiply_rows(const Product<Number>& own, int64_t output) {
-  int64_t row = 0;
-  for (; row + Floats::kRows <= own.rows; row += Floats::kRows) {
-    multiply_tile<Floats, Floats::kRows, num_outputs>(own, row, output);
-  }
-  switch (own.rows - row) {
-    case 5:
-      return multiply_tile<Floats, 5, num_outputs>(own, row, output);
-    case 4:
-      return multiply_tile<Floats, 4, num_outputs>(own, row, output);
-    case 3:
-      return multiply_tile<Floats, 3, num_outputs>(own, row, output);
-    case 2:
-      return multiply_tile<Floats, 2, num_outputs>(own, row, output);
-    case 1:
-      return multiply_tile<Floats, 1, num_outputs>(own, row, output);
-    default:
-      return;
+  const int64_t tiles = (own.rows + Floats::kRows - 1) / Floats::kRows;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t row = own.rows * tile / tiles;
+    switch (own.rows * (tile + 1) / tiles - row) {
+      case 6:
+        multiply_tile<Floats, 6, num_outputs>(own, row, output);
+        break;
+      case 5:
+        multiply_tile<Floats, 5, num_outputs>(own, row, output);
+        break;
+      case 4:
+        multiply_tile<Floats, 4, num_outputs>(own, row, output);
+        break;
+      case 3:
+        multiply_tile<Floats, 3, num_outputs>(own, row, output);
+        break;
+      case 2:
+        multiply_tile<Floats, 2, num_outputs>(own, row, output);
+        break;
+      default:
+        multiply_tile<Floats, 1, num_outputs>(own, row, output);
+    }
   }
 }
 
