@@ -20,6 +20,7 @@
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/elementwise.h"
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/row_product.h"
 #include "cpx/kernels/token_nll.h"
 
 namespace {
@@ -220,6 +221,21 @@ void register_token_nll() {
       ->Unit(benchmark::kMillisecond);
 }
 
+// The head on few rows, as in decoding, beside the same by at::mm: GB/s of the weights.
+void register_few_rows(int64_t rows) {
+  const auto head = normal({V, D});
+  const auto hidden = normal({rows, D});
+  const Work work{.flops = 2.0 * static_cast<double>(rows) * D * V, .bytes = 4.0 * D * V};
+  const auto add = [&](const std::string& name, const std::function<void()>& call) {
+    benchmark::RegisterBenchmark((name + "_" + std::to_string(rows)).c_str(),
+                                 [=](benchmark::State& state) { measure(state, call, work); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  add("row_product", [=] { cpx::kernels::row_product(hidden, head); });
+  add("mm", [=] { at::mm(hidden, head.t()); });
+}
+
 // Texts of `length` tokens. FLOPs by the pairs that see each other: q k^T and weights times v
 // forward; backward two and a half times that.
 void register_attention(int64_t length) {
@@ -251,6 +267,7 @@ int main(int argc, char** argv) {
   register_row_wise();
   register_linear(0.0);
   register_linear(0.1);
+  for (const int64_t rows : {1, 4, 12, 20, 40}) register_few_rows(rows);
   register_token_nll();
   for (const int64_t length : {15, 22, 64, 128, 256, 1024}) register_attention(length);
   benchmark::Initialize(&argc, argv);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/kernels/lora_linear.h"
 
+#include <algorithm>
 #include <optional>
 
 #include <ATen/ATen.h>
@@ -9,6 +10,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/kernels/reference.h"
+#include "cpx/kernels/row_product.h"
 #include "cpx/tensor/device.h"
 #include "dropout_bits.h"
 
@@ -221,6 +223,18 @@ void check_layer(const Tensor& x, const LinearWeights& layer) {
   check_rate(layer.options.dropout);
 }
 
+// A layer without gradients whose rows do not depend on each other's number.
+Tensor by_row(const Tensor& x, const LinearWeights& layer) {
+  const auto rows = x.to(at::kFloat);
+  auto y = row_product(rows, layer.weight);
+  if (layer.bias.defined()) y.add_(layer.bias);
+  if (has_update(layer)) {
+    y.add_(row_product(row_product(rows, layer.a.to(at::kFloat)), layer.b.to(at::kFloat)),
+           layer.options.scale);
+  }
+  return y.to(x.scalar_type());
+}
+
 }  // namespace
 
 Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
@@ -242,9 +256,14 @@ std::vector<Tensor> shared_linear(const Tensor& x, const std::vector<LinearWeigh
     check_layer(x, layer);
     if (has_update(layer)) factors.insert(factors.end(), {layer.a, layer.b});
   }
-  if (uses_reference()) {
+  const bool is_by_row = std::ranges::all_of(layers, [](const LinearWeights& layer) {
+    return layer.is_by_row && has_row_product(layer.weight);
+  });
+  if (uses_reference() || is_by_row) {
     std::vector<Tensor> outputs;
-    for (const LinearWeights& layer : layers) outputs.push_back(reference::linear(x, layer));
+    for (const LinearWeights& layer : layers) {
+      outputs.push_back(uses_reference() ? reference::linear(x, layer) : by_row(x, layer));
+    }
     return outputs;
   }
   return SharedLinear::apply(x, at::TensorList(factors), layers);

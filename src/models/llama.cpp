@@ -10,6 +10,7 @@
 #include "cpx/kernels/lora_linear.h"
 #include "cpx/kernels/row_rounding.h"
 #include "cpx/kernels/token_nll.h"
+#include "cpx/nn/kv_cache.h"
 #include "cpx/nn/rotary_embedding.h"
 #include "cpx/tensor/device.h"
 
@@ -17,8 +18,9 @@ namespace cpx::models {
 
 namespace {
 
-nn::DecoderBlockOptions block_options(const formats::ModelConfig& config) {
-  return {.hidden_size = config.hidden_size,
+nn::DecoderBlockOptions block_options(const formats::ModelConfig& config, int64_t layer) {
+  return {.layer = layer,
+          .hidden_size = config.hidden_size,
           .intermediate_size = config.intermediate_size,
           .num_heads = config.num_attention_heads,
           .num_kv_heads = config.num_key_value_heads,
@@ -60,7 +62,8 @@ nn::ModelShape model_shape(const formats::ModelConfig& config) {
           .num_heads = config.num_attention_heads,
           .num_kv_heads = config.num_key_value_heads,
           .head_dim = config.head_dim,
-          .max_position = config.max_position_embeddings};
+          .max_position = config.max_position_embeddings,
+          .sliding_window = config.sliding_window};
 }
 
 EmbeddingImpl::EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size) {
@@ -74,7 +77,7 @@ torch::Tensor EmbeddingImpl::forward(const torch::Tensor& ids) {
 DecoderImpl::DecoderImpl(const formats::ModelConfig& config) {
   embed_tokens = register_module("embed_tokens", Embedding(config.vocab_size, config.hidden_size));
   for (int64_t i = 0; i < config.num_hidden_layers; ++i) {
-    layers->push_back(nn::DecoderBlock(block_options(config)));
+    layers->push_back(nn::DecoderBlock(block_options(config, i)));
   }
   register_module("layers", layers);
   norm = register_module("norm", nn::RmsNorm(config.hidden_size, config.rms_norm_eps));
@@ -98,12 +101,35 @@ Llama::Llama(const formats::ModelConfig& config)
 
 torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
                                    const nn::ForwardOptions& options) {
+  return states(tokens, options, /*pass=*/nullptr);
+}
+
+torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
+  const torch::NoGradGuard no_grad;
+  nn::KvCache& cache = *pass.cache;
+  if (pass.is_of_prompt()) {
+    const auto length = static_cast<int32_t>(ids.size(0));
+    cache.begin_prompt(pass.prompt, length);
+    return states({.ids = ids, .cu_seqlens = {0, length}}, {}, &pass);
+  }
+  std::vector<int64_t> positions;
+  for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
+  nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
+  std::tie(context.cosine, context.sine) =
+      nn::rotary_tables_at(frequencies_.to(device()), positions);
+  auto hidden = model->forward(ids, context);
+  cache.advance(pass.sequences);
+  return hidden;
+}
+
+torch::Tensor Llama::states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
+                            const nn::CachePass* pass) {
   CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
             "[llama] token ids are {} {}, expected int64 [T].",
             tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
   const int64_t num_tokens = tokens.ids.size(0);
   kernels::check_cu_seqlens(tokens.cu_seqlens, num_tokens);
-  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
+  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options, .pass = pass};
   const int64_t num_rows = kernels::rounded_rows(num_tokens, dtype(), device());
   auto ids = tokens.ids;
   if (num_rows > num_tokens) {  // a last text that nobody asks for

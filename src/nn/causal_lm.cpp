@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <ranges>
+#include <stdexcept>
 
 #include <ATen/ATen.h>
+
+#include "cpx/core/error.h"
 
 namespace cpx::nn {
 
@@ -60,6 +63,10 @@ torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
 }
 
 }  // namespace
+
+torch::Tensor CausalLm::cached_states(const torch::Tensor& /*ids*/, const CachePass& /*pass*/) {
+  throw_<std::logic_error>("[causal lm] this model keeps no keys and values.");
+}
 
 int64_t ModelShape::num_matmul_weights() const {
   const int64_t queries = num_heads * head_dim;

@@ -8,6 +8,7 @@
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/elementwise.h"
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/nn/kv_cache.h"
 #include "cpx/nn/recompute.h"
 
 namespace cpx::nn {
@@ -34,6 +35,23 @@ AttentionImpl::AttentionImpl(const DecoderBlockOptions& block_options) : options
   o_proj = register_module("o_proj", linear(query_size, options.hidden_size));
 }
 
+// What each token reads, [T, H, E]; keys and values go to the cache where there is one.
+torch::Tensor AttentionImpl::mix(const torch::Tensor& q, const torch::Tensor& k,
+                                 const torch::Tensor& v, const ForwardContext& context) {
+  const double scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim));
+  const CachePass* pass = context.pass;
+  if (pass != nullptr && !pass->is_of_prompt()) {
+    return pass->cache->attend(options.layer, pass->sequences, q, k, v, scale);
+  }
+  if (pass != nullptr) {
+    const int64_t num_tokens = context.cu_seqlens[1];  // behind them rows that nobody asks for
+    pass->cache->store_prompt(options.layer, pass->prompt, k.narrow(0, 0, num_tokens),
+                              v.narrow(0, 0, num_tokens));
+  }
+  return kernels::packed_attention(q, k, v, context.cu_seqlens,
+                                   {.scale = scale, .window = options.sliding_window});
+}
+
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContext& context) {
   const int64_t num_tokens = x.size(0);
   const auto heads = [&](const torch::Tensor& y, int64_t count) {
@@ -46,10 +64,7 @@ torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContex
   const auto v = heads(projected[2], options.num_kv_heads);  // [T, K, E]
   q = kernels::rotate(q, context.cosine, context.sine);
   k = kernels::rotate(k, context.cosine, context.sine);
-  const auto mixed =
-      kernels::packed_attention(q, k, v, context.cu_seqlens,
-                                {.scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim)),
-                                 .window = options.sliding_window});
+  const auto mixed = mix(q, k, v, context);
   return o_proj->forward(mixed.view({num_tokens, options.num_heads * options.head_dim}), context);
 }
 

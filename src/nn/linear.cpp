@@ -66,7 +66,8 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& 
 }
 
 kernels::LinearWeights LinearImpl::weights(const ForwardContext& context) const {
-  kernels::LinearWeights weights{.weight = weight, .bias = bias};
+  kernels::LinearWeights weights{
+      .weight = weight, .bias = bias, .is_by_row = context.options.is_by_row};
   if (!uses_lora()) return weights;
   weights.a = lora_A->weight;
   weights.b = lora_B->weight;

@@ -46,6 +46,16 @@ torch::Tensor inverse_frequencies(const RotaryOptions& options) {
   return frequencies;
 }
 
+namespace {
+
+std::pair<torch::Tensor, torch::Tensor> tables_of(const torch::Tensor& frequencies,
+                                                  const torch::Tensor& positions) {
+  const auto angles = at::outer(positions.to(frequencies.device()), frequencies);
+  return {angles.cos(), angles.sin()};
+}
+
+}  // namespace
+
 std::pair<torch::Tensor, torch::Tensor> rotary_tables(const torch::Tensor& frequencies,
                                                       const std::vector<int32_t>& cu_seqlens) {
   auto positions = at::empty({cu_seqlens.back()}, at::kFloat);
@@ -53,8 +63,12 @@ std::pair<torch::Tensor, torch::Tensor> rotary_tables(const torch::Tensor& frequ
   for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
     std::iota(values + cu_seqlens[text], values + cu_seqlens[text + 1], 0.0F);
   }
-  const auto angles = at::outer(positions.to(frequencies.device()), frequencies);
-  return {angles.cos(), angles.sin()};
+  return tables_of(frequencies, positions);
+}
+
+std::pair<torch::Tensor, torch::Tensor> rotary_tables_at(const torch::Tensor& frequencies,
+                                                         const std::vector<int64_t>& positions) {
+  return tables_of(frequencies, at::tensor(positions, at::kLong).to(at::kFloat));
 }
 
 }  // namespace cpx::nn

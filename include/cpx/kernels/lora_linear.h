@@ -27,6 +27,9 @@ struct LinearWeights {
   torch::Tensor a = {};       // [R, I], float32 or the dtype of the input; undefined: no update
   torch::Tensor b = {};       // [O, R]
   LoraOptions options = {};
+  /// Each row by itself (row_product.h), where the weight allows: a row's bits do not depend on how
+  /// many there are. Without gradients or dropout.
+  bool is_by_row = false;
 };
 
 /// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O], of `x` [T, I]. Differentiable in x, a

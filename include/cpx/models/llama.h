@@ -56,6 +56,7 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
 
   torch::Tensor hidden_states(const nn::PackedTokens& tokens,
                               const nn::ForwardOptions& options) override;
+  torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override;
   torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                           const nn::ForwardOptions& options) override;
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override;
@@ -70,6 +71,9 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
   nn::Linear lm_head{nullptr};  // [V, D]
 
  private:
+  torch::Tensor states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
+                       const nn::CachePass* pass);
+
   formats::ModelConfig config_;
   nn::ModelShape shape_;
   torch::Tensor frequencies_;  // [E/2]

@@ -30,6 +30,7 @@ struct ModelShape {
   int64_t num_kv_heads = 0;
   int64_t head_dim = 0;
   int64_t max_position = 0;
+  int64_t sliding_window = 0;  // 0: none
 
   /// Weights in matrix products: the linear layers and the head once, not the embedding look-up.
   /// One token costs 2 N FLOPs forward and 2 N for the gradient of the activations.
@@ -44,6 +45,12 @@ class CausalLm {
   /// Final hidden states (after the last norm), [T, D], in the compute type.
   virtual torch::Tensor hidden_states(const PackedTokens& tokens,
                                       const ForwardOptions& options) = 0;
+
+  /// The same without gradients, with keys and values kept in `pass.cache`: of the prompt with the
+  /// ids [T], or of the ids [N], which are the next tokens of `pass.sequences` (each row by
+  /// itself). A prompt's place is begun, and next tokens are counted, here. Throws std::logic_error
+  /// where the model cannot.
+  virtual torch::Tensor cached_states(const torch::Tensor& ids, const CachePass& pass);
 
   /// Negative log-likelihood (natural log) of `targets` [N] given `hidden` [N, D]; [N], float32.
   virtual torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,

@@ -15,6 +15,7 @@
 namespace cpx::nn {
 
 struct DecoderBlockOptions {
+  int64_t layer = 0;              // its number, from 0
   int64_t hidden_size = 0;        // D
   int64_t intermediate_size = 0;  // F
   int64_t num_heads = 0;          // H
@@ -53,6 +54,10 @@ class AttentionImpl : public torch::nn::Module {
   Linear k_proj{nullptr};  // [K * E, D]
   Linear v_proj{nullptr};  // [K * E, D]
   Linear o_proj{nullptr};  // [D, H * E]
+
+ private:
+  torch::Tensor mix(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
+                    const ForwardContext& context);
 };
 TORCH_MODULE(Attention);
 

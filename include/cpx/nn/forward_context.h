@@ -25,14 +25,30 @@ struct ForwardOptions {
   uint64_t dropout_key = 0;
   /// Keep only each block's input and compute its inside again in the backward pass.
   bool recompute_blocks = false;
+  /// Linear layers take each row by itself: its bits do not depend on how many there are. Without
+  /// gradients; for decoding.
+  bool is_by_row = false;
+};
+
+class KvCache;
+
+/// A pass whose keys and values are kept: of one prompt, or of the next token of each of some
+/// sequences.
+struct CachePass {
+  KvCache* cache = nullptr;
+  int64_t prompt = 0;                   // its place in the cache, where `sequences` is empty
+  std::vector<int64_t> sequences = {};  // their places, a row each
+
+  bool is_of_prompt() const { return sequences.empty(); }
 };
 
 /// Made once a forward pass, read by every layer.
 struct ForwardContext {
-  std::vector<int32_t> cu_seqlens = {};
-  torch::Tensor cosine = {};  // [T, E/2]
-  torch::Tensor sine = {};    // [T, E/2]
+  std::vector<int32_t> cu_seqlens = {};  // of texts or a prompt
+  torch::Tensor cosine = {};             // [T, E/2]
+  torch::Tensor sine = {};               // [T, E/2]
   ForwardOptions options = {};
+  const CachePass* pass = nullptr;  // null: texts, of which nothing is kept
 };
 
 /// While one lives, adapters are off in this thread: the model is its frozen base.

@@ -34,4 +34,8 @@ torch::Tensor inverse_frequencies(const RotaryOptions& options);
 std::pair<torch::Tensor, torch::Tensor> rotary_tables(const torch::Tensor& frequencies,
                                                       const std::vector<int32_t>& cu_seqlens);
 
+/// The same of tokens at any positions [N]: two float32 tensors [N, E/2].
+std::pair<torch::Tensor, torch::Tensor> rotary_tables_at(const torch::Tensor& frequencies,
+                                                         const std::vector<int64_t>& positions);
+
 }  // namespace cpx::nn

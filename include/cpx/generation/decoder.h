@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// Continues prompts by sampling, many sequences at once. A prompt is computed once for all its
+// samples; the place of a finished sequence is given to the next. What a sample is depends on the
+// model, the options, its prompt and (seed, prompt's number, sample's number) alone: neither on how
+// many sequences there are at once nor on their order.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "cpx/generation/sampling.h"
+#include "cpx/nn/causal_lm.h"
+
+namespace cpx::generation {
+
+struct Prompt {
+  std::vector<int64_t> ids;
+  uint64_t number = 0;  // of its random numbers
+  int64_t num_samples = 1;
+};
+
+enum class FinishReason { kStopToken, kStopString, kLength };
+
+struct Continuation {
+  uint64_t prompt = 0;  // its number
+  int64_t sample = 0;
+  std::vector<int64_t> ids;  // the new tokens, without the stop token
+  FinishReason reason = FinishReason::kLength;
+};
+
+struct DecoderOptions {
+  SamplingOptions sampling;
+  uint64_t seed = 42;
+  /// Sequences at once.
+  int64_t batch_size = 20;
+  /// Tokens of the longest prompt; memory for as many is taken in the beginning.
+  int64_t max_prompt_tokens = 512;
+  /// Prompts that are kept at once; 0: as many as sequences with `samples_per_prompt` each need.
+  int64_t num_prompts = 0;
+  int64_t samples_per_prompt = 1;
+};
+
+/// What a run tells while it goes on. Any may be empty.
+struct DecoderListener {
+  /// A new token of a sample; returns true where the text so far ends the sample (a stop string).
+  std::function<bool(uint64_t prompt, int64_t sample, int64_t id)> on_token = {};
+  std::function<void(Continuation)> on_finished = {};
+  /// Asked once a step; the run ends where it returns false.
+  std::function<bool()> goes_on = {};
+};
+
+/// What a run did.
+struct DecoderStatistics {
+  int64_t num_prompt_tokens = 0;
+  int64_t num_new_tokens = 0;
+  int64_t num_steps = 0;
+};
+
+class Decoder {
+ public:
+  /// Throws std::invalid_argument for options that do not fit together or the model's context.
+  Decoder(nn::CausalLm& model, const DecoderOptions& options);
+
+  /// Continues the prompts that `next` returns until it returns nothing. Throws
+  /// std::invalid_argument for a prompt that is empty or longer than max_prompt_tokens.
+  DecoderStatistics run(const std::function<std::optional<Prompt>()>& next,
+                        const DecoderListener& listener);
+
+ private:
+  nn::CausalLm& model_;
+  DecoderOptions options_;
+};
+
+/// The continuations of `prompts` in their order, samples of a prompt in theirs.
+std::vector<Continuation> continue_prompts(nn::CausalLm& model, const std::vector<Prompt>& prompts,
+                                           const DecoderOptions& options);
+
+}  // namespace cpx::generation

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/generation/decoder.h"
+
+#include <algorithm>
+#include <ranges>
+#include <utility>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "cpx/core/error.h"
+#include "cpx/core/random.h"
+#include "cpx/nn/kv_cache.h"
+
+namespace cpx::generation {
+
+namespace {
+
+using torch::Tensor;
+
+int64_t prompts_at_once(const DecoderOptions& options) {
+  if (options.num_prompts > 0) return options.num_prompts;
+  const int64_t samples = std::max<int64_t>(1, options.samples_per_prompt);
+  // Those that begin, those that end, and one between.
+  return std::min(options.batch_size, options.batch_size / samples + 2);
+}
+
+nn::KvCacheOptions cache_options(const nn::CausalLm& model, const DecoderOptions& options) {
+  const nn::ModelShape& shape = model.shape();
+  const auto dtype = model.device().is_cpu() ? torch::kFloat32 : model.dtype();
+  return {.num_layers = shape.num_layers,
+          .num_kv_heads = shape.num_kv_heads,
+          .head_dim = shape.head_dim,
+          .window = shape.sliding_window,
+          .num_prompts = prompts_at_once(options),
+          .prompt_capacity = options.max_prompt_tokens,
+          .num_sequences = options.batch_size,
+          .sequence_capacity = options.sampling.max_new_tokens,
+          .tensor_options = torch::TensorOptions().device(model.device()).dtype(dtype)};
+}
+
+// A prompt whose keys and values are in the cache.
+struct LoadedPrompt {
+  Prompt prompt;
+  Tensor logits;  // of the token after it, float32 [1, V] on the CPU
+  int64_t num_begun = 0;
+  int64_t num_running = 0;
+
+  bool is_needed() const { return num_running > 0 || num_begun < prompt.num_samples; }
+};
+
+struct Sequence {
+  size_t place = 0;  // of its prompt
+  int64_t sample = 0;
+  std::vector<int64_t> ids;  // prompt and new tokens
+  int64_t num_new = 0;
+};
+
+// One run: what is loaded and what is running.
+class Run {
+ public:
+  Run(nn::CausalLm& model, const DecoderOptions& options,
+      const std::function<std::optional<Prompt>()>& next, const DecoderListener& listener)
+      : model_(model),
+        options_(options),
+        next_(next),
+        listener_(listener),
+        cache_(cache_options(model, options)),
+        prompts_(static_cast<size_t>(prompts_at_once(options))),
+        sequences_(static_cast<size_t>(options.batch_size)),
+        samplers_(static_cast<size_t>(options.batch_size), Sampler(options.sampling)) {}
+
+  DecoderStatistics operator()() {
+    const torch::NoGradGuard no_grad;
+    fill();
+    while (step() && (!listener_.goes_on || listener_.goes_on())) fill();
+    return statistics_;
+  }
+
+ private:
+  // Gives free places to samples that have not begun.
+  void fill() {
+    for (size_t place = 0; place < sequences_.size();) {
+      if (sequences_[place]) {
+        ++place;
+        continue;
+      }
+      const auto prompt = prompt_with_samples();
+      if (!prompt) return;
+      begin(place, *prompt);  // and again, where its first token was its last
+    }
+  }
+
+  // A prompt that has samples left to begin, loaded where there is room; nothing without.
+  std::optional<size_t> prompt_with_samples() {
+    for (size_t i = 0; i < prompts_.size(); ++i) {
+      if (prompts_[i] && prompts_[i]->num_begun < prompts_[i]->prompt.num_samples) return i;
+    }
+    const auto free = std::ranges::find_if(
+        prompts_, [](const auto& prompt) { return !prompt || !prompt->is_needed(); });
+    if (free == prompts_.end() || is_exhausted_) return std::nullopt;
+    auto prompt = next_();
+    if (!prompt) {
+      is_exhausted_ = true;
+      return std::nullopt;
+    }
+    const auto i = static_cast<size_t>(free - prompts_.begin());
+    load(i, std::move(*prompt));
+    return prompts_[i]->prompt.num_samples > 0 ? std::optional(i) : prompt_with_samples();
+  }
+
+  void load(size_t place, Prompt prompt) {
+    const auto length = std::ssize(prompt.ids);
+    CPX_CHECK(length > 0 && length <= options_.max_prompt_tokens,
+              "[decoder] prompt {} has {} tokens, expected 1 to {}.", prompt.number, length,
+              options_.max_prompt_tokens);
+    const auto ids = at::tensor(prompt.ids, at::kLong).to(model_.device());
+    const auto states = model_.cached_states(
+        ids, {.cache = &cache_, .prompt = static_cast<int64_t>(place)});  // [T, D]
+    statistics_.num_prompt_tokens += length;
+    prompts_[place] = {.prompt = std::move(prompt),
+                       .logits = logits_of(states.narrow(0, length - 1, 1))};
+  }
+
+  Tensor logits_of(const Tensor& states) {
+    return model_.logits(states, {.is_by_row = true}).to(at::kCPU, at::kFloat).contiguous();
+  }
+
+  void begin(size_t place, size_t prompt) {
+    LoadedPrompt& loaded = *prompts_[prompt];
+    sequences_[place] = {.place = prompt, .sample = loaded.num_begun++, .ids = loaded.prompt.ids};
+    ++loaded.num_running;
+    cache_.begin_sequence(static_cast<int64_t>(place), static_cast<int64_t>(prompt));
+    auto logits = loaded.logits.clone();  // sampling changes them
+    add(place, sample(place, logits.mutable_data_ptr<float>(), logits.size(1)));
+  }
+
+  int64_t sample(size_t place, float* logits, int64_t vocabulary) {
+    const Sequence& own = *sequences_[place];
+    const std::span row(logits, static_cast<size_t>(vocabulary));
+    CounterRng rng(options_.seed,
+                   {prompts_[own.place]->prompt.number, static_cast<uint64_t>(own.sample),
+                    static_cast<uint64_t>(own.num_new)});
+    return samplers_[place].next(row, own.ids, own.num_new, rng);
+  }
+
+  // A new token of the sequence, which may be its last.
+  void add(size_t place, int64_t id) {
+    Sequence& own = *sequences_[place];
+    const uint64_t prompt = prompts_[own.place]->prompt.number;
+    if (std::ranges::find(options_.sampling.stop_ids, id) != options_.sampling.stop_ids.end()) {
+      return finish(place, FinishReason::kStopToken);
+    }
+    own.ids.push_back(id);
+    ++own.num_new;
+    ++statistics_.num_new_tokens;
+    if (listener_.on_token && listener_.on_token(prompt, own.sample, id)) {
+      return finish(place, FinishReason::kStopString);
+    }
+    if (own.num_new == options_.sampling.max_new_tokens) finish(place, FinishReason::kLength);
+  }
+
+  void finish(size_t place, FinishReason reason) {
+    Sequence own = std::move(*sequences_[place]);
+    sequences_[place].reset();
+    LoadedPrompt& loaded = *prompts_[own.place];
+    --loaded.num_running;
+    own.ids.erase(own.ids.begin(), own.ids.begin() + std::ssize(loaded.prompt.ids));
+    if (listener_.on_finished) {
+      listener_.on_finished({.prompt = loaded.prompt.number,
+                             .sample = own.sample,
+                             .ids = std::move(own.ids),
+                             .reason = reason});
+    }
+  }
+
+  // The next token of all that run; false where nothing does.
+  bool step() {
+    std::vector<int64_t> places, ids;
+    for (size_t place = 0; place < sequences_.size(); ++place) {
+      if (!sequences_[place]) continue;
+      places.push_back(static_cast<int64_t>(place));
+      ids.push_back(sequences_[place]->ids.back());
+    }
+    if (places.empty()) return false;
+    const auto states = model_.cached_states(at::tensor(ids, at::kLong).to(model_.device()),
+                                             {.cache = &cache_, .sequences = places});
+    auto logits = logits_of(states);  // [N, V]
+    std::vector<int64_t> next(places.size());
+    at::parallel_for(0, std::ssize(places), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t row = begin; row < end; ++row) {
+        const auto i = static_cast<size_t>(row);
+        next[i] = sample(static_cast<size_t>(places[i]),
+                         logits.mutable_data_ptr<float>() + row * logits.size(1), logits.size(1));
+      }
+    });
+    for (size_t i = 0; i < places.size(); ++i) add(static_cast<size_t>(places[i]), next[i]);
+    ++statistics_.num_steps;
+    return true;
+  }
+
+  nn::CausalLm& model_;
+  const DecoderOptions& options_;
+  const std::function<std::optional<Prompt>()>& next_;
+  const DecoderListener& listener_;
+  nn::KvCache cache_;
+  std::vector<std::optional<LoadedPrompt>> prompts_;
+  std::vector<std::optional<Sequence>> sequences_;
+  std::vector<Sampler> samplers_;
+  bool is_exhausted_ = false;
+  DecoderStatistics statistics_;
+};
+
+}  // namespace
+
+Decoder::Decoder(nn::CausalLm& model, const DecoderOptions& options)
+    : model_(model), options_(options) {
+  const int64_t context = model.shape().max_position;
+  const int64_t wanted = options.max_prompt_tokens + options.sampling.max_new_tokens;
+  CPX_CHECK(options.batch_size > 0 && options.max_prompt_tokens > 0 &&
+                options.sampling.max_new_tokens > 0,
+            "[decoder] got batch size {}, {} prompt tokens and {} new tokens, expected at least 1 "
+            "each.",
+            options.batch_size, options.max_prompt_tokens, options.sampling.max_new_tokens);
+  CPX_CHECK(wanted <= context,
+            "[decoder] got prompts of up to {} tokens and {} new ones, expected at most {} "
+            "together (the model's context).",
+            options.max_prompt_tokens, options.sampling.max_new_tokens, context);
+}
+
+DecoderStatistics Decoder::run(const std::function<std::optional<Prompt>()>& next,
+                               const DecoderListener& listener) {
+  return Run(model_, options_, next, listener)();
+}
+
+std::vector<Continuation> continue_prompts(nn::CausalLm& model, const std::vector<Prompt>& prompts,
+                                           const DecoderOptions& options) {
+  std::vector<Continuation> continuations;
+  size_t next = 0;
+  Decoder(model, options)
+      .run(
+          [&]() -> std::optional<Prompt> {
+            return next < prompts.size() ? std::optional(prompts[next++]) : std::nullopt;
+          },
+          {.on_finished = [&](Continuation one) { continuations.push_back(std::move(one)); }});
+  std::ranges::sort(continuations, {},
+                    [](const Continuation& one) { return std::pair(one.prompt, one.sample); });
+  return continuations;
+}
+
+}  // namespace cpx::generation

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/generation/sampling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <stdexcept>
+
+#include <ATen/ATen.h>
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+
+namespace cpx::generation {
+
+namespace {
+
+constexpr float kBanned = -std::numeric_limits<float>::infinity();
+// Candidates that are sorted first for top_p; four times as many where they do not reach p.
+constexpr int64_t kFirstCandidates = 64;
+
+// Softmax by LibTorch's vector code, into `probabilities`.
+void softmax(std::span<const float> scores, std::span<float> probabilities) {
+  const auto size = static_cast<int64_t>(scores.size());
+  auto from = at::from_blob(const_cast<float*>(scores.data()), {size}, at::kFloat);
+  auto to = at::from_blob(probabilities.data(), {size}, at::kFloat);
+  at::softmax_out(to, from, 0);
+}
+
+}  // namespace
+
+void check(const SamplingOptions& options) {
+  std::vector<std::string> faults;
+  const auto require = [&](bool is_met, const char* name, double value, const char* expected) {
+    if (!is_met) {
+      faults.push_back(fmt::format("[sampling] {}: got {}, expected {}.", name, value, expected));
+    }
+  };
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  require(options.temperature >= 0.0 && std::isfinite(options.temperature), "temperature",
+          options.temperature, "0 (greedy) or more");
+  require(options.top_k >= 0, "top_k", number(options.top_k), "0 (all) or more");
+  require(options.top_p > 0.0 && options.top_p <= 1.0, "top_p", options.top_p,
+          "more than 0, at most 1");
+  require(options.min_p >= 0.0 && options.min_p <= 1.0, "min_p", options.min_p, "0 to 1");
+  require(options.repetition_penalty > 0.0 && std::isfinite(options.repetition_penalty),
+          "repetition_penalty", options.repetition_penalty, "more than 0");
+  require(options.no_repeat_ngram >= 0, "no_repeat_ngram", number(options.no_repeat_ngram),
+          "0 (off) or more");
+  require(options.max_new_tokens >= 1, "max_new_tokens", number(options.max_new_tokens),
+          "at least 1");
+  require(options.min_new_tokens >= 0 && options.min_new_tokens <= options.max_new_tokens,
+          "min_new_tokens", number(options.min_new_tokens), "0 to max_new_tokens");
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+}
+
+// Each token once, however often it stands there.
+void Sampler::penalise_repetitions(std::span<float> scores, std::span<const int64_t> ids) {
+  candidates_.assign(ids.begin(), ids.end());
+  std::ranges::sort(candidates_);
+  const auto repeated = std::ranges::unique(candidates_);
+  candidates_.erase(repeated.begin(), repeated.end());
+  const auto penalty = static_cast<float>(options_.repetition_penalty);
+  for (const int64_t id : candidates_) {
+    if (id < 0 || id >= std::ssize(scores)) continue;
+    float& score = scores[static_cast<size_t>(id)];
+    score = score < 0.0F ? score * penalty : score / penalty;
+  }
+}
+
+void Sampler::ban_repeated_ngrams(std::span<float> scores, std::span<const int64_t> ids) const {
+  const auto size = static_cast<size_t>(options_.no_repeat_ngram);
+  if (ids.size() + 1 < size) return;
+  const auto last = ids.last(size - 1);
+  for (size_t begin = 0; begin + size <= ids.size(); ++begin) {
+    const auto ngram = ids.subspan(begin, size);
+    if (std::ranges::equal(ngram.first(size - 1), last)) {
+      scores[static_cast<size_t>(ngram.back())] = kBanned;
+    }
+  }
+}
+
+void Sampler::keep_top_k(std::span<float> scores) {
+  if (options_.top_k >= std::ssize(scores)) return;
+  numbers_.assign(scores.begin(), scores.end());
+  const auto lowest_kept = numbers_.begin() + options_.top_k - 1;
+  std::nth_element(numbers_.begin(), lowest_kept, numbers_.end(), std::greater<>());
+  for (float& score : scores) score = score < *lowest_kept ? kBanned : score;
+}
+
+// A token stays where those above it have a probability below p together.
+void Sampler::keep_top_p(std::span<float> scores) {
+  numbers_.resize(scores.size());
+  softmax(scores, numbers_);
+  candidates_.resize(scores.size());
+  std::iota(candidates_.begin(), candidates_.end(), int64_t{0});
+  const auto is_above = [this](int64_t left, int64_t right) {
+    const float one = numbers_[static_cast<size_t>(left)];
+    const float other = numbers_[static_cast<size_t>(right)];
+    return one != other ? one > other : left < right;
+  };
+  double above = 0.0;
+  auto begin = candidates_.begin();
+  for (int64_t count = kFirstCandidates; begin != candidates_.end(); count *= 4) {
+    const auto end = std::ssize(candidates_) - (begin - candidates_.begin()) > count
+                         ? begin + count
+                         : candidates_.end();
+    if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), is_above);
+    std::sort(begin, end, is_above);
+    for (; begin != end && above < options_.top_p; ++begin) {
+      above += static_cast<double>(numbers_[static_cast<size_t>(*begin)]);
+    }
+    if (begin != end) break;
+  }
+  for (; begin != candidates_.end(); ++begin) scores[static_cast<size_t>(*begin)] = kBanned;
+}
+
+void Sampler::keep_min_p(std::span<float> scores) {
+  numbers_.resize(scores.size());
+  softmax(scores, numbers_);
+  const float least = static_cast<float>(options_.min_p) * std::ranges::max(numbers_);
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (numbers_[i] < least) scores[i] = kBanned;
+  }
+}
+
+void Sampler::process(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new) {
+  if (options_.repetition_penalty != 1.0) penalise_repetitions(scores, ids);
+  if (options_.no_repeat_ngram > 0) ban_repeated_ngrams(scores, ids);
+  if (num_new < options_.min_new_tokens) {
+    for (const int64_t id : options_.stop_ids) {
+      if (id >= 0 && id < std::ssize(scores)) scores[static_cast<size_t>(id)] = kBanned;
+    }
+  }
+  float sum = 0.0F;
+  float highest = kBanned;
+  for (const float score : scores) {
+    sum += score == kBanned ? 0.0F : score;
+    highest = std::max(highest, score);
+  }
+  if (!std::isfinite(sum) || !std::isfinite(highest)) {
+    throw_<std::runtime_error>(
+        "[sampling] the model's scores: got a number that is none, or no token is left, expected "
+        "finite scores. A float16 model may overflow: take bfloat16 or float32.");
+  }
+  if (options_.temperature == 0.0) return;
+  if (options_.temperature != 1.0) {
+    const auto divisor = static_cast<float>(options_.temperature);
+    for (float& score : scores) score /= divisor;
+  }
+  if (options_.top_k > 0) keep_top_k(scores);
+  if (options_.top_p < 1.0) keep_top_p(scores);
+  if (options_.min_p > 0.0) keep_min_p(scores);
+}
+
+int64_t Sampler::next(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new,
+                      CounterRng rng) {
+  process(scores, ids, num_new);
+  if (options_.temperature == 0.0) return std::ranges::max_element(scores) - scores.begin();
+  softmax(scores, scores);
+  double total = 0.0;
+  for (const float probability : scores) total += static_cast<double>(probability);
+  const double target = rng.uniform() * total;
+  double below = 0.0;
+  int64_t last = 0;
+  for (size_t i = 0; i < scores.size(); ++i) {
+    if (scores[i] == 0.0F) continue;
+    last = static_cast<int64_t>(i);
+    below += static_cast<double>(scores[i]);
+    if (below > target) break;
+  }
+  return last;
+}
+
+}  // namespace cpx::generation

@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: Apache-2.0
+// Compiled with -ffp-contract=fast: a product and a sum are one fused operation here.
+#include "cpx/kernels/row_product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <ATen/ATen.h>
+#include <ATen/Parallel.h>
+
+#include "cpx/core/error.h"
+#include "cpx/tensor/device.h"
+
+namespace cpx::kernels {
+
+namespace {
+
+using torch::Tensor;
+
+// Bytes of weights that a thread takes at a time.
+constexpr int64_t kTaskBytes = int64_t{128} << 10;
+
+struct EightFloats {
+  using Vec [[gnu::vector_size(32)]] = float;
+  using VecAt [[gnu::vector_size(32), gnu::aligned(4), gnu::may_alias]] = float;
+  using Words [[gnu::vector_size(32)]] = uint32_t;
+  using HalvesAt [[gnu::vector_size(16), gnu::aligned(2), gnu::may_alias]] = uint16_t;
+  static constexpr int kRows = 3;  // of a register tile: with 4 outputs 12 of 16 registers
+};
+struct SixteenFloats {
+  using Vec [[gnu::vector_size(64)]] = float;
+  using VecAt [[gnu::vector_size(64), gnu::aligned(4), gnu::may_alias]] = float;
+  using Words [[gnu::vector_size(64)]] = uint32_t;
+  using HalvesAt [[gnu::vector_size(32), gnu::aligned(2), gnu::may_alias]] = uint16_t;
+  static constexpr int kRows = 6;  // 24 of 32 registers
+};
+
+constexpr int kOutputs = 4;
+
+template <class Floats>
+constexpr int64_t kLanes = static_cast<int64_t>(sizeof(typename Floats::Vec) / sizeof(float));
+
+template <class Floats>
+[[gnu::always_inline]] inline typename Floats::Vec load(const float* numbers) {
+  return *reinterpret_cast<const typename Floats::VecAt*>(numbers);
+}
+
+// bfloat16 in float32.
+template <class Floats>
+[[gnu::always_inline]] inline typename Floats::Vec load(const uint16_t* numbers) {
+  const auto halves = *reinterpret_cast<const typename Floats::HalvesAt*>(numbers);
+  const auto words = __builtin_convertvector(halves, typename Floats::Words) << 16;
+  typename Floats::Vec wide;
+  std::memcpy(&wide, &words, sizeof(wide));
+  return wide;
+}
+
+// The first `count` numbers, and zeros.
+template <class Floats, class Number>
+[[gnu::always_inline]] inline typename Floats::Vec load_some(const Number* numbers, int64_t count) {
+  Number padded[kLanes<Floats>] = {};
+  std::memcpy(padded, numbers, static_cast<size_t>(count) * sizeof(Number));
+  return load<Floats>(padded);
+}
+
+template <class Floats>
+[[gnu::always_inline]] inline float sum_of(const typename Floats::Vec& vector) {
+  float numbers[kLanes<Floats>];
+  std::memcpy(numbers, &vector, sizeof(vector));
+  for (int64_t half = kLanes<Floats> / 2; half > 0; half /= 2) {
+    for (int64_t i = 0; i < half; ++i) numbers[i] += numbers[half + i];
+  }
+  return numbers[0];
+}
+
+template <class Number>
+struct Product {
+  const float* x;        // [N, I]
+  const Number* weight;  // [O, I]
+  float* y;              // [N, O]
+  int64_t inputs;
+  int64_t outputs;
+  int64_t rows;
+};
+
+// Rows [row, row + num_rows) by outputs [output, output + num_outputs), all in registers. Each sum
+// runs over the inputs in the same order, whatever the tile.
+template <class Floats, int num_rows, int num_outputs, class Number>
+[[gnu::always_inline]] inline void multiply_tile(const Product<Number>& own, int64_t row,
+                                                 int64_t output) {
+  using Vec = typename Floats::Vec;
+  Vec sums[num_rows][num_outputs] = {};
+  const float* x = own.x + row * own.inputs;
+  const Number* weight = own.weight + output * own.inputs;
+  const auto add = [&](const auto& load_x, const auto& load_weight) [[gnu::always_inline]] {
+    Vec inputs[num_rows];
+#pragma GCC unroll 8
+    for (int r = 0; r < num_rows; ++r) inputs[r] = load_x(r);
+#pragma GCC unroll 8
+    for (int o = 0; o < num_outputs; ++o) {
+      const Vec weights = load_weight(o);
+#pragma GCC unroll 8
+      for (int r = 0; r < num_rows; ++r) sums[r][o] += inputs[r] * weights;
+    }
+  };
+  int64_t i = 0;
+  for (; i + kLanes<Floats> <= own.inputs; i += kLanes<Floats>) {
+    add([&](int r) { return load<Floats>(x + r * own.inputs + i); },
+        [&](int o) { return load<Floats>(weight + o * own.inputs + i); });
+  }
+  if (const int64_t rest = own.inputs - i; rest > 0) {
+    add([&](int r) { return load_some<Floats>(x + r * own.inputs + i, rest); },
+        [&](int o) { return load_some<Floats>(weight + o * own.inputs + i, rest); });
+  }
+  for (int r = 0; r < num_rows; ++r) {
+    for (int o = 0; o < num_outputs; ++o) {
+      own.y[(row + r) * own.outputs + output + o] = sum_of<Floats>(sums[r][o]);
+    }
+  }
+}
+
+// All rows in tiles of about the same height.
+template <class Floats, int num_outputs, class Number>
+[[gnu::always_inline]] inline void multiply_rows(const Product<Number>& own, int64_t output) {
+  const int64_t tiles = (own.rows + Floats::kRows - 1) / Floats::kRows;
+  for (int64_t tile = 0; tile < tiles; ++tile) {
+    const int64_t row = own.rows * tile / tiles;
+    switch (own.rows * (tile + 1) / tiles - row) {
+      case 6:
+        multiply_tile<Floats, 6, num_outputs>(own, row, output);
+        break;
+      case 5:
+        multiply_tile<Floats, 5, num_outputs>(own, row, output);
+        break;
+      case 4:
+        multiply_tile<Floats, 4, num_outputs>(own, row, output);
+        break;
+      case 3:
+        multiply_tile<Floats, 3, num_outputs>(own, row, output);
+        break;
+      case 2:
+        multiply_tile<Floats, 2, num_outputs>(own, row, output);
+        break;
+      default:
+        multiply_tile<Floats, 1, num_outputs>(own, row, output);
+    }
+  }
+}
+
+// Outputs [begin, end) of all rows; what they weigh is read once.
+template <class Floats, class Number>
+[[gnu::always_inline]] inline void multiply(const Product<Number>& own, int64_t begin,
+                                            int64_t end) {
+  int64_t output = begin;
+  for (; output + kOutputs <= end; output += kOutputs) multiply_rows<Floats, kOutputs>(own, output);
+  for (; output < end; ++output) multiply_rows<Floats, 1>(own, output);
+}
+
+template <class Number>
+void multiply_avx2(const Product<Number>& own, int64_t begin, int64_t end) {
+  multiply<EightFloats>(own, begin, end);
+}
+
+template <class Number>
+__attribute__((target("arch=x86-64-v4"))) void multiply_avx512(const Product<Number>& own,
+                                                               int64_t begin, int64_t end) {
+  multiply<SixteenFloats>(own, begin, end);
+}
+
+template <class Number>
+void multiply_in_parallel(const Product<Number>& own) {
+  const auto chosen =
+      __builtin_cpu_supports("x86-64-v4") ? multiply_avx512<Number> : multiply_avx2<Number>;
+  const int64_t row_bytes = own.inputs * static_cast<int64_t>(sizeof(Number));
+  const int64_t outputs_at_once =
+      std::max<int64_t>(1, kTaskBytes / row_bytes / kOutputs) * kOutputs;
+  const int64_t tasks = (own.outputs + outputs_at_once - 1) / outputs_at_once;
+  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    chosen(own, begin * outputs_at_once, std::min(end * outputs_at_once, own.outputs));
+  });
+}
+
+}  // namespace
+
+bool has_row_product(const Tensor& weight) {
+  const auto type = weight.scalar_type();
+  return weight.is_cpu() && weight.is_contiguous() && (type == at::kFloat || type == at::kBFloat16);
+}
+
+Tensor row_product(const Tensor& x, const Tensor& weight) {
+  CPX_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+            "[row_product] shapes do not fit: got x {} and weight {}, expected [N, I] and [O, I].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()));
+  CPX_CHECK(x.scalar_type() == at::kFloat && has_row_product(weight),
+            "[row_product] types do not fit: got x {} and weight {}, expected float32 and float32 "
+            "or bfloat16 on the CPU.",
+            tensor::dtype_name(x.scalar_type()), tensor::dtype_name(weight.scalar_type()));
+  const auto rows = x.contiguous();
+  auto y = at::empty({x.size(0), weight.size(0)}, x.options());
+  const auto run = [&]<class Number>(const Number* numbers) {
+    multiply_in_parallel(Product<Number>{.x = rows.const_data_ptr<float>(),
+                                         .weight = numbers,
+                                         .y = y.mutable_data_ptr<float>(),
+                                         .inputs = x.size(1),
+                                         .outputs = weight.size(0),
+                                         .rows = x.size(0)});
+  };
+  if (weight.scalar_type() == at::kFloat) {
+    run(weight.const_data_ptr<float>());
+  } else {
+    run(reinterpret_cast<const uint16_t*>(weight.const_data_ptr<at::BFloat16>()));
+  }
+  return y;
+}
+
+}  // namespace cpx::kernels

@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+// Greedy continuations against transformers' generate() (scripts/fixtures/make_generation.py), and
+// that what a sample is depends on nothing but itself.
+#include "cpx/generation/decoder.h"
+
+#include <fstream>
+#include <map>
+#include <stdexcept>
+#include <string>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cpx/formats/peft.h"
+#include "cpx/models/load.h"
+
+namespace cpx::generation {
+namespace {
+
+const std::filesystem::path kFixtures = CPX_SOURCE_DIR "/tests/fixtures";
+
+std::shared_ptr<models::Llama> load(const std::string& name, bool with_adapter) {
+  const auto folder = kFixtures / "models" / name;
+  auto model = models::load_model(folder, torch::kFloat32, torch::kCPU);
+  if (with_adapter) models::attach_adapter(*model, formats::read_peft(folder / "adapter"));
+  return model;
+}
+
+nlohmann::json read_fixture(const std::string& name) {
+  std::ifstream file(kFixtures / "generation" / (name + ".json"));
+  return nlohmann::json::parse(file);
+}
+
+DecoderOptions greedy(int64_t new_tokens) {
+  DecoderOptions options;
+  options.sampling.temperature = 0.0;
+  options.sampling.max_new_tokens = new_tokens;
+  options.max_prompt_tokens = 40;
+  return options;
+}
+
+void expect_greedy(nn::CausalLm& model, const nlohmann::json& cases) {
+  ASSERT_FALSE(cases.empty());
+  std::vector<Prompt> prompts;
+  for (const auto& one : cases) {
+    prompts.push_back({.ids = one["prompt"], .number = prompts.size()});
+  }
+  const auto new_tokens = std::ssize(cases[0]["greedy"]);
+  const auto continuations = continue_prompts(model, prompts, greedy(new_tokens));
+  ASSERT_EQ(continuations.size(), cases.size());
+  for (size_t i = 0; i < cases.size(); ++i) {
+    EXPECT_EQ(continuations[i].ids, cases[i]["greedy"].get<std::vector<int64_t>>()) << i;
+  }
+}
+
+class GreedyText : public testing::TestWithParam<std::string> {};
+// The window of mistral_window is 8: prompts and continuations reach far beyond it.
+INSTANTIATE_TEST_SUITE_P(Fixtures, GreedyText,
+                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window"));
+
+TEST_P(GreedyText, IsThePeersTokenByToken) {
+  expect_greedy(*load(GetParam(), /*with_adapter=*/false), read_fixture(GetParam())["base"]);
+}
+
+TEST_P(GreedyText, IsThePeersWithAnAdapter) {
+  expect_greedy(*load(GetParam(), /*with_adapter=*/true), read_fixture(GetParam())["adapter"]);
+}
+
+TEST(GreedyText, IsThePeersOnSmolLm2) {
+  const std::filesystem::path file = CPX_SOURCE_DIR "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not there";
+  const auto model = models::load_model(file, torch::kFloat32, torch::kCPU);
+  expect_greedy(*model, read_fixture("smollm2")["base"]);
+}
+
+// ---- What a sample depends on -------------------------------------------------------------------
+
+using Samples = std::map<std::pair<uint64_t, int64_t>, std::vector<int64_t>>;
+
+Samples by_number(const std::vector<Continuation>& continuations) {
+  Samples samples;
+  for (const Continuation& one : continuations) samples[{one.prompt, one.sample}] = one.ids;
+  return samples;
+}
+
+std::vector<Prompt> seven_prompts() {
+  std::vector<Prompt> prompts;
+  for (uint64_t i = 0; i < 7; ++i) {
+    Prompt prompt{.ids = {}, .number = i, .num_samples = 1 + static_cast<int64_t>(i % 4)};
+    for (uint64_t n = 0; n <= 3 * i; ++n) {
+      prompt.ids.push_back(static_cast<int64_t>(3 + (7 * i + 5 * n) % 60));
+    }
+    prompts.push_back(prompt);
+  }
+  return prompts;
+}
+
+DecoderOptions sampled() {
+  DecoderOptions options;
+  options.sampling.max_new_tokens = 25;
+  options.sampling.stop_ids = {2, 9, 17};  // lengths differ
+  options.max_prompt_tokens = 40;
+  options.seed = 5;
+  return options;
+}
+
+class SampleBits : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, SampleBits, testing::Values("llama_gqa", "mistral_window"));
+
+TEST_P(SampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
+  const auto model = load(GetParam(), /*with_adapter=*/true);
+  auto prompts = seven_prompts();
+  auto options = sampled();
+  options.batch_size = 1;
+  const auto expected = by_number(continue_prompts(*model, prompts, options));
+  ASSERT_EQ(expected.size(), 1 + 2 + 3 + 4 + 1 + 2 + 3);
+  for (const int64_t batch_size : {2, 5, 40}) {
+    for (const int64_t num_prompts : {1, 3, 7}) {
+      options.batch_size = batch_size;
+      options.num_prompts = num_prompts;
+      EXPECT_EQ(by_number(continue_prompts(*model, prompts, options)), expected)
+          << batch_size << " at once, of " << num_prompts << " prompts";
+    }
+  }
+  std::reverse(prompts.begin(), prompts.end());
+  EXPECT_EQ(by_number(continue_prompts(*model, prompts, options)), expected);
+}
+
+TEST(Decoder, SamplesOfAPromptAndSeedsDiffer) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const std::vector<Prompt> prompts = {{.ids = {5, 6}, .number = 0, .num_samples = 2},
+                                       {.ids = {5, 6}, .number = 1}};
+  auto options = sampled();
+  options.sampling.stop_ids = {};
+  auto samples = by_number(continue_prompts(*model, prompts, options));
+  EXPECT_NE((samples[{0, 0}]), (samples[{0, 1}]));
+  EXPECT_NE((samples[{0, 0}]), (samples[{1, 0}]));
+  options.seed = 6;
+  EXPECT_NE((by_number(continue_prompts(*model, prompts, options))[{0, 0}]), (samples[{0, 0}]));
+}
+
+// ---- Ends and counts ----------------------------------------------------------------------------
+
+TEST(Decoder, SaysWhyASampleEnds) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto one = read_fixture("llama_gqa")["base"][1];
+  const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
+  const std::vector<Prompt> prompts = {{.ids = one["prompt"]}};
+  auto options = greedy(5);
+  EXPECT_EQ(continue_prompts(*model, prompts, options)[0].reason, FinishReason::kLength);
+
+  options.sampling.stop_ids = {greedy_ids[3]};
+  const auto until = std::ranges::find(greedy_ids, greedy_ids[3]);
+  const auto stopped = continue_prompts(*model, prompts, options)[0];
+  EXPECT_EQ(stopped.reason, FinishReason::kStopToken);
+  EXPECT_EQ(stopped.ids, std::vector<int64_t>(greedy_ids.begin(), until));
+
+  options.sampling.stop_ids = {};
+  std::vector<Continuation> finished;
+  bool is_given = false;
+  Decoder(*model, options)
+      .run(
+          [&]() -> std::optional<Prompt> {
+            return std::exchange(is_given, true) ? std::nullopt : std::optional(prompts[0]);
+          },
+          {.on_token = [&](uint64_t, int64_t, int64_t id) { return id == greedy_ids[1]; },
+           .on_finished = [&](Continuation end) { finished.push_back(std::move(end)); }});
+  ASSERT_EQ(finished.size(), 1);
+  EXPECT_EQ(finished[0].reason, FinishReason::kStopString);
+  EXPECT_EQ(finished[0].ids.back(), greedy_ids[1]);
+}
+
+TEST(Decoder, ComputesAPromptOnceAndFillsFreePlaces) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  auto options = greedy(10);
+  options.batch_size = 4;
+  options.samples_per_prompt = 3;
+  int64_t given = 0;
+  int64_t num_finished = 0;
+  const auto statistics = Decoder(*model, options)
+                              .run(
+                                  [&]() -> std::optional<Prompt> {
+                                    if (given == 5) return std::nullopt;
+                                    return Prompt{.ids = {4, 5, 6 + given},
+                                                  .number = static_cast<uint64_t>(given++),
+                                                  .num_samples = 3};
+                                  },
+                                  {.on_finished = [&](const Continuation&) { ++num_finished; }});
+  EXPECT_EQ(num_finished, 15);
+  EXPECT_EQ(statistics.num_prompt_tokens, 5 * 3);
+  EXPECT_EQ(statistics.num_new_tokens, 15 * 10);
+  // 15 samples of 9 steps each in 4 places: 36 at least, were they never waiting.
+  EXPECT_EQ(statistics.num_steps, 36);
+}
+
+TEST(Decoder, EndsWhereTheListenerSaysSo) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  int64_t num_steps = 0;
+  const auto statistics = Decoder(*model, greedy(30))
+                              .run([] { return std::optional(Prompt{.ids = {4}}); },
+                                   {.goes_on = [&] { return ++num_steps < 4; }});
+  EXPECT_EQ(statistics.num_steps, 4);
+}
+
+std::string message_of(const DecoderOptions& options, const Prompt& prompt) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  try {
+    continue_prompts(*model, {prompt}, options);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "no error";
+}
+
+TEST(Decoder, RefusesWhatDoesNotFit) {
+  EXPECT_EQ(message_of(greedy(5), {.ids = {}, .number = 3}),
+            "[decoder] prompt 3 has 0 tokens, expected 1 to 40.");
+  EXPECT_EQ(message_of(greedy(5), {.ids = std::vector<int64_t>(41, 5)}),
+            "[decoder] prompt 0 has 41 tokens, expected 1 to 40.");
+  EXPECT_EQ(message_of(greedy(250), {.ids = {5}}),
+            "[decoder] got prompts of up to 40 tokens and 250 new ones, expected at most 256 "
+            "together (the model's context).");
+  EXPECT_EQ(message_of(greedy(0), {.ids = {5}}),
+            "[decoder] got batch size 20, 40 prompt tokens and 0 new tokens, expected at least 1 "
+            "each.");
+}
+
+}  // namespace
+}  // namespace cpx::generation

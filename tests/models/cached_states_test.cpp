@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+// A text that is continued token by token has the hidden states and logits of the whole text.
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+
+#include "cpx/core/random.h"
+#include "cpx/nn/kv_cache.h"
+#include "tests/models/model_fixture.h"
+#include "tests/tensor/close.h"
+
+namespace cpx::models {
+namespace {
+
+using testing_support::is_close;
+using torch::Tensor;
+
+Tensor random_ids(int64_t count, int64_t vocabulary, uint64_t seed) {
+  auto ids = at::empty({count}, at::kLong);
+  CounterRng rng(seed, {});
+  for (int64_t i = 0; i < count; ++i) {
+    ids.mutable_data_ptr<int64_t>()[i] =
+        static_cast<int64_t>(rng.below(static_cast<uint64_t>(vocabulary)));
+  }
+  return ids;
+}
+
+nn::KvCache cache_for(const nn::ModelShape& shape, int64_t prompts, int64_t sequences) {
+  return nn::KvCache({.num_layers = shape.num_layers,
+                      .num_kv_heads = shape.num_kv_heads,
+                      .head_dim = shape.head_dim,
+                      .window = shape.sliding_window,
+                      .num_prompts = prompts,
+                      .prompt_capacity = 40,
+                      .num_sequences = sequences,
+                      .sequence_capacity = 40});
+}
+
+Tensor whole_text(Llama& model, const Tensor& ids) {
+  const torch::NoGradGuard no_grad;
+  return model.hidden_states({.ids = ids, .cu_seqlens = {0, static_cast<int32_t>(ids.size(0))}},
+                             {});
+}
+
+class CachedStates : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, CachedStates,
+                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
+                                         "llama_bias_linear"));
+
+TEST_P(CachedStates, EqualTheWholeTexts) {
+  const auto model = load_fixture_with_adapter(GetParam());
+  const int64_t vocabulary = model->shape().vocabulary_size;
+  const std::vector<Tensor> texts = {random_ids(33, vocabulary, 1), random_ids(40, vocabulary, 2)};
+  const std::vector<int64_t> prompts = {1, 25};
+  auto cache = cache_for(model->shape(), 2, 2);
+  std::vector<Tensor> expected;
+  for (int64_t i = 0; i < 2; ++i) {
+    expected.push_back(whole_text(*model, texts[i]));
+    const auto states =
+        model->cached_states(texts[i].narrow(0, 0, prompts[i]), {.cache = &cache, .prompt = i});
+    EXPECT_TRUE(is_close(states, expected[i].narrow(0, 0, prompts[i])));
+    cache.begin_sequence(i, i);
+  }
+  for (int64_t step = 0; step < 15; ++step) {
+    std::vector<Tensor> ids;
+    for (int64_t i = 0; i < 2; ++i) ids.push_back(texts[i].narrow(0, prompts[i] + step, 1));
+    const auto states = model->cached_states(at::cat(ids), {.cache = &cache, .sequences = {0, 1}});
+    const auto logits = model->logits(states, {.is_by_row = true});
+    for (int64_t i = 0; i < 2; ++i) {
+      const auto row = expected[i].narrow(0, prompts[i] + step, 1);
+      ASSERT_TRUE(is_close(states.narrow(0, i, 1), row)) << "text " << i << ", step " << step;
+      ASSERT_TRUE(is_close(logits.narrow(0, i, 1), model->logits(row, {})));
+    }
+  }
+}
+
+// 1 to 40 sequences that continue one prompt: what a row gets does not depend on the others.
+TEST_P(CachedStates, ARowsBitsDoNotDependOnTheOthers) {
+  const auto model = load_fixture_with_adapter(GetParam());
+  const auto prompt = random_ids(9, model->shape().vocabulary_size, 3);
+  const auto next = random_ids(40, model->shape().vocabulary_size, 4);
+  const auto first_logits = [&](int64_t count) {
+    auto cache = cache_for(model->shape(), 1, 40);
+    model->cached_states(prompt, {.cache = &cache, .prompt = 0});
+    std::vector<int64_t> sequences;
+    for (int64_t i = 0; i < count; ++i) {
+      cache.begin_sequence(i, 0);
+      sequences.push_back(i);
+    }
+    Tensor logits;
+    for (int step = 0; step < 3; ++step) {
+      const auto states =
+          model->cached_states(next.narrow(0, 0, count), {.cache = &cache, .sequences = sequences});
+      logits = model->logits(states, {.is_by_row = true})[0];
+    }
+    return logits;
+  };
+  const auto alone = first_logits(1);
+  for (int64_t count = 2; count <= 40; ++count) {
+    ASSERT_TRUE(at::equal(first_logits(count), alone)) << count;
+  }
+}
+
+}  // namespace
+}  // namespace cpx::models
