@@ -63,14 +63,34 @@ template <class Floats, class Number>
   return load<Floats>(padded);
 }
 
-template <class Floats>
-[[gnu::always_inline]] inline float sum_of(const typename Floats::Vec& vector) {
-  float numbers[kLanes<Floats>];
-  std::memcpy(numbers, &vector, sizeof(vector));
-  for (int64_t half = kLanes<Floats> / 2; half > 0; half /= 2) {
-    for (int64_t i = 0; i < half; ++i) numbers[i] += numbers[half + i];
-  }
-  return numbers[0];
+using Four [[gnu::vector_size(16)]] = float;
+using FourAt [[gnu::vector_size(16), gnu::aligned(4), gnu::may_alias]] = float;
+
+// A vector's quarters, added lane by lane.
+[[gnu::always_inline]] inline Four folded(const EightFloats::Vec& vector) {
+  return __builtin_shufflevector(vector, vector, 0, 1, 2, 3) +
+         __builtin_shufflevector(vector, vector, 4, 5, 6, 7);
+}
+[[gnu::always_inline]] inline Four folded(const SixteenFloats::Vec& vector) {
+  const EightFloats::Vec half =
+      __builtin_shufflevector(vector, vector, 0, 1, 2, 3, 4, 5, 6, 7) +
+      __builtin_shufflevector(vector, vector, 8, 9, 10, 11, 12, 13, 14, 15);
+  return folded(half);
+}
+
+// Of a vector's folded lanes: (0 + 1) + (2 + 3), as sums_of() has it.
+[[gnu::always_inline]] inline float sum_of(const Four& lanes) {
+  return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]);
+}
+
+// The sums of four vectors' folded lanes.
+[[gnu::always_inline]] inline Four sums_of(const Four& a, const Four& b, const Four& c,
+                                           const Four& d) {
+  const Four ab =
+      __builtin_shufflevector(a, b, 0, 4, 2, 6) + __builtin_shufflevector(a, b, 1, 5, 3, 7);
+  const Four cd =
+      __builtin_shufflevector(c, d, 0, 4, 2, 6) + __builtin_shufflevector(c, d, 1, 5, 3, 7);
+  return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
 template <class Number>
@@ -112,9 +132,14 @@ template <class Floats, int num_rows, int num_outputs, class Number>
     add([&](int r) { return load_some<Floats>(x + r * own.inputs + i, rest); },
         [&](int o) { return load_some<Floats>(weight + o * own.inputs + i, rest); });
   }
+#pragma GCC unroll 8
   for (int r = 0; r < num_rows; ++r) {
-    for (int o = 0; o < num_outputs; ++o) {
-      own.y[(row + r) * own.outputs + output + o] = sum_of<Floats>(sums[r][o]);
+    float* y = own.y + (row + r) * own.outputs + output;
+    if constexpr (num_outputs == kOutputs) {
+      *reinterpret_cast<FourAt*>(y) =
+          sums_of(folded(sums[r][0]), folded(sums[r][1]), folded(sums[r][2]), folded(sums[r][3]));
+    } else {
+      y[0] = sum_of(folded(sums[r][0]));
     }
   }
 }
