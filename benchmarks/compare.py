@@ -26,6 +26,7 @@ THEMES = {
     "train-all-linear": themes.train_all_linear,
     "train-recompute": themes.train_recompute,
     "perplexity": themes.perplexity,
+    "generate": themes.generate,
     "start": themes.start,
     "threads": themes.threads_theme,
     "published-padding": themes.published_padding,

@@ -3,6 +3,7 @@
 
 import json
 import math
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -174,3 +175,55 @@ def perplexity_run(finished, report, seconds):
         tokens=[report["tokens"]],
         values=[math.log(report["perplexity"])],
     )
+
+
+# ---- Generation -------------------------------------------------------------------------------------
+
+PROMPT = (
+    "Your moving boxes are still standing in the hallway. Could you please take them in tonight? The hall has to stay "
+    "clear, and it would help all of us if"
+)
+NEW_TOKENS = 64
+
+
+def cpx_generate(name, samples, threads):
+    """cpx-generate in float32: samples of one prompt, all of the same length."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-generate", "--model", f"{places.inputs}/model", "--dtype", "float32",
+            "--threads", str(threads), "--template", "plain", "--prompt", PROMPT, "--samples", str(samples),
+            "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(NEW_TOKENS),
+            "--max-new-tokens", str(NEW_TOKENS), "--output", f"{places.scratch}/texts.jsonl",
+        ]  # fmt: skip
+
+    def read(finished, _):
+        told = re.search(r"(\d+) new tokens in [\d.]+ s: ([\d.]+) new tokens a second", finished.stderr)
+        if not told:
+            raise processes.BenchmarkError("cpx-generate did not tell its speed.")
+        return generation_run(finished, int(told[1]), float(told[2]), samples)
+
+    return Side(name, command, read, threads)
+
+
+def hf_generate(name, samples, threads, against):
+    """hf_generate.py, the same."""
+
+    def command(places):
+        return [
+            places.python, "benchmarks/peers/hf_generate.py", "--model", f"{places.inputs}/model",
+            "--threads", str(threads), "--prompt", PROMPT, "--samples", str(samples),
+            "--new-tokens", str(NEW_TOKENS),
+        ]  # fmt: skip
+
+    def read(finished, _):
+        report = figures.json_lines(finished.stdout)[-1]
+        return generation_run(finished, report["tokens"], report["tokens"] / report["seconds"], samples)
+
+    return Side(name, command, read, threads, against)
+
+
+def generation_run(finished, tokens, tokens_per_second, samples):
+    if tokens != samples * NEW_TOKENS:
+        raise processes.BenchmarkError(f"{tokens} new tokens, expected {samples * NEW_TOKENS}.")
+    return Run(finished.seconds, finished.peak_mib, tokens_per_second=tokens_per_second, tokens=[tokens])

@@ -5,7 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from . import figures, inputs, page, rounds
-from .sides import Places, Work, cpx_perplexity, cpx_train, hf_perplexity, hf_train
+from .sides import (
+    NEW_TOKENS,
+    Places,
+    Work,
+    cpx_generate,
+    cpx_perplexity,
+    cpx_train,
+    hf_generate,
+    hf_perplexity,
+    hf_train,
+)
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,23 @@ def perplexity(setting):
               "`texts.json`, which compare.py writes")]  # fmt: skip
     title = "Perplexity of short texts"
     return Plan(title, about, sides, goals, setting.num_rounds, compared="perplexity", facts=facts)
+
+
+def generate(setting):
+    threads = setting.threads
+    many = [cpx_generate("cpx-20", 20, threads), hf_generate("hf-20", 20, threads, against="cpx-20")]
+    one = [cpx_generate("cpx-1", 1, threads), hf_generate("hf-1", 1, threads, against="cpx-1")]
+
+    def goals(measured):
+        speed = goals_against(many, measured, "new tokens/s, 20 samples", "tokens_per_second", 3.5, True)
+        return speed + goals_against(one, measured, "new tokens/s, one sample", "tokens_per_second", 3.0, True)
+
+    about = (
+        f"{NEW_TOKENS} new tokens of each sample of one prompt, drawn from the model's own distribution, float32. "
+        "Tokens are the new ones; time is that of the prompt and all steps, loading left out. That both sides write the "
+        "same is shown by tests: greedy text is equal token by token, probabilities to 1e-6."
+    )
+    return Plan("Sampling from a prompt", about, many + one, goals, setting.num_rounds, compared=None)
 
 
 def start(setting):

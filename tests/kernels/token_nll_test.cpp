@@ -103,6 +103,16 @@ TEST(TokenNll, ManyChunksEqualTheFormula) {
   }
 }
 
+TEST(TokenNll, VocabulariesOfAllSizesEqualTheFormula) {
+  for (const int64_t vocabulary : {256, 2048, 32000, 49152, 256000}) {
+    const Head head{.num_rows = 7, .hidden_size = 4, .vocabulary = vocabulary};
+    for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
+      EXPECT_TRUE(equals_formula(plain(head), plain_formula(head), {head.hidden()}, dtype))
+          << vocabulary << ", " << dtype;
+    }
+  }
+}
+
 TEST(TokenNll, ColumnsThatRiseFromBlockToBlockEqualTheFormula) {
   // Logits rise by 100 over the columns: what was summed up before is scaled down again and again,
   // to nothing at last. The first target lies in the first block, the second in the last one.

@@ -39,6 +39,11 @@ void apply(const ToolSetting& setting) {
   for (const std::string& variable : setting.environment) {
     putenv(const_cast<char*>(variable.c_str()));
   }
+  if (!setting.input_file.empty()) {
+    const int file = open(setting.input_file.c_str(), O_RDONLY);
+    if (file < 0 || dup2(file, STDIN_FILENO) < 0) _exit(126);
+    close(file);
+  }
 }
 
 [[noreturn]] void become(const std::string& binary, const std::vector<std::string>& arguments,

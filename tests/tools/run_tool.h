@@ -19,6 +19,7 @@ struct ToolResult {
 struct ToolSetting {
   int64_t file_bytes = 0;                     // RLIMIT_FSIZE; 0: as here
   std::vector<std::string> environment = {};  // "NAME=value"
+  std::string input_file = {};                // standard input; empty: as here
 };
 
 /// Runs bin/`name` of this build with `arguments`, in the source folder, and waits for its end.

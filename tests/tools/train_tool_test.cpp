@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-train as its user meets it: flags, results, errors, interruption and resume.
 #include <chrono>
+#include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -120,6 +121,27 @@ TEST_F(TrainTool, AResumeComputesInTheTypeThatTheRunBeganIn) {
     ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
     EXPECT_EQ(losses(read("run/metrics.jsonl")), expected) << type;
     EXPECT_THAT(read("run/config.yaml"), HasSubstr("dtype: " + type));
+  }
+}
+
+// Adapters, norms, softmax and losses are float32 in both.
+TEST_F(TrainTool, TheLossCurveInBfloat16IsFloat32sWithinItsTolerance) {
+  const auto contrasts = [&](const std::string& type) {
+    EXPECT_EQ(train({"--overwrite", "model.dtype=" + type}).exit_code, 0);
+    std::vector<double> values;
+    std::istringstream lines(read("run/metrics.jsonl"));
+    for (std::string line; std::getline(lines, line);) {
+      const auto step = nlohmann::json::parse(line);
+      if (step.contains("contrast")) values.push_back(step["contrast"]);
+    }
+    return values;
+  };
+  const auto exact = contrasts("float32");
+  const auto rounded = contrasts("bfloat16");
+  ASSERT_GE(exact.size(), 4);
+  ASSERT_EQ(rounded.size(), exact.size());
+  for (size_t i = 0; i < exact.size(); ++i) {
+    EXPECT_NEAR(rounded[i], exact[i], 4e-2 * std::abs(exact[i])) << "step " << i + 1;
   }
 }
 

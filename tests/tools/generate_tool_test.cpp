@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-generate as its user meets it.
+#include <gmock/gmock.h>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tiny_run.h"
+
+namespace cpx::tests {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+class GenerateTool : public TinyRun {
+ protected:
+  static std::string adapter() { return model() + "/adapter"; }
+
+  static ToolResult generate(std::vector<std::string> arguments, const ToolSetting& setting = {}) {
+    arguments.insert(arguments.begin(), {"--model", model(), "--template", "plain", "--dtype",
+                                         "float32", "--max-new-tokens", "12"});
+    return run_tool("cpx-generate", arguments, setting);
+  }
+
+  std::vector<nlohmann::json> lines(const std::string& name) const {
+    std::istringstream text(read(name));
+    std::vector<nlohmann::json> objects;
+    for (std::string line; std::getline(text, line);)
+      objects.push_back(nlohmann::json::parse(line));
+    return objects;
+  }
+};
+
+TEST_F(GenerateTool, HelpNamesItsFlagsAndExamples) {
+  const ToolResult result = run_tool("cpx-generate", {"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("--prompt"), HasSubstr("--compare"), HasSubstr("--top-p"),
+                                HasSubstr("Examples:")));
+}
+
+TEST_F(GenerateTool, OnePromptIsContinuedOnStandardOutput) {
+  const ToolResult result = generate({"--prompt", "The kettle", "--temperature", "0"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GT(result.out.size(), 3U);
+  EXPECT_THAT(result.out, Not(HasSubstr("==")));
+  EXPECT_THAT(result.err, HasSubstr("new tokens a second"));
+  EXPECT_EQ(generate({"--prompt", "The kettle", "--temperature", "0"}).out, result.out);
+}
+
+TEST_F(GenerateTool, TheSeedAloneDecidesWhatIsSampled) {
+  write("prompts.txt", "The kettle\nGood morning\nThank you\n");
+  const auto texts = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"--input", path("prompts.txt"), "--samples", "3", "--output", path(name)});
+    EXPECT_EQ(generate(more).exit_code, 0);
+    return read(name);
+  };
+  const std::string all = texts("a.jsonl", {"--batch", "20"});
+  EXPECT_EQ(texts("b.jsonl", {"--batch", "2"}), all);
+  EXPECT_NE(texts("c.jsonl", {"--seed", "7"}), all);
+
+  const auto objects = lines("a.jsonl");
+  ASSERT_EQ(objects.size(), 9);
+  EXPECT_EQ(objects[4]["prompt"], "Good morning");
+  EXPECT_EQ(objects[4]["sample"], 1);
+  EXPECT_LE(objects[4]["tokens"], 12);
+  EXPECT_TRUE(objects[4]["finish"] == "length" || objects[4]["finish"] == "stop_token");
+  EXPECT_NE(objects[3]["text"], objects[4]["text"]);
+}
+
+TEST_F(GenerateTool, CompareShowsBaseAndAdapter) {
+  const ToolResult result = generate({"--adapter", adapter(), "--compare", "--prompt", "The kettle",
+                                      "--temperature", "0", "--output", path("both.jsonl")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto objects = lines("both.jsonl");
+  ASSERT_EQ(objects.size(), 2);
+  EXPECT_EQ(objects[0]["side"], "base");
+  EXPECT_EQ(objects[1]["side"], "adapter");
+  EXPECT_NE(objects[0]["text"], objects[1]["text"]);
+  const auto alone = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"--prompt", "The kettle", "--temperature", "0"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return generate(arguments).out;
+  };
+  EXPECT_EQ(alone({}), objects[0]["text"].get<std::string>() + "\n");
+  EXPECT_EQ(alone({"--adapter", adapter()}), objects[1]["text"].get<std::string>() + "\n");
+
+  const ToolResult shown =
+      generate({"--adapter", adapter(), "--compare", "--prompt", "The kettle"});
+  EXPECT_THAT(shown.out, AllOf(HasSubstr("== The kettle"), HasSubstr("-- 1, base"),
+                               HasSubstr("-- 1, adapter")));
+}
+
+TEST_F(GenerateTool, AStopStringEndsTheText) {
+  const std::vector<std::string> greedy = {"--prompt", "The kettle", "--temperature", "0"};
+  const std::string whole = generate(greedy).out;
+  const std::string stop = whole.substr(4, 2);
+  auto stopped = greedy;
+  stopped.insert(stopped.end(), {"--stop", stop});
+  EXPECT_EQ(generate(stopped).out, whole.substr(0, whole.find(stop)) + "\n");
+}
+
+TEST_F(GenerateTool, LinesOfStandardInputAreATurnEach) {
+  write("turns.txt", "The kettle\n\n/reset\nGood morning\n/exit\nnever read\n");
+  const ToolResult result = generate({"--temperature", "0"}, {.input_file = path("turns.txt")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto alone = [&](const std::string& prompt) {
+    return generate({"--temperature", "0", "--prompt", prompt}).out;
+  };
+  EXPECT_EQ(result.out, alone("The kettle") + alone("Good morning"));
+}
+
+TEST_F(GenerateTool, WrongUseIsToldAtOnce) {
+  ToolResult result = run_tool(
+      "cpx-generate", {"--compare", "--template", "alpaca", "--samples", "0", "--prompt", "x"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(
+      result.err,
+      AllOf(HasSubstr("--model: got nothing, expected a Hugging Face folder or a .gguf."),
+            HasSubstr("--compare: got no --adapter, expected one beside it."),
+            HasSubstr("--template: got 'alpaca', expected auto, plain, chat, llama2 or tulu."),
+            HasSubstr("--samples: got 0, expected at least 1.")));
+
+  result = generate({"--prompt", "x", "--top-p", "1.5", "--temperature", "-1"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("[sampling] top_p: got 1.5, expected more than 0, at most "
+                              "1."),
+                    HasSubstr("[sampling] temperature: got -1, expected 0 (greedy) or "
+                              "more.")));
+
+  result = generate({"--samples", "2"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("got no --prompt and no --input, expected one of them."));
+}
+
+TEST_F(GenerateTool, BadInputIsOneClearLine) {
+  write("empty.txt", "");
+  write("long.txt", "Hi\n" + std::string(2000, 'x') + "\n");
+  const auto error_of = [&](const std::vector<std::string>& arguments) {
+    const ToolResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(num_lines(result.err.substr(result.err.rfind("cpx-generate: "))), 1U);
+    return result.err;
+  };
+  EXPECT_THAT(error_of({"--input", path("empty.txt")}),
+              HasSubstr("] got no line with text, expected a text a line."));
+  EXPECT_THAT(error_of({"--input", path("long.txt"), "--output", path("out.jsonl")}),
+              AllOf(HasSubstr("[prompt 2] got "),
+                    HasSubstr(" tokens, expected 1 to 244 (the model's context of 256 less "
+                              "--max-new-tokens 12).")));
+  EXPECT_FALSE(exists("out.jsonl"));
+  EXPECT_THAT(error_of({"--prompt", "x", "--output", path("no/out.jsonl")}),
+              HasSubstr("cannot be written: there is no folder"));
+}
+
+}  // namespace
+}  // namespace cpx::tests
