@@ -223,16 +223,22 @@ void check_layer(const Tensor& x, const LinearWeights& layer) {
   check_rate(layer.options.dropout);
 }
 
-// A layer without gradients whose rows do not depend on each other's number.
-Tensor by_row(const Tensor& x, const LinearWeights& layer) {
+// Layers without gradients whose rows do not depend on each other's number.
+std::vector<Tensor> by_row(const Tensor& x, const Layers& layers) {
   const auto rows = x.to(at::kFloat);
-  auto y = row_product(rows, layer.weight);
-  if (layer.bias.defined()) y.add_(layer.bias);
-  if (has_update(layer)) {
-    y.add_(row_product(row_product(rows, layer.a.to(at::kFloat)), layer.b.to(at::kFloat)),
-           layer.options.scale);
+  std::vector<Tensor> weights;
+  for (const LinearWeights& layer : layers) weights.push_back(layer.weight);
+  auto outputs = row_products(rows, weights);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const LinearWeights& layer = layers[i];
+    if (layer.bias.defined()) outputs[i].add_(layer.bias);
+    if (has_update(layer)) {
+      const auto low_rank = row_product(rows, layer.a.to(at::kFloat));
+      outputs[i].add_(row_product(low_rank, layer.b.to(at::kFloat)), layer.options.scale);
+    }
+    outputs[i] = outputs[i].to(x.scalar_type());
   }
-  return y.to(x.scalar_type());
+  return outputs;
 }
 
 }  // namespace
@@ -259,13 +265,12 @@ std::vector<Tensor> shared_linear(const Tensor& x, const std::vector<LinearWeigh
   const bool is_by_row = std::ranges::all_of(layers, [](const LinearWeights& layer) {
     return layer.is_by_row && has_row_product(layer.weight);
   });
-  if (uses_reference() || is_by_row) {
+  if (uses_reference()) {
     std::vector<Tensor> outputs;
-    for (const LinearWeights& layer : layers) {
-      outputs.push_back(uses_reference() ? reference::linear(x, layer) : by_row(x, layer));
-    }
+    for (const LinearWeights& layer : layers) outputs.push_back(reference::linear(x, layer));
     return outputs;
   }
+  if (is_by_row) return by_row(x, layers);
   return SharedLinear::apply(x, at::TensorList(factors), layers);
 }
 

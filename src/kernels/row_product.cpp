@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
@@ -192,17 +193,67 @@ __attribute__((target("arch=x86-64-v4"))) void multiply_avx512(const Product<Num
   multiply<SixteenFloats>(own, begin, end);
 }
 
+// Outputs that a thread takes at a time.
 template <class Number>
-void multiply_in_parallel(const Product<Number>& own) {
+int64_t outputs_at_once(const Product<Number>& own) {
+  const int64_t row_bytes = own.inputs * static_cast<int64_t>(sizeof(Number));
+  return std::max<int64_t>(1, kTaskBytes / row_bytes / kOutputs) * kOutputs;
+}
+
+// All products in one go: threads wait for each other once.
+template <class Number>
+void multiply_in_parallel(const std::vector<Product<Number>>& products) {
   const auto chosen =
       __builtin_cpu_supports("x86-64-v4") ? multiply_avx512<Number> : multiply_avx2<Number>;
-  const int64_t row_bytes = own.inputs * static_cast<int64_t>(sizeof(Number));
-  const int64_t outputs_at_once =
-      std::max<int64_t>(1, kTaskBytes / row_bytes / kOutputs) * kOutputs;
-  const int64_t tasks = (own.outputs + outputs_at_once - 1) / outputs_at_once;
-  at::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
-    chosen(own, begin * outputs_at_once, std::min(end * outputs_at_once, own.outputs));
+  std::vector<int64_t> first_tasks = {0};  // of each product, and the number of all
+  for (const Product<Number>& own : products) {
+    const int64_t step = outputs_at_once(own);
+    first_tasks.push_back(first_tasks.back() + (own.outputs + step - 1) / step);
+  }
+  at::parallel_for(0, first_tasks.back(), 1, [&](int64_t begin, int64_t end) {
+    for (size_t i = 0; i < products.size(); ++i) {
+      const Product<Number>& own = products[i];
+      const int64_t first = std::max(begin, first_tasks[i]) - first_tasks[i];
+      const int64_t last = std::min(end, first_tasks[i + 1]) - first_tasks[i];
+      const int64_t step = outputs_at_once(own);
+      if (first < last) chosen(own, first * step, std::min(last * step, own.outputs));
+    }
   });
+}
+
+const float* numbers_of(const Tensor& weight, float /*type*/) {
+  return weight.const_data_ptr<float>();
+}
+const uint16_t* numbers_of(const Tensor& weight, uint16_t /*type*/) {
+  return reinterpret_cast<const uint16_t*>(weight.const_data_ptr<at::BFloat16>());
+}
+
+// Weights of one type.
+template <class Number>
+std::vector<Tensor> multiplied(const Tensor& x, const std::vector<Tensor>& weights) {
+  std::vector<Tensor> results;
+  std::vector<Product<Number>> products;
+  for (const Tensor& weight : weights) {
+    results.push_back(at::empty({x.size(0), weight.size(0)}, x.options()));
+    products.push_back({.x = x.const_data_ptr<float>(),
+                        .weight = numbers_of(weight, Number()),
+                        .y = results.back().template mutable_data_ptr<float>(),
+                        .inputs = x.size(1),
+                        .outputs = weight.size(0),
+                        .rows = x.size(0)});
+  }
+  multiply_in_parallel(products);
+  return results;
+}
+
+void check_product(const Tensor& x, const Tensor& weight) {
+  CPX_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
+            "[row_product] shapes do not fit: got x {} and weight {}, expected [N, I] and [O, I].",
+            tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()));
+  CPX_CHECK(x.scalar_type() == at::kFloat && has_row_product(weight),
+            "[row_product] types do not fit: got x {} and weight {}, expected float32 and float32 "
+            "or bfloat16 on the CPU.",
+            tensor::dtype_name(x.scalar_type()), tensor::dtype_name(weight.scalar_type()));
 }
 
 }  // namespace
@@ -212,30 +263,22 @@ bool has_row_product(const Tensor& weight) {
   return weight.is_cpu() && weight.is_contiguous() && (type == at::kFloat || type == at::kBFloat16);
 }
 
-Tensor row_product(const Tensor& x, const Tensor& weight) {
-  CPX_CHECK(x.dim() == 2 && weight.dim() == 2 && x.size(1) == weight.size(1),
-            "[row_product] shapes do not fit: got x {} and weight {}, expected [N, I] and [O, I].",
-            tensor::shape_text(x.sizes()), tensor::shape_text(weight.sizes()));
-  CPX_CHECK(x.scalar_type() == at::kFloat && has_row_product(weight),
-            "[row_product] types do not fit: got x {} and weight {}, expected float32 and float32 "
-            "or bfloat16 on the CPU.",
-            tensor::dtype_name(x.scalar_type()), tensor::dtype_name(weight.scalar_type()));
+std::vector<Tensor> row_products(const Tensor& x, const std::vector<Tensor>& weights) {
+  for (const Tensor& weight : weights) check_product(x, weight);
   const auto rows = x.contiguous();
-  auto y = at::empty({x.size(0), weight.size(0)}, x.options());
-  const auto run = [&]<class Number>(const Number* numbers) {
-    multiply_in_parallel(Product<Number>{.x = rows.const_data_ptr<float>(),
-                                         .weight = numbers,
-                                         .y = y.mutable_data_ptr<float>(),
-                                         .inputs = x.size(1),
-                                         .outputs = weight.size(0),
-                                         .rows = x.size(0)});
+  const auto is = [&](torch::Dtype dtype) {
+    return std::ranges::all_of(
+        weights, [dtype](const Tensor& weight) { return weight.scalar_type() == dtype; });
   };
-  if (weight.scalar_type() == at::kFloat) {
-    run(weight.const_data_ptr<float>());
-  } else {
-    run(reinterpret_cast<const uint16_t*>(weight.const_data_ptr<at::BFloat16>()));
-  }
-  return y;
+  if (is(at::kFloat)) return multiplied<float>(rows, weights);
+  if (is(at::kBFloat16)) return multiplied<uint16_t>(rows, weights);
+  std::vector<Tensor> results;
+  for (const Tensor& weight : weights) results.push_back(row_product(rows, weight));
+  return results;
+}
+
+Tensor row_product(const Tensor& x, const Tensor& weight) {
+  return row_products(x, {weight}).front();
 }
 
 }  // namespace cpx::kernels

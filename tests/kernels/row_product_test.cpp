@@ -83,6 +83,20 @@ TEST(RowProductLinear, EqualsTheLinearLayer) {
   EXPECT_TRUE(at::equal(linear(x.narrow(0, 3, 1), layer), linear(x, layer).narrow(0, 3, 1)));
 }
 
+TEST(RowProducts, AreTheProductsOfEachWeight) {
+  const auto x = random_tensor({5, 40}, 1).to(torch::kFloat32);
+  const std::vector<Tensor> weights = {random_tensor({700, 40}, 2).to(torch::kFloat32),
+                                       random_tensor({3, 40}, 3).to(torch::kFloat32),
+                                       random_tensor({900, 40}, 4).to(torch::kFloat32)};
+  auto mixed = weights;
+  mixed[1] = mixed[1].to(torch::kBFloat16);
+  for (const auto& own : {weights, mixed}) {
+    const auto results = row_products(x, own);
+    ASSERT_EQ(results.size(), 3);
+    for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(at::equal(results[i], row_product(x, own[i]))) << i;
+  }
+}
+
 std::string message_of(const Tensor& x, const Tensor& weight) {
   try {
     row_product(x, weight);

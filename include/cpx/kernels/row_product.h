@@ -4,6 +4,8 @@
 // general matrix product do. Legend: N rows, I inputs, O outputs.
 #pragma once
 
+#include <vector>
+
 #include <torch/types.h>
 
 namespace cpx::kernels {
@@ -15,5 +17,9 @@ bool has_row_product(const torch::Tensor& weight);
 /// float32 or bfloat16, is read once, sums are float32; no gradient. Throws std::invalid_argument
 /// for shapes or types that do not fit.
 torch::Tensor row_product(const torch::Tensor& x, const torch::Tensor& weight);
+
+/// The same with several weights, in their order: threads wait for each other only once.
+std::vector<torch::Tensor> row_products(const torch::Tensor& x,
+                                        const std::vector<torch::Tensor>& weights);
 
 }  // namespace cpx::kernels
