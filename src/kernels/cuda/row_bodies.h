@@ -322,6 +322,13 @@ struct PhiloxWords {
       key1 += 0xBB67AE85;
     }
   }
+
+  /// Bit n: whether word n is at least `threshold`.
+  CPX_HOST_DEVICE uint32_t bits_of_at_least(uint32_t threshold) const {
+    uint32_t bits = 0;
+    for (int n = 3; n >= 0; --n) bits = 2 * bits + (words[n] >= threshold ? 1 : 0);
+    return bits;
+  }
 };
 
 /// The bits that dropout_bits() makes on the CPU.
@@ -335,14 +342,10 @@ struct DropoutBitsRow {
   template <class Group>
   CPX_HOST_DEVICE void operator()(const Group& group, int64_t row) const {
     group.for_each(num_bytes, [&](int64_t i) {
-      uint32_t kept = 0;
-      for (uint32_t half = 0; half < 2; ++half) {
-        const PhiloxWords random(2 * static_cast<uint32_t>(i) + half, static_cast<uint32_t>(row),
-                                 key);
-        for (uint32_t n = 0; n < 4; ++n) {
-          kept |= (random.words[n] >= threshold ? 1U : 0U) << (4 * half + n);
-        }
-      }
+      const auto block = 2 * static_cast<uint32_t>(i);
+      const PhiloxWords low(block, static_cast<uint32_t>(row), key);
+      const PhiloxWords high(block + 1, static_cast<uint32_t>(row), key);
+      const uint32_t kept = 16 * high.bits_of_at_least(threshold) + low.bits_of_at_least(threshold);
       bits[row * num_bytes + i] = static_cast<uint8_t>(kept);
     });
   }
