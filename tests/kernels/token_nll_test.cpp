@@ -104,10 +104,18 @@ TEST(TokenNll, ManyChunksEqualTheFormula) {
 }
 
 TEST(TokenNll, VocabulariesOfAllSizesEqualTheFormula) {
-  for (const int64_t vocabulary : {256, 2048, 32000, 49152, 256000}) {
-    const Head head{.num_rows = 7, .hidden_size = 4, .vocabulary = vocabulary};
+  for (const int64_t vocabulary : {256, 32000, 256000}) {
+    const Head head{.num_rows = 6, .hidden_size = 48, .vocabulary = vocabulary};
+    const auto weight = head.weight();
+    const auto targets = head.targets();
+    const auto hidden = head.hidden() * 0.2;  // logits of about one, as a model's
     for (const auto dtype : {torch::kFloat32, torch::kBFloat16}) {
-      EXPECT_TRUE(equals_formula(plain(head), plain_formula(head), {head.hidden()}, dtype))
+      EXPECT_TRUE(equals_formula(
+          [&](const std::vector<Tensor>& x) {
+            return token_nll(x[0], weight.to(x[0].scalar_type()), targets);
+          },
+          [&](const std::vector<Tensor>& x) { return nll_of(at::mm(x[0], weight.t()), targets); },
+          {hidden}, dtype))
           << vocabulary << ", " << dtype;
     }
   }
