@@ -105,13 +105,11 @@ void by_rows(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
   }
 }
 
-// sum += weights rows.
-void add_product(Tensor& sum, const Tensor& weights, const Tensor& rows) {
-  if (rows.scalar_type() == sum.scalar_type()) {
-    at::addmm_out(sum, sum, weights, rows);  // not addmm_: the profiler counts its FLOPs
-  } else {
-    sum.add_(at::mm(weights.to(rows.scalar_type()), rows));
-  }
+// sum += weights rows. The product has a place of its own: its many small numbers would get lost in
+// a large sum.
+void add_product(Tensor& sum, const Tensor& weights, const Tensor& rows, Tensor& product) {
+  at::mm_out(product, weights.to(rows.scalar_type()), rows);
+  sum.add_(product);
 }
 
 // A block of columns at a time, in float32: u = sum_v exp(z_v - highest) W_v / sum - W_target.
@@ -122,6 +120,7 @@ void by_columns(const Tensor& hidden, const Tensor& weight, const Tensor& target
   const bool needs_gradient = results.gradient.defined();
   OnlineNll online(targets);
   auto weighted_rows = needs_gradient ? at::zeros(hidden.sizes(), at::kFloat) : Tensor();  // [N, D]
+  auto block_product = needs_gradient ? at::empty_like(hidden) : Tensor();
   auto buffer = at::empty({num_rows * std::min(kBlockColumns, vocabulary)}, hidden.options());
   for (int64_t begin = 0; begin < vocabulary; begin += kBlockColumns) {
     const int64_t columns = std::min(kBlockColumns, vocabulary - begin);
@@ -131,7 +130,7 @@ void by_columns(const Tensor& hidden, const Tensor& weight, const Tensor& target
     auto logits = product.to(at::kFloat);
     if (needs_gradient) {
       online.add(logits, begin, weighted_rows);
-      add_product(weighted_rows, logits, block_weight);
+      add_product(weighted_rows, logits, block_weight, block_product);
     } else {
       online.add(logits, begin);
     }

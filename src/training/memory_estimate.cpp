@@ -181,7 +181,7 @@ class Counter {
       const int64_t block_rows = std::min(tokens_, kLogitBlockRows);
       const int64_t columns = std::min(shape_.vocabulary_size, kLogitBlockColumns);
       return block_rows * columns * (kFloatBytes + copies) +
-             block_rows * shape_.hidden_size * (kFloatBytes + copies);
+             block_rows * shape_.hidden_size * (kFloatBytes + element_);
     }
     const int64_t chunk_rows = std::min(
         tokens_,

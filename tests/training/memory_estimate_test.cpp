@@ -102,10 +102,10 @@ TEST(MemoryEstimate, OptimizerTakesTwiceTheAdapter) {
 // + 8 + 12 + 4 + 4 + 5) = 344 numbers. A head of 2 is not the kernels': attention's working set is
 // 4
 // * 2 heads * 4 * 4 scores and 8 * (2 * 4 + 2 * 2) gradients, with three of the hidden size, 8 *
-// 12: 320, of which a block of 8 rows of 8 logits and the sum of their 4 are counted under logits.
+// 12: 320, of which a block of 8 rows of 8 logits, the sum of their 4 and a product are in logits.
 TEST(MemoryEstimate, ActivationsAreWhatTheFunctionsSave) {
   const auto estimate = estimate_memory(tiny_question());
-  const int64_t logits = 8 * 8 + 8 * 4;
+  const int64_t logits = 8 * 8 + 2 * 8 * 4;
   const double activations = (344 + 320 - logits) * 4 * 1.05;
   EXPECT_NEAR(static_cast<double>(estimate.activations), activations, 1.0);
   EXPECT_EQ(estimate.logits, (logits + 2 * 8 * 4) * 4);
@@ -122,7 +122,7 @@ TEST(MemoryEstimate, LongTextsKeepAttentionsOutput) {
   question.num_texts = 1;
   question.num_tokens = question.longest_text = 129;
   const auto activations = [&](int64_t tokens, int64_t saved, int64_t gradients) {
-    const int64_t logits = tokens * (8 + 16);
+    const int64_t logits = tokens * (8 + 2 * 16);
     return static_cast<double>((tokens * (saved + gradients + 3 * 16) - logits) * 4) * 1.05;
   };
   EXPECT_NEAR(static_cast<double>(estimate_memory(question).activations), activations(128, 115, 48),
