@@ -46,23 +46,21 @@ void check_flags(const cpx::recipes::ScoreCommand& command) {
   std::vector<std::string> faults;
   const auto require = [&](const char* flag, bool is_given, const char* expected) {
     if (is_given) return;
-    faults.push_back(std::string("[command line] ") + flag + ": got nothing, expected " + expected +
-                     ".");
+    faults.push_back(fmt::format("[command line] {}: got nothing, expected {}.", flag, expected));
   };
   require("--model", !command.model.empty(), "a Hugging Face folder of a classifier");
   require("--input", !command.input.empty(), "a .txt, .jsonl or .json");
   require("--output", !command.output.empty(), "a file to write");
   const auto check_probability = [&](const char* flag, const std::optional<double>& value) {
     if (!value || (*value >= 0.0 && *value <= 1.0)) return;
-    faults.push_back(std::string("[command line] ") + flag + ": got " + std::to_string(*value) +
-                     ", expected a probability from 0 to 1.");
+    faults.push_back(fmt::format("[command line] {}: got {}, expected a probability from 0 to 1.",
+                                 flag, *value));
   };
   check_probability("--keep-below", command.keep_below);
   check_probability("--keep-above", command.keep_above);
   const auto check_positive = [&](const char* flag, int64_t value) {
     if (value >= 1) return;
-    faults.push_back(std::string("[command line] ") + flag + ": got " + std::to_string(value) +
-                     ", expected at least 1.");
+    faults.push_back(fmt::format("[command line] {}: got {}, expected at least 1.", flag, value));
   };
   check_positive("--min-texts", command.min_texts);
   check_positive("--batch-tokens", command.batch_tokens);

@@ -130,6 +130,13 @@ ScorableReader::ScorableReader(const fs::path& file, std::vector<std::string> ke
   }
   is_json_list_ = ending == ".json";
   is_plain_text_ = ending == ".txt";
+  if (is_plain_text_) {
+    if (!keys_.empty()) {
+      throw_<DataError>("[{}] a line is a text without keys: got the key '{}', expected none.",
+                        name_, keys_.front());
+    }
+    keys_ = {kTextKey};
+  }
   if (is_json_list_) {
     JsonItems read = read_json_items(file, "record");
     if (!read.faults.empty()) throw_first(read.faults);

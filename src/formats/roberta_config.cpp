@@ -62,8 +62,8 @@ void read_sizes(const JsonFields& fields, RobertaConfig& config) {
             config.max_position_embeddings);
   read_size(fields, "type_vocab_size", 1, config.type_vocab_size);
   if (config.hidden_size % config.num_attention_heads != 0) {
-    fields.fail("hidden_size", fmt::format("a multiple of 'num_attention_heads' ({})",
-                                           config.num_attention_heads));
+    fields.fail("num_attention_heads",
+                fmt::format("a divisor of 'hidden_size' ({})", config.hidden_size));
   }
   config.layer_norm_eps = fields.find_double("layer_norm_eps").value_or(config.layer_norm_eps);
   if (config.layer_norm_eps <= 0.0) fields.fail("layer_norm_eps", "more than 0");

@@ -27,7 +27,9 @@ std::optional<int64_t> parse_index(std::string_view text) {
 
 std::string list_text(const std::vector<std::string>& labels) {
   const std::span<const std::string> shown(labels.data(), std::min(labels.size(), kMaxListed));
-  return fmt::format("{}{}", fmt::join(shown, ", "), labels.size() > kMaxListed ? ", ..." : "");
+  const size_t more = labels.size() - shown.size();
+  return fmt::format("{}{}", fmt::join(shown, ", "),
+                     more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include <ATen/ATen.h>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/interrupt.h"
@@ -58,17 +59,7 @@ struct KeyRule {
   }
 };
 
-// The keys to be read: those asked for and those filtered; none where the file decides.
-std::vector<std::string> wanted_keys(const ScoreCommand& command) {
-  std::vector<std::string> keys = command.keys;
-  const auto add = [&](bool is_wanted, const char* key) {
-    if (is_wanted && std::ranges::find(keys, key) == keys.end()) keys.emplace_back(key);
-  };
-  add(command.keep_below.has_value(), kNeutralKey);
-  add(command.keep_above.has_value(), kToxicKey);
-  return keys;
-}
-
+// `keys` are those of the input's records.
 std::vector<KeyRule> rules_for(const std::vector<std::string>& keys, const ScoreCommand& command) {
   std::vector<KeyRule> rules;
   for (const std::string& key : keys) {
@@ -77,6 +68,14 @@ std::vector<KeyRule> rules_for(const std::vector<std::string>& keys, const Score
     if (key == kToxicKey) rule.keep_above = command.keep_above;
     rules.push_back(std::move(rule));
   }
+  const auto check_filter = [&](std::string_view flag, bool is_given, const char* key) {
+    if (!is_given || std::ranges::find(keys, key) != keys.end()) return;
+    throw_<ConfigError>(
+        "[command line] {} is for '{}': got texts under {}, expected it among them.", flag, key,
+        fmt::join(keys, ", "));
+  };
+  check_filter("--keep-below", command.keep_below.has_value(), kNeutralKey);
+  check_filter("--keep-above", command.keep_above.has_value(), kToxicKey);
   return rules;
 }
 
@@ -131,7 +130,7 @@ class Scoring {
  public:
   explicit Scoring(const ScoreCommand& command)
       : command_(command),
-        reader_(command.input, wanted_keys(command)),
+        reader_(command.input, command.keys),
         rules_(rules_for(reader_.keys(), command)),
         output_(command.output),
         scorer_(command) {}
@@ -272,25 +271,9 @@ class Scoring {
   int64_t num_left_out_ = 0;
 };
 
-// What a plain text file has no use for.
-void check_plain_text(const ScoreCommand& command) {
-  if (command.input.extension() != ".txt") return;
-  std::vector<std::string> faults;
-  const auto refuse = [&](bool is_given, std::string_view flag) {
-    if (!is_given) return;
-    faults.push_back(
-        fmt::format("[command line] {}: got it with a .txt, which has no keys.", flag));
-  };
-  refuse(!command.keys.empty(), "--key");
-  refuse(command.keep_below.has_value(), "--keep-below");
-  refuse(command.keep_above.has_value(), "--keep-above");
-  if (!faults.empty()) throw ConfigError(std::move(faults));
-}
-
 }  // namespace
 
 int run_score(const ScoreCommand& command) {
-  check_plain_text(command);
   check_folder_of("--output", command.output);
   Scoring scoring(command);
   if (!scoring.run()) {

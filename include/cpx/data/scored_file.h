@@ -37,8 +37,8 @@ struct ScorableRecord {
 class ScorableReader {
  public:
   /// `keys` are to be scored; none: `text` where the first object has it, else those of
-  /// `paraphrases` and `paraphrases_toxic` that it has. Reads the first record. Throws DataError
-  /// for another ending and for a file without a record.
+  /// `paraphrases` and `paraphrases_toxic` that it has. A line of `.txt` has the key `text` alone.
+  /// Reads the first record. Throws DataError for another ending and a file without a record.
   ScorableReader(const std::filesystem::path& file, std::vector<std::string> keys);
 
   /// The next record, or nothing at the end.
