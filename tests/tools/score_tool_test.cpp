@@ -310,11 +310,13 @@ TEST_F(ScoreTool, AnInterruptLeavesNothingBehind) {
 }
 
 TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
-  write("texts.txt", "one\ntwo\n");
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += "a line of text\n";
+  write("texts.txt", lines);
   const ToolResult result = run_tool("cpx-score",
                                      {"--model", kClassifier, "--device", "cpu", "--input",
                                       path("texts.txt"), "--output", path("out.jsonl")},
-                                     {.file_bytes = 20});
+                                     {.file_bytes = 4096});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("out.jsonl.tmp: cannot be written: File too large"));
   EXPECT_FALSE(exists("out.jsonl"));
