@@ -194,6 +194,12 @@ std::string unescape(const std::string& text) {
   return result;
 }
 
+std::string escape(const std::string& text) {
+  std::string result = text;
+  replace_all(result, "\\", "\\\\");
+  return result;
+}
+
 ShardContent read_shards(std::span<const fs::path> files) {
   ShardContent content;
   for (const fs::path& file : files) {
