@@ -32,8 +32,7 @@ std::string lower_case(std::string_view text) {
   result.reserve(text.size());
   for (size_t at = 0; at < text.size();) {
     const auto [code_point, length] = decode_utf8(text, at);
-    const auto lower =
-        static_cast<char32_t>(towlower_l(static_cast<wint_t>(code_point), locale));
+    const auto lower = static_cast<char32_t>(towlower_l(static_cast<wint_t>(code_point), locale));
     if (lower == code_point) {
       result.append(text, at, length);
     } else {

@@ -40,11 +40,10 @@ constexpr std::array<Replacement, 16> kIrregular = {{
 
 // NLTK: "bli" where the paper has "abli", and "fulli".
 constexpr std::array<Replacement, 21> kStep2 = {{
-    {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"},   {"anci", "ance"},
-    {"izer", "ize"},    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"},
-    {"eli", "e"},       {"ousli", "ous"},   {"ization", "ize"}, {"ation", "ate"},
-    {"ator", "ate"},    {"alism", "al"},    {"iveness", "ive"}, {"fulness", "ful"},
-    {"ousness", "ous"}, {"aliti", "al"},    {"iviti", "ive"},   {"biliti", "ble"},
+    {"ational", "ate"}, {"tional", "tion"}, {"enci", "ence"}, {"anci", "ance"}, {"izer", "ize"},
+    {"bli", "ble"},     {"alli", "al"},     {"entli", "ent"}, {"eli", "e"},     {"ousli", "ous"},
+    {"ization", "ize"}, {"ation", "ate"},   {"ator", "ate"},  {"alism", "al"},  {"iveness", "ive"},
+    {"fulness", "ful"}, {"ousness", "ous"}, {"aliti", "al"},  {"iviti", "ive"}, {"biliti", "ble"},
     {"fulli", "ful"},
 }};
 
@@ -59,17 +58,32 @@ constexpr std::array<Replacement, 7> kStep3 = {{
 }};
 
 constexpr std::array<Replacement, 18> kStep4 = {{
-    {"al", ""},   {"ance", ""}, {"ence", ""},  {"er", ""},   {"ic", ""},  {"able", ""},
-    {"ible", ""}, {"ant", ""},  {"ement", ""}, {"ment", ""}, {"ent", ""}, {"ou", ""},
-    {"ism", ""},  {"ate", ""},  {"iti", ""},   {"ous", ""},  {"ive", ""}, {"ize", ""},
+    {"al", ""},
+    {"ance", ""},
+    {"ence", ""},
+    {"er", ""},
+    {"ic", ""},
+    {"able", ""},
+    {"ible", ""},
+    {"ant", ""},
+    {"ement", ""},
+    {"ment", ""},
+    {"ent", ""},
+    {"ou", ""},
+    {"ism", ""},
+    {"ate", ""},
+    {"iti", ""},
+    {"ous", ""},
+    {"ive", ""},
+    {"ize", ""},
 }};
 
 // 'v' for each vowel and 'c' for each consonant; y is a vowel after a consonant.
 std::string letter_kinds(std::string_view word) {
   std::string kinds;
   for (const char letter : word) {
-    const bool is_vowel = letter == 'y' ? kinds.ends_with('c')
-                                        : std::string_view("aeiou").find(letter) != word.npos;
+    const bool is_vowel =
+        letter == 'y' ? kinds.ends_with('c') : std::string_view("aeiou").find(letter) != word.npos;
     kinds += is_vowel ? 'v' : 'c';
   }
   return kinds;

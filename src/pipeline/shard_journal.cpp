@@ -66,6 +66,13 @@ void cut(const fs::path& path, uint64_t num_bytes) {
   }
 }
 
+void remove_file(const fs::path& path) {
+  std::error_code error;
+  fs::remove(path, error);
+  if (error)
+    throw_<DataError>("[write] {}: cannot be removed: {}.", path.string(), error.message());
+}
+
 }  // namespace
 
 ShardJournal::ShardJournal(fs::path output, std::vector<data::Input> inputs,
@@ -77,10 +84,9 @@ ShardJournal::ShardJournal(fs::path output, std::vector<data::Input> inputs,
       finished_(inputs_.size()) {
   check_ending(output_);
   for (const fs::path& path : {output_, meta_, journal_}) check_is_file_or_nothing(path);
-  const Json provenance = provenance_json(settings, inputs_);
-  provenance_ = provenance.dump();
+  provenance_ = json_text(provenance_json(settings, inputs_));
   if (!exists(journal_) && exists(output_) && !overwrite) {
-    if (const auto what = difference_of_output(meta_, provenance)) {
+    if (const auto what = difference_of_output(meta_, Json::parse(provenance_))) {
       throw_<DataError>("[{}] is there already: {}. Choose another output, or give --overwrite.",
                         output_.string(), *what);
     }
@@ -97,8 +103,14 @@ ShardJournal::~ShardJournal() = default;
 void ShardJournal::begin() {
   file_ = std::make_unique<OutputFile>(journal_);
   const std::string header = fmt::format("{}{}\n", kJournalStart, provenance_.substr(1));
-  file_->write(header);
-  file_->flush();
+  try {
+    file_->write(header);
+    file_->flush();
+  } catch (const DataError&) {
+    std::error_code ignored;
+    fs::remove(journal_, ignored);
+    throw;
+  }
   num_bytes_ = header.size();
 }
 
@@ -128,8 +140,8 @@ void ShardJournal::resume(const std::string& content, bool overwrite) {
 void ShardJournal::read_finished(std::string_view line, int64_t number) {
   const auto finished = parse_finished(line);
   const auto num_inputs = static_cast<int64_t>(inputs_.size());
-  const bool is_good = finished && finished->index >= 0 && finished->index < num_inputs &&
-                       !is_done(finished->index);
+  const bool is_good =
+      finished && finished->index >= 0 && finished->index < num_inputs && !is_done(finished->index);
   if (!is_good) {
     throw_<DataError>(
         "[{}: line {}] is damaged, expected a finished input of {}, each once. Remove the line to "
@@ -173,7 +185,7 @@ ShardSummary ShardJournal::finish() {
   write_file_atomically(output_, shard_text(finished, output_.extension() == ".jsonl"));
   write_file_atomically(meta_, meta_text(Json::parse(provenance_), summary));
   file_.reset();
-  fs::remove(journal_);
+  remove_file(journal_);
   is_complete_ = true;
   return summary;
 }

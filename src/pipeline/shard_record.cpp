@@ -61,8 +61,7 @@ void set_side(Json& record, const std::string& key, const CandidateSelection& se
 }
 
 Json make_record(const data::Input& input, const Paraphrases& made) {
-  Json record = {
-      {"input", data::escape(input.text)}, {"group", input.group}, {"id", input.id}};
+  Json record = {{"input", data::escape(input.text)}, {"group", input.group}, {"id", input.id}};
   if (!input.json.empty()) {
     const Json source = Json::parse(input.json);
     for (const auto& [key, value] : source.items()) {
@@ -90,15 +89,15 @@ Json value_of(const Json& object, const std::string& key) {
 
 std::string in_words(const Json& value) { return value.is_null() ? "not given" : value.dump(); }
 
-std::string dump(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
-}
-
 CandidateCounts sum(const CandidateCounts& all, const std::optional<CandidateCounts>& one) {
   return one ? all + *one : all;
 }
 
 }  // namespace
+
+std::string json_text(const Json& json, int indent) {
+  return json.dump(indent, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+}
 
 Json provenance_json(std::span<const Setting> settings, std::span<const data::Input> inputs) {
   Json values = Json::object();
@@ -119,8 +118,7 @@ std::optional<std::string> difference(const Json& before, const Json& now) {
   Json names = settings_now;
   if (settings_before.is_object()) names.update(settings_before);
   for (const auto& [name, value] : names.items()) {
-    const auto found =
-        compare(name, value_of(settings_before, name), value_of(settings_now, name));
+    const auto found = compare(name, value_of(settings_before, name), value_of(settings_now, name));
     if (found) return found;
   }
   return compare("inputs", value_of(before, "inputs"), now.at("inputs"));
@@ -146,7 +144,7 @@ std::string finished_line(const FinishedInput& finished) {
   Json counts = Json::object();
   if (finished.neutral) counts[kNeutralKey] = counts_json(*finished.neutral);
   if (finished.toxic) counts[kToxicKey] = counts_json(*finished.toxic);
-  return dump({{"index", finished.index}, {"counts", counts}, {"record", finished.record}});
+  return json_text({{"index", finished.index}, {"counts", counts}, {"record", finished.record}});
 }
 
 std::optional<FinishedInput> parse_finished(std::string_view line) {
@@ -184,11 +182,11 @@ ShardSummary summarize(std::span<const FinishedInput> finished,
 std::string meta_text(const Json& provenance, const ShardSummary& summary) {
   Json meta = provenance;
   meta["records"] = summary.num_records;
-  meta[kNeutralKey] = counts_json(summary.neutral);
-  meta[kToxicKey] = counts_json(summary.toxic);
+  if (summary.neutral.wanted > 0) meta[kNeutralKey] = counts_json(summary.neutral);
+  if (summary.toxic.wanted > 0) meta[kToxicKey] = counts_json(summary.toxic);
   meta["left_out"] = summary.left_out;
   meta["too_few"] = summary.too_few;
-  return dump(meta, 2) + "\n";
+  return json_text(meta, 2) + "\n";
 }
 
 std::string shard_text(std::span<const FinishedInput> finished, bool is_jsonl) {
@@ -196,7 +194,7 @@ std::string shard_text(std::span<const FinishedInput> finished, bool is_jsonl) {
   for (const FinishedInput& input : finished) {
     if (!input.has_all_sides()) continue;
     if (!text.empty()) text += is_jsonl ? "\n" : ",\n";
-    text += dump(input.record);
+    text += json_text(input.record);
   }
   return is_jsonl ? text + "\n" : "[\n" + text + "\n]\n";
 }

@@ -21,6 +21,9 @@ using Json = nlohmann::ordered_json;
 inline constexpr const char* kNeutralKey = "paraphrases";
 inline constexpr const char* kToxicKey = "paraphrases_toxic";
 
+/// The text of `json`, on one line or indented; bytes that are not UTF-8 become U+FFFD.
+std::string json_text(const Json& json, int indent = -1);
+
 /// What a shard depends on: {"settings": {...}, "inputs": "3 texts, <hash>"}.
 Json provenance_json(std::span<const Setting> settings, std::span<const data::Input> inputs);
 
@@ -41,7 +44,7 @@ struct FinishedInput {
 
 FinishedInput make_finished(int64_t index, const data::Input& input, const Paraphrases& made);
 
-/// One line of JSON, without a line break; bytes that are not UTF-8 become U+FFFD.
+/// One line of JSON, without a line break.
 std::string finished_line(const FinishedInput& finished);
 
 /// The reverse of finished_line(), or nothing when `line` is none.

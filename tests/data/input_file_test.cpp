@@ -98,9 +98,9 @@ TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
               ElementsAre("[a.csv] the name's ending tells the format: got '.csv', expected .txt "
                           "(a text a line), .json (a list) or .jsonl (texts, or objects with the "
                           "key 'input' or 'text')."));
-  EXPECT_THAT(read_inputs(folder_ / "none.txt").faults,
-              ElementsAre(testing::EndsWith(
-                  "none.txt: cannot be read: No such file or directory.")));
+  EXPECT_THAT(
+      read_inputs(folder_ / "none.txt").faults,
+      ElementsAre(testing::EndsWith("none.txt: cannot be read: No such file or directory.")));
 }
 
 }  // namespace

@@ -52,9 +52,10 @@ TEST_F(PromptFileTest, SentencesOfPublishedListsAreInputsOnceEach) {
 TEST_F(PromptFileTest, ALineThatIsNoListAmongListsIsAFault) {
   const auto content = read("hate_a.txt", "- one\\n- two\nthree\n- four\n");
   EXPECT_THAT(texts(content), ElementsAre("one", "two", "four"));
-  EXPECT_THAT(content.faults,
-              ElementsAre("[hate_a.txt: line 2] got a line that does not begin with '- ', expected "
-                          "a list like the first line: '- one\\n- two' (or a file without lists)."));
+  EXPECT_THAT(
+      content.faults,
+      ElementsAre("[hate_a.txt: line 2] got a line that does not begin with '- ', expected "
+                  "a list like the first line: '- one\\n- two' (or a file without lists)."));
 }
 
 TEST_F(PromptFileTest, LinesWithADashButWithoutLineBreaksAreTexts) {

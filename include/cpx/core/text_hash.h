@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of texts that tells a change of model, data or settings: FNV-1a, 64 bits, not for security.
+// A hash of texts that tells a change of model, data or settings: FNV-1a, 64 bits, not for
+// security.
 #pragma once
 
 #include <cstdint>

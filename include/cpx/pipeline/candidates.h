@@ -33,10 +33,10 @@ struct CandidateCounts {
   int64_t wanted = 0;  // CandidateOptions::keep
   int64_t drawn = 0;
   int64_t kept = 0;
-  int64_t empty = 0;           // nothing left after cleaning
-  int64_t copies = 0;          // of the input
-  int64_t duplicates = 0;      // of a candidate drawn before
-  int64_t outranked = 0;       // below the best `wanted`
+  int64_t empty = 0;       // nothing left after cleaning
+  int64_t copies = 0;      // of the input
+  int64_t duplicates = 0;  // of a candidate drawn before
+  int64_t outranked = 0;   // below the best `wanted`
 };
 
 struct CandidateSelection {

@@ -52,8 +52,9 @@ class FileLock;
 /// bytes do not depend on that order or on interruptions.
 ///
 /// A record holds `input`, `group`, `id`, the other keys of the JSON object that the input came
-/// from, and for each side made (`paraphrases`, `paraphrases_toxic`) its texts, the best first, with
-/// their ROUGE-L F in the parallel list `<key>_rouge`. Where the input's object has these keys, or
+/// from, and for each side made (`paraphrases`, `paraphrases_toxic`) its texts, the best first,
+/// with their ROUGE-L F in the parallel list `<key>_rouge`. Where the input's object has these
+/// keys, or
 /// `<key>_toxigenscore`, they are replaced or dropped; so one side can be made from the shard of
 /// the other. Texts are escaped (data::escape()). cpx-train reads shards with both sides.
 class ShardJournal {
