@@ -15,10 +15,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_blank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == text.npos;
-}
-
 /// Reads one value of JSON and collects what is wrong with it.
 class InputReader {
  public:

@@ -9,6 +9,8 @@
 
 namespace cpx::data {
 
+bool is_blank(std::string_view text) { return text.find_first_not_of(" \t\r\n\v\f") == text.npos; }
+
 std::vector<TextLine> read_text_lines(const std::filesystem::path& file,
                                       std::vector<std::string>& faults) {
   std::vector<TextLine> lines;
@@ -18,7 +20,7 @@ std::vector<TextLine> read_text_lines(const std::filesystem::path& file,
     const size_t end = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, end);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") != line.npos) lines.push_back({std::string(line), number});
+    if (!is_blank(line)) lines.push_back({std::string(line), number});
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   if (lines.empty() && faults.empty()) {

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// Files of a text a line.
+// Blank texts, and files of a text a line.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace cpx::data {
+
+/// True for a text of blanks and line breaks alone, and for an empty one.
+bool is_blank(std::string_view text);
 
 struct TextLine {
   std::string text;

@@ -10,12 +10,11 @@
 #include "cpx/data/record.h"
 #include "cpx/pipeline/rouge.h"
 #include "lower_case.h"
+#include "trimmed.h"
 
 namespace cpx::pipeline {
 
 namespace {
-
-constexpr std::string_view kBlanks = " \t\r\n\v\f";
 
 struct Quotes {
   std::string_view open;
@@ -34,12 +33,6 @@ constexpr std::array<Quotes, 3> kSingleQuotes = {{
     {"\xE2\x80\x98", "\xE2\x80\x99"},
     {"`", "`"},
 }};
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
 
 // Without its opening or closing quotes. Answers that were cut short lack the closing ones, so one
 // side is enough; quotes inside mean that those at the ends need not be a pair.

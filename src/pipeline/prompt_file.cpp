@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "trimmed.h"
+
 namespace cpx::pipeline {
 
 namespace fs = std::filesystem;
@@ -35,16 +37,9 @@ constexpr std::string_view kSizeSuffix = "_1k";
 
 // Lists, after data::read_inputs() has made line breaks of their literal `\n`.
 constexpr std::string_view kBullet = "- ";
-constexpr std::string_view kBlanks = " \t\r\v\f";
 
 bool is_list(std::string_view text) {
   return text.starts_with(kBullet) && text.find("\n-") != text.npos;
-}
-
-std::string_view trimmed(std::string_view text) {
-  const size_t begin = text.find_first_not_of(kBlanks);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
 }
 
 /// Makes inputs of the sentences of lists, each sentence once.
