@@ -21,7 +21,7 @@ fs::path with_suffix(fs::path path, const char* suffix) {
   return path;
 }
 
-bool exists(const fs::path& path) {
+bool is_there(const fs::path& path) {
   std::error_code error;
   return fs::exists(path, error);
 }
@@ -29,7 +29,7 @@ bool exists(const fs::path& path) {
 // A rename must not replace a device or a folder, nor may one be read as a journal.
 void check_is_file_or_nothing(const fs::path& path) {
   std::error_code error;
-  if (!exists(path) || fs::is_regular_file(path, error)) return;
+  if (!is_there(path) || fs::is_regular_file(path, error)) return;
   throw_<DataError>("[{}] is {}, expected a file or nothing there. Choose another output.",
                     path.string(), fs::is_directory(path, error) ? "a folder" : "no regular file");
 }
@@ -45,7 +45,7 @@ void check_ending(const fs::path& output) {
 
 // What differs between the output that is there and the one to be made, or nothing.
 std::optional<std::string> difference_of_output(const fs::path& meta, const Json& provenance) {
-  if (!exists(meta)) return meta.filename().string() + " does not exist, which told its settings";
+  if (!is_there(meta)) return meta.filename().string() + " does not exist, which told its settings";
   const Json before = Json::parse(read_text_file(meta), nullptr, /*allow_exceptions=*/false);
   return difference(before, provenance);
 }
@@ -85,7 +85,7 @@ ShardJournal::ShardJournal(fs::path output, std::vector<data::Input> inputs,
   check_ending(output_);
   for (const fs::path& path : {output_, meta_, journal_}) check_is_file_or_nothing(path);
   provenance_ = json_text(provenance_json(settings, inputs_));
-  if (!exists(journal_) && exists(output_) && !overwrite) {
+  if (!is_there(journal_) && is_there(output_) && !overwrite) {
     if (const auto what = difference_of_output(meta_, Json::parse(provenance_))) {
       throw_<DataError>("[{}] is there already: {}. Choose another output, or give --overwrite.",
                         output_.string(), *what);
