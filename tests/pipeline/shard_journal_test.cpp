@@ -149,6 +149,17 @@ TEST_F(ShardJournalTest, TrainingReadsTheTextsThatWereKept) {
   }
 }
 
+TEST_F(ShardJournalTest, BackslashesAreReadBackAsTheyWere) {
+  const std::string text = R"(\\host\dir\)";
+  const CandidateSelection selection = {.kept = {{.text = text}}, .counts = {.kept = 1}};
+  ShardJournal journal(folder_ / "out.json", {{.text = text}}, kSettings);
+  journal.add(0, {.neutral = selection, .toxic = selection});
+  journal.finish();
+  const auto shard = data::read_shards(std::vector<fs::path>{folder_ / "out.json"});
+  EXPECT_EQ(shard.records.at(0).input, text);
+  EXPECT_THAT(shard.records.at(0).neutral, ElementsAre(text));
+}
+
 TEST_F(ShardJournalTest, RecordsAndMetaHaveTheseBytes) {
   run();
   // F of "Politely: The bus was late." against its input: P 4/5, R 1.
