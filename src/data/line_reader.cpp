@@ -35,6 +35,10 @@ std::ifstream open(const fs::path& file) {
 
 LineReader::LineReader(fs::path file) : file_(std::move(file)), stream_(open(file_)) {}
 
+bool LineReader::is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
+}
+
 // Appends a piece of the file to the buffer; false at its end.
 bool LineReader::fill() {
   buffer_.erase(0, std::exchange(begin_, 0));

@@ -8,7 +8,6 @@
 #include "cpx/core/nearest.h"
 #include "cpx/data/record.h"
 #include "json_items.h"
-#include "text_lines.h"
 
 namespace cpx::data {
 
@@ -168,7 +167,7 @@ std::optional<ScorableRecord> ScorableReader::next() {
 
 std::optional<ScorableRecord> ScorableReader::read_line() {
   while (const auto line = lines_->next()) {
-    if (!is_blank(*line)) return from_line(*line);
+    if (!LineReader::is_blank(*line)) return from_line(*line);
   }
   return std::nullopt;
 }

@@ -2,6 +2,7 @@
 #include "cpx/pipeline/shard_journal.h"
 
 #include <algorithm>
+#include <fstream>
 
 #include "cpx/core/error.h"
 #include "file_lock.h"
@@ -13,6 +14,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
+constexpr const char* kJournalSuffix = ".journal";
+constexpr const char* kMetaSuffix = ".meta.json";
 // How every journal begins; a file that begins otherwise is somebody else's.
 constexpr std::string_view kJournalStart = R"({"cpx_shard_journal":1,)";
 
@@ -73,13 +76,32 @@ void remove_file(const fs::path& path) {
     throw_<DataError>("[write] {}: cannot be removed: {}.", path.string(), error.message());
 }
 
+// The first line of the journal, or the meta file: both hold the settings.
+Json recorded_provenance(const fs::path& output) {
+  std::string text;
+  if (std::ifstream journal(with_suffix(output, kJournalSuffix)); journal) {
+    std::getline(journal, text);
+  } else if (const fs::path meta = with_suffix(output, kMetaSuffix); is_there(meta)) {
+    text = read_text_file(meta);
+  }
+  return Json::parse(text, nullptr, /*allow_exceptions=*/false);
+}
+
 }  // namespace
+
+std::optional<std::string> recorded_setting(const fs::path& output, const std::string& name) {
+  const Json provenance = recorded_provenance(output);
+  const Json::json_pointer place("/settings/" + name);
+  if (!provenance.is_object() || !provenance.contains(place)) return std::nullopt;
+  const Json& value = provenance.at(place);
+  return value.is_string() ? std::optional(value.get<std::string>()) : std::nullopt;
+}
 
 ShardJournal::ShardJournal(fs::path output, std::vector<data::Input> inputs,
                            std::span<const Setting> settings, bool overwrite)
     : output_(std::move(output)),
-      meta_(with_suffix(output_, ".meta.json")),
-      journal_(with_suffix(output_, ".journal")),
+      meta_(with_suffix(output_, kMetaSuffix)),
+      journal_(with_suffix(output_, kJournalSuffix)),
       inputs_(std::move(inputs)),
       finished_(inputs_.size()) {
   check_ending(output_);

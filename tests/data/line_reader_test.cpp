@@ -82,5 +82,11 @@ TEST_F(LineReaderTest, WhatCannotBeReadIsToldAsSuch) {
   EXPECT_THAT(error_at(folder_), HasSubstr("is a folder, expected a file."));
 }
 
+TEST_F(LineReaderTest, BlankLinesAreKnown) {
+  EXPECT_TRUE(LineReader::is_blank(""));
+  EXPECT_TRUE(LineReader::is_blank(" \t"));
+  EXPECT_FALSE(LineReader::is_blank(" . "));
+}
+
 }  // namespace
 }  // namespace cpx::data

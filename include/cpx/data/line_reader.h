@@ -26,6 +26,8 @@ class LineReader {
   int64_t line_number() const { return line_number_; }
   /// Up to the end of that line.
   int64_t bytes_read() const { return bytes_read_; }
+  /// True for an empty line, or one of blanks alone.
+  static bool is_blank(std::string_view line);
 
  private:
   bool fill();

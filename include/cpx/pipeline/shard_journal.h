@@ -29,6 +29,11 @@ struct Setting {
   std::variant<bool, int64_t, double, std::string> value = {};
 };
 
+/// The text that `output`, finished or in the making, was made with as setting `name`; nothing
+/// where there is no output or it has no such text.
+std::optional<std::string> recorded_setting(const std::filesystem::path& output,
+                                            const std::string& name);
+
 /// What was made of one input; nothing: that side was not asked for.
 struct Paraphrases {
   std::optional<CandidateSelection> neutral = {};
