@@ -18,8 +18,8 @@ namespace {
 
 using torch::Tensor;
 
-// Bytes of weights that a thread takes at a time.
-constexpr int64_t kTaskBytes = int64_t{128} << 10;
+// Bytes of weights that are worth a thread.
+constexpr int64_t kGrainBytes = int64_t{64} << 10;
 
 struct EightFloats {
   using Vec [[gnu::vector_size(32)]] = float;
@@ -37,6 +37,7 @@ struct SixteenFloats {
 };
 
 constexpr int kOutputs = 4;
+constexpr int64_t kSequentialRows = 2;
 
 template <class Floats>
 constexpr int64_t kLanes = static_cast<int64_t>(sizeof(typename Floats::Vec) / sizeof(float));
@@ -193,7 +194,12 @@ template <class Floats, class Number>
 [[gnu::always_inline]] inline void multiply(const Product<Number>& own, int64_t begin,
                                             int64_t end) {
   int64_t output = begin;
-  for (; output + kOutputs <= end; output += kOutputs) multiply_rows<Floats, kOutputs>(own, output);
+  // Few rows wait for memory, which is fastest read in one sequence.
+  if (own.rows > kSequentialRows) {
+    for (; output + kOutputs <= end; output += kOutputs) {
+      multiply_rows<Floats, kOutputs>(own, output);
+    }
+  }
   for (; output < end; ++output) multiply_rows<Floats, 1>(own, output);
 }
 
@@ -208,30 +214,30 @@ __attribute__((target("arch=x86-64-v4"))) void multiply_avx512(const Product<Num
   multiply<SixteenFloats>(own, begin, end);
 }
 
-// Outputs that a thread takes at a time.
+// Tiles of kOutputs outputs.
 template <class Number>
-int64_t outputs_at_once(const Product<Number>& own) {
-  const int64_t row_bytes = own.inputs * static_cast<int64_t>(sizeof(Number));
-  return std::max<int64_t>(1, kTaskBytes / row_bytes / kOutputs) * kOutputs;
+int64_t num_tiles(const Product<Number>& own) {
+  return (own.outputs + kOutputs - 1) / kOutputs;
 }
 
-// All products in one go: threads wait for each other once.
+// All products, of the same inputs, in one go: threads wait for each other once.
 template <class Number>
 void multiply_in_parallel(const std::vector<Product<Number>>& products) {
   const auto chosen =
       __builtin_cpu_supports("x86-64-v4") ? multiply_avx512<Number> : multiply_avx2<Number>;
-  std::vector<int64_t> first_tasks = {0};  // of each product, and the number of all
+  std::vector<int64_t> first_tiles = {0};  // of each product, and the number of all
   for (const Product<Number>& own : products) {
-    const int64_t step = outputs_at_once(own);
-    first_tasks.push_back(first_tasks.back() + (own.outputs + step - 1) / step);
+    first_tiles.push_back(first_tiles.back() + num_tiles(own));
   }
-  at::parallel_for(0, first_tasks.back(), 1, [&](int64_t begin, int64_t end) {
+  const int64_t tile_bytes =
+      products.front().inputs * kOutputs * static_cast<int64_t>(sizeof(Number));
+  const int64_t grain = std::max<int64_t>(1, kGrainBytes / tile_bytes);
+  at::parallel_for(0, first_tiles.back(), grain, [&](int64_t begin, int64_t end) {
     for (size_t i = 0; i < products.size(); ++i) {
       const Product<Number>& own = products[i];
-      const int64_t first = std::max(begin, first_tasks[i]) - first_tasks[i];
-      const int64_t last = std::min(end, first_tasks[i + 1]) - first_tasks[i];
-      const int64_t step = outputs_at_once(own);
-      if (first < last) chosen(own, first * step, std::min(last * step, own.outputs));
+      const int64_t first = std::max(begin, first_tiles[i]) - first_tiles[i];
+      const int64_t last = std::min(end, first_tiles[i + 1]) - first_tiles[i];
+      if (first < last) chosen(own, first * kOutputs, std::min(last * kOutputs, own.outputs));
     }
   });
 }

@@ -2,6 +2,7 @@
 #include "cpx/nn/frozen_module.h"
 
 #include <algorithm>
+#include <map>
 
 #include <ATen/ATen.h>
 
@@ -26,6 +27,22 @@ void FrozenModule::set_frozen(const std::string& name, torch::Tensor value) {
             tensor::shape_text(value.sizes()), tensor::shape_text(member.sizes()));
   member = std::move(value);
   parameters_[name] = member;
+}
+
+void hold_in_memory(torch::nn::Module& root) {
+  std::map<const void*, torch::Tensor> copies;  // by the data that they are of
+  for (const auto& module : root.modules()) {
+    auto* frozen = dynamic_cast<FrozenModule*>(module.get());
+    if (frozen == nullptr) continue;
+    for (const std::string& name : frozen->frozen_names()) {
+      const torch::Tensor weight = frozen->named_parameters(/*recurse=*/false)[name];
+      // Storage over memory that is not LibTorch's own cannot grow.
+      if (weight.storage().resizable()) continue;
+      const auto [copy, is_new] = copies.try_emplace(weight.const_data_ptr());
+      if (is_new) copy->second = weight.clone();
+      frozen->set_frozen(name, copy->second);
+    }
+  }
 }
 
 }  // namespace cpx::nn

@@ -11,6 +11,7 @@
 #include "cpx/formats/peft.h"
 #include "cpx/generation/text_stream.h"
 #include "cpx/models/load.h"
+#include "cpx/nn/frozen_module.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
 
@@ -69,6 +70,7 @@ TextWriter::TextWriter(const Decoding& decoding)
   const auto wanted = tensor::parse_compute_dtype(decoding.dtype);
   model_ = models::load_model(decoding.model,
                               wanted ? *wanted : tensor::choose_compute_dtype(device), device);
+  if (device.is_cpu()) nn::hold_in_memory(*model_);
   if (decoding.adapter) models::attach_adapter(*model_, formats::read_peft(*decoding.adapter));
   log_info("{}{} in {} on {}", decoding.model.string(),
            decoding.adapter ? " + " + decoding.adapter->string() : "",

