@@ -17,6 +17,7 @@ constexpr const char* kExamples =
     "  ... --adapter runs/demo/best --compare                       base and adapter side by side\n"
     "  ... --input prompts.txt --samples 5 --output texts.jsonl     many prompts, samples of each\n"
     "  ... --temperature 0                                          greedy\n"
+    "  ... --temperature 0 --penalty-alpha 0.6 --top-k 4            contrastive search\n"
     "  cpx-generate --model MODEL                                   a conversation";
 
 void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
@@ -43,6 +44,11 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
       ->capture_default_str();
   app.add_option("--no-repeat-ngram", sampling.no_repeat_ngram,
                  "No run of so many tokens twice (0: off)")
+      ->capture_default_str();
+  app.add_option(
+         "--penalty-alpha", sampling.penalty_alpha,
+         "Contrastive search: how much the --top-k likeliest tokens must be unlike the text, "
+         "at --temperature 0 (0: off)")
       ->capture_default_str();
   app.add_option("--min-new-tokens", sampling.min_new_tokens, "No end before")
       ->capture_default_str();
