@@ -256,7 +256,7 @@ TEST_P(ContrastiveText, DependsNeitherOnTheBatchNorOnTheOrder) {
     return ids;
   };
   const auto alone = texts(1);
-  EXPECT_NE(alone[0].size(), alone[1].size());
+  EXPECT_GT(std::ranges::count_if(alone, [](const Ids& ids) { return ids.size() < 20; }), 5);
   for (const int64_t batch_size : {2, 7, 23, 40}) EXPECT_EQ(texts(batch_size), alone) << batch_size;
   std::reverse(prompts.begin(), prompts.end());
   EXPECT_EQ(texts(11), alone);
