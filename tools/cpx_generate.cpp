@@ -17,6 +17,7 @@ constexpr const char* kExamples =
     "  ... --adapter runs/demo/best --compare                       base and adapter side by side\n"
     "  ... --input prompts.txt --samples 5 --output texts.jsonl     many prompts, samples of each\n"
     "  ... --temperature 0                                          greedy\n"
+    "  ... --temperature 0 --penalty-alpha 0.6 --top-k 4            contrastive search\n"
     "  cpx-generate --model MODEL                                   a conversation";
 
 void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {

@@ -27,6 +27,10 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
   app.add_option("--no-repeat-ngram", sampling.no_repeat_ngram,
                  "No run of so many tokens twice (0: off)")
       ->capture_default_str();
+  app.add_option("--penalty-alpha", sampling.penalty_alpha,
+                 "Contrastive search at --temperature 0: weight of being unlike the text, for the "
+                 "--top-k likeliest tokens (0: off)")
+      ->capture_default_str();
   app.add_option("--min-new-tokens", sampling.min_new_tokens, "No end before")
       ->capture_default_str();
   app.add_option("--max-new-tokens", sampling.max_new_tokens, "End there")->capture_default_str();

@@ -10,6 +10,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
+#include "cpx/generation/contrastive_search.h"
 #include "cpx/nn/kv_cache.h"
 
 namespace cpx::generation {
@@ -28,6 +29,7 @@ int64_t prompts_at_once(const DecoderOptions& options) {
 nn::KvCacheOptions cache_options(const nn::CausalLm& model, const DecoderOptions& options) {
   const nn::ModelShape& shape = model.shape();
   const auto dtype = model.device().is_cpu() ? torch::kFloat32 : model.dtype();
+  const SamplingOptions& sampling = options.sampling;
   return {.num_layers = shape.num_layers,
           .num_kv_heads = shape.num_kv_heads,
           .head_dim = shape.head_dim,
@@ -35,7 +37,9 @@ nn::KvCacheOptions cache_options(const nn::CausalLm& model, const DecoderOptions
           .num_prompts = prompts_at_once(options),
           .prompt_capacity = options.max_prompt_tokens,
           .num_sequences = options.batch_size,
-          .sequence_capacity = options.sampling.max_new_tokens,
+          .sequence_capacity = sampling.max_new_tokens,
+          .num_candidates =
+              sampling.is_contrastive() ? std::min(sampling.top_k, shape.vocabulary_size) : 0,
           .tensor_options = torch::TensorOptions().device(model.device()).dtype(dtype)};
 }
 
@@ -54,6 +58,7 @@ struct Sequence {
   int64_t sample = 0;
   std::vector<int64_t> ids;  // prompt and new tokens
   int64_t num_new = 0;
+  Tensor logits = {};  // of the next token, float32 [V] on the CPU; in contrastive search
 };
 
 // One run: what is loaded and what is running.
@@ -68,7 +73,11 @@ class Run {
         cache_(cache_options(model, options)),
         prompts_(static_cast<size_t>(prompts_at_once(options))),
         sequences_(static_cast<size_t>(options.batch_size)),
-        samplers_(static_cast<size_t>(options.batch_size), Sampler(options.sampling)) {}
+        samplers_(static_cast<size_t>(options.batch_size), Sampler(options.sampling)) {
+    if (options.sampling.is_contrastive()) {
+      search_.emplace(model, cache_, options.sampling.penalty_alpha);
+    }
+  }
 
   DecoderStatistics operator()() {
     const torch::NoGradGuard no_grad;
@@ -117,6 +126,7 @@ class Run {
     const auto ids = at::tensor(prompt.ids, at::kLong).to(model_.device());
     const auto states = model_.cached_states(
         ids, {.cache = &cache_, .prompt = static_cast<int64_t>(place)});  // [T, D]
+    if (search_) search_->begin_prompt(static_cast<int64_t>(place), states);
     statistics_.num_prompt_tokens += length;
     prompts_[place] = {.prompt = std::move(prompt),
                        .logits = logits_of(states.narrow(0, length - 1, 1))};
@@ -132,7 +142,12 @@ class Run {
     ++loaded.num_running;
     cache_.begin_sequence(static_cast<int64_t>(place), static_cast<int64_t>(prompt));
     auto logits = loaded.logits.clone();  // sampling changes them
-    add(place, sample(place, logits.mutable_data_ptr<float>(), logits.size(1)));
+    if (search_) {
+      search_->begin_sequence(static_cast<int64_t>(place), static_cast<int64_t>(prompt));
+      sequences_[place]->logits = logits[0];
+    } else {
+      add(place, sample(place, logits.mutable_data_ptr<float>(), logits.size(1)));
+    }
   }
 
   int64_t sample(size_t place, float* logits, int64_t vocabulary) {
@@ -176,13 +191,25 @@ class Run {
 
   // The next token of all that run; false where nothing does.
   bool step() {
-    std::vector<int64_t> places, ids;
+    std::vector<int64_t> places;
     for (size_t place = 0; place < sequences_.size(); ++place) {
-      if (!sequences_[place]) continue;
-      places.push_back(static_cast<int64_t>(place));
-      ids.push_back(sequences_[place]->ids.back());
+      if (sequences_[place]) places.push_back(static_cast<int64_t>(place));
     }
     if (places.empty()) return false;
+    if (search_) {
+      search_next(places);
+    } else {
+      sample_next(places);
+    }
+    ++statistics_.num_steps;
+    return true;
+  }
+
+  void sample_next(const std::vector<int64_t>& places) {
+    std::vector<int64_t> ids;
+    for (const int64_t place : places) {
+      ids.push_back(sequences_[static_cast<size_t>(place)]->ids.back());
+    }
     const auto states = model_.cached_states(at::tensor(ids, at::kLong).to(model_.device()),
                                              {.cache = &cache_, .sequences = places});
     auto logits = logits_of(states);  // [N, V]
@@ -195,8 +222,31 @@ class Run {
       }
     });
     for (size_t i = 0; i < places.size(); ++i) add(static_cast<size_t>(places[i]), next[i]);
-    ++statistics_.num_steps;
-    return true;
+  }
+
+  void search_next(const std::vector<int64_t>& places) {
+    std::vector<std::vector<Candidate>> candidates(places.size());
+    at::parallel_for(0, std::ssize(places), 1, [&](int64_t begin, int64_t end) {
+      for (int64_t i = begin; i < end; ++i) {
+        candidates[static_cast<size_t>(i)] =
+            candidates_of(static_cast<size_t>(places[static_cast<size_t>(i)]));
+      }
+    });
+    const auto choice = search_->choose(places, std::move(candidates));
+    const auto logits = logits_of(choice.states);  // [N, V]
+    for (size_t i = 0; i < places.size(); ++i) {
+      const auto place = static_cast<size_t>(places[i]);
+      sequences_[place]->logits = logits[static_cast<int64_t>(i)];
+      add(place, choice.candidates[i][choice.best[i]].id);
+    }
+  }
+
+  std::vector<Candidate> candidates_of(size_t place) {
+    Sequence& own = *sequences_[place];
+    const std::span scores(own.logits.mutable_data_ptr<float>(),
+                           static_cast<size_t>(own.logits.size(0)));
+    samplers_[place].to_probabilities(scores, own.ids, own.num_new);
+    return likeliest(scores, options_.sampling.top_k);
   }
 
   nn::CausalLm& model_;
@@ -207,6 +257,7 @@ class Run {
   std::vector<std::optional<LoadedPrompt>> prompts_;
   std::vector<std::optional<Sequence>> sequences_;
   std::vector<Sampler> samplers_;
+  std::optional<ContrastiveSearch> search_;
   bool is_exhausted_ = false;
   DecoderStatistics statistics_;
 };
@@ -226,6 +277,7 @@ Decoder::Decoder(nn::CausalLm& model, const DecoderOptions& options)
             "[decoder] got prompts of up to {} tokens and {} new ones, expected at most {} "
             "together (the model's context).",
             options.max_prompt_tokens, options.sampling.max_new_tokens, context);
+  check(options.sampling);
 }
 
 DecoderStatistics Decoder::run(const std::function<std::optional<Prompt>()>& next,

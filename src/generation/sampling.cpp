@@ -48,6 +48,21 @@ void check(const SamplingOptions& options) {
           "repetition_penalty", options.repetition_penalty, "more than 0");
   require(options.no_repeat_ngram >= 0, "no_repeat_ngram", number(options.no_repeat_ngram),
           "0 (off) or more");
+  require(options.penalty_alpha >= 0.0 && options.penalty_alpha <= 1.0, "penalty_alpha",
+          options.penalty_alpha, "0 (off) to 1");
+  if (options.is_contrastive() && options.temperature != 0.0) {
+    faults.push_back(fmt::format(
+        "[sampling] penalty_alpha: got {} with temperature {}, expected temperature 0: contrastive "
+        "search draws nothing (transformers ignores penalty_alpha while it samples). Leave it out "
+        "to sample.",
+        options.penalty_alpha, options.temperature));
+  }
+  if (options.is_contrastive() && (options.top_k == 0 || options.top_k == 1)) {
+    faults.push_back(fmt::format(
+        "[sampling] top_k: got {} with penalty_alpha {}, expected at least 2: the tokens that "
+        "contrastive search chooses from.",
+        options.top_k, options.penalty_alpha));
+  }
   require(options.max_new_tokens >= 1, "max_new_tokens", number(options.max_new_tokens),
           "at least 1");
   require(options.min_new_tokens >= 0 && options.min_new_tokens <= options.max_new_tokens,
@@ -152,6 +167,12 @@ void Sampler::process(std::span<float> scores, std::span<const int64_t> ids, int
   if (options_.top_k > 0) keep_top_k(scores);
   if (options_.top_p < 1.0) keep_top_p(scores);
   if (options_.min_p > 0.0) keep_min_p(scores);
+}
+
+void Sampler::to_probabilities(std::span<float> scores, std::span<const int64_t> ids,
+                               int64_t num_new) {
+  process(scores, ids, num_new);
+  softmax(scores, scores);
 }
 
 int64_t Sampler::next(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new,

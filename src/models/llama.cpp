@@ -114,6 +114,7 @@ torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass
   }
   std::vector<int64_t> positions;
   for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
+  for (const auto& row : pass.candidates) positions.push_back(cache.position(row.sequence));
   nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
   std::tie(context.cosine, context.sine) =
       nn::rotary_tables_at(frequencies_.to(device()), positions);

@@ -40,6 +40,9 @@ torch::Tensor AttentionImpl::mix(const torch::Tensor& q, const torch::Tensor& k,
                                  const torch::Tensor& v, const ForwardContext& context) {
   const double scale = 1.0 / std::sqrt(static_cast<double>(options.head_dim));
   const CachePass* pass = context.pass;
+  if (pass != nullptr && !pass->candidates.empty()) {
+    return pass->cache->attend_candidates(options.layer, pass->candidates, q, k, v, scale);
+  }
   if (pass != nullptr && !pass->is_of_prompt()) {
     return pass->cache->attend(options.layer, pass->sequences, q, k, v, scale);
   }

@@ -24,7 +24,8 @@ int64_t needed_places(const KvCacheOptions& options, int64_t tokens) {
 const KvCacheOptions& checked(const KvCacheOptions& options) {
   CPX_CHECK(options.num_layers > 0 && options.num_kv_heads > 0 && options.head_dim > 0 &&
                 options.num_prompts > 0 && options.prompt_capacity > 0 &&
-                options.num_sequences > 0 && options.sequence_capacity > 0 && options.window >= 0,
+                options.num_sequences > 0 && options.sequence_capacity > 0 &&
+                options.num_candidates >= 0 && options.window >= 0,
             "[kv cache] got a size that is not positive.");
   return options;
 }
@@ -66,16 +67,22 @@ void KvCache::Area::store_numbers(int64_t layer, int64_t slot, int64_t place, in
   }
 }
 
+std::array<Tensor, 2> KvCache::Area::token(int64_t slot, int64_t place) const {
+  const auto block = keys.select(1, slot).select(2, place / kKeyBlock);  // [layers, K, E, 16]
+  return {block.select(3, place % kKeyBlock), values.select(1, slot).select(2, place)};
+}
+
 KvCache::KvCache(const KvCacheOptions& options)
     : options_(checked(options)),
       prompts_(options, options.num_prompts, needed_places(options, options.prompt_capacity)),
       sequences_(options, options.num_sequences, needed_places(options, options.sequence_capacity)),
+      candidates_(options, options.num_sequences, whole_blocks(options.num_candidates)),
       prompt_lengths_(static_cast<size_t>(options.num_prompts)),
       state_(static_cast<size_t>(options.num_sequences)) {}
 
 int64_t KvCache::num_bytes() const {
   int64_t numbers = 0;
-  for (const Area* area : {&prompts_, &sequences_}) {
+  for (const Area* area : {&prompts_, &sequences_, &candidates_}) {
     numbers += area->keys.numel() + area->values.numel();
   }
   return numbers * prompts_.keys.element_size();
@@ -115,36 +122,16 @@ void KvCache::store_prompt(int64_t layer, int64_t prompt, const Tensor& k, const
                          values.const_data_ptr<float>());
 }
 
-void KvCache::store_next(int64_t layer, std::span<const int64_t> sequences, const Tensor& k,
-                         const Tensor& v) {
-  const auto keys = has_kernel() ? k.to(at::kFloat).contiguous() : k;
-  const auto values = has_kernel() ? v.to(at::kFloat).contiguous() : v;
-  const int64_t row_size = options_.num_kv_heads * options_.head_dim;
-  for (size_t row = 0; row < sequences.size(); ++row) {
-    const int64_t sequence = sequences[row];
-    const int64_t num_new = state_.at(static_cast<size_t>(sequence)).num_new;
-    CPX_CHECK(num_new < options_.sequence_capacity,
-              "[kv cache] sequence {} is full: it has {} new tokens.", sequence, num_new);
-    const int64_t place = num_new % sequences_.places();
-    const auto at = static_cast<int64_t>(row);
-    if (has_kernel()) {
-      sequences_.store_numbers(layer, sequence, place, 1,
-                               keys.const_data_ptr<float>() + at * row_size,
-                               values.const_data_ptr<float>() + at * row_size);
-    } else {
-      sequences_.store(layer, sequence, place, keys.narrow(0, at, 1), values.narrow(0, at, 1));
-    }
-  }
-}
-
-// The next token's own place is among them.
-std::vector<KvCache::Range> KvCache::seen_by_next(int64_t sequence) const {
+// The next token's own place is among them; not where it is tried.
+KvCache::Ranges KvCache::seen_by_next(int64_t sequence, bool is_tried) {
   const Sequence& own = state_.at(static_cast<size_t>(sequence));
+  CPX_CHECK(own.num_new < options_.sequence_capacity,
+            "[kv cache] sequence {} is full: it has {} new tokens.", sequence, own.num_new);
   const int64_t prompt_length = prompt_lengths_[static_cast<size_t>(own.prompt)];
   const int64_t position = prompt_length + own.num_new;
   const int64_t first = options_.window > 0 ? std::max<int64_t>(0, position - options_.window + 1)
                                             : 0;  // position that is seen
-  std::vector<Range> ranges;
+  Ranges ranges;
   if (first < prompt_length) {
     const int64_t end = std::min(prompt_length, prompts_.places());
     const int64_t forgotten = prompt_length - end;
@@ -153,24 +140,60 @@ std::vector<KvCache::Range> KvCache::seen_by_next(int64_t sequence) const {
   const int64_t places = sequences_.places();
   const int64_t first_new = std::max<int64_t>(0, first - prompt_length);
   const int64_t begin = first_new % places;
-  const int64_t count = own.num_new + 1 - first_new;
-  if (begin + count <= places) {
-    ranges.push_back({&sequences_, sequence, begin, begin + count});
-  } else {
-    ranges.push_back({&sequences_, sequence, begin, places});
-    ranges.push_back({&sequences_, sequence, 0, begin + count - places});
-  }
+  const int64_t end = begin + own.num_new - first_new + (is_tried ? 0 : 1);
+  if (begin < end) ranges.push_back({&sequences_, sequence, begin, std::min(end, places)});
+  if (end > places) ranges.push_back({&sequences_, sequence, 0, end - places});
   return ranges;
 }
 
 Tensor KvCache::attend(int64_t layer, std::span<const int64_t> sequences, const Tensor& q,
                        const Tensor& k, const Tensor& v, double scale) {
-  store_next(layer, sequences, k, v);
-  return has_kernel() ? attend_by_kernel(layer, sequences, q, scale)
-                      : attend_by_operators(layer, sequences, q, scale);
+  std::vector<Ranges> seen;
+  for (const int64_t sequence : sequences) {
+    seen.push_back(seen_by_next(sequence, /*is_tried=*/false));
+  }
+  return attend_to(seen, layer, q, k, v, scale);
 }
 
-Tensor KvCache::attend_by_kernel(int64_t layer, std::span<const int64_t> sequences, const Tensor& q,
+Tensor KvCache::attend_candidates(int64_t layer, std::span<const CandidateRow> candidates,
+                                  const Tensor& q, const Tensor& k, const Tensor& v, double scale) {
+  std::vector<Ranges> seen;
+  for (const auto& [sequence, number] : candidates) {
+    CPX_CHECK(number >= 0 && number < options_.num_candidates,
+              "[kv cache] got the candidate {} of sequence {}, expected 0 to {}.", number, sequence,
+              options_.num_candidates - 1);
+    seen.push_back(seen_by_next(sequence, /*is_tried=*/true));
+    seen.back().push_back({&candidates_, sequence, number, number + 1});
+  }
+  return attend_to(seen, layer, q, k, v, scale);
+}
+
+Tensor KvCache::attend_to(const std::vector<Ranges>& seen, int64_t layer, const Tensor& q,
+                          const Tensor& k, const Tensor& v, double scale) {
+  store_own(seen, layer, k, v);
+  return has_kernel() ? attend_by_kernel(seen, layer, q, scale)
+                      : attend_by_operators(seen, layer, q, scale);
+}
+
+void KvCache::store_own(const std::vector<Ranges>& seen, int64_t layer, const Tensor& k,
+                        const Tensor& v) const {
+  const auto keys = has_kernel() ? k.to(at::kFloat).contiguous() : k;
+  const auto values = has_kernel() ? v.to(at::kFloat).contiguous() : v;
+  const int64_t row_size = options_.num_kv_heads * options_.head_dim;
+  for (size_t row = 0; row < seen.size(); ++row) {
+    const Range& own = seen[row].back();
+    const auto at = static_cast<int64_t>(row);
+    if (has_kernel()) {
+      own.area->store_numbers(layer, own.slot, own.end - 1, 1,
+                              keys.const_data_ptr<float>() + at * row_size,
+                              values.const_data_ptr<float>() + at * row_size);
+    } else {
+      own.area->store(layer, own.slot, own.end - 1, keys.narrow(0, at, 1), values.narrow(0, at, 1));
+    }
+  }
+}
+
+Tensor KvCache::attend_by_kernel(const std::vector<Ranges>& seen, int64_t layer, const Tensor& q,
                                  double scale) const {
   const int64_t num_heads = options_.num_kv_heads;
   const int64_t size = options_.head_dim;
@@ -178,14 +201,13 @@ Tensor KvCache::attend_by_kernel(int64_t layer, std::span<const int64_t> sequenc
   const auto rows = q.to(at::kFloat).contiguous();  // [N, H, E]
   auto output = at::empty_like(rows);
   std::vector<kernels::CachedQuery> queries;
-  queries.reserve(sequences.size() * static_cast<size_t>(num_heads));
-  for (size_t row = 0; row < sequences.size(); ++row) {
-    const auto ranges = seen_by_next(sequences[row]);
+  queries.reserve(seen.size() * static_cast<size_t>(num_heads));
+  for (size_t row = 0; row < seen.size(); ++row) {
     for (int64_t head = 0; head < num_heads; ++head) {
       const int64_t offset = (static_cast<int64_t>(row) * num_heads + head) * group * size;
       kernels::CachedQuery query{.q = rows.const_data_ptr<float>() + offset,
                                  .output = output.mutable_data_ptr<float>() + offset};
-      for (const Range& range : ranges) {
+      for (const Range& range : seen[row]) {
         const Area& area = *range.area;
         const int64_t begin = area.offset(layer, range.slot, head);
         query.ranges[static_cast<size_t>(query.num_ranges++)] = {
@@ -201,15 +223,15 @@ Tensor KvCache::attend_by_kernel(int64_t layer, std::span<const int64_t> sequenc
   return output.to(q.scalar_type());
 }
 
-// Any device, type and head size, a sequence at a time.
-Tensor KvCache::attend_by_operators(int64_t layer, std::span<const int64_t> sequences,
-                                    const Tensor& q, double scale) const {
+// Any device, type and head size, a row at a time.
+Tensor KvCache::attend_by_operators(const std::vector<Ranges>& seen, int64_t layer, const Tensor& q,
+                                    double scale) const {
   const int64_t num_heads = options_.num_kv_heads;
   const int64_t size = options_.head_dim;
   auto output = at::empty_like(q);
-  for (size_t row = 0; row < sequences.size(); ++row) {
+  for (size_t row = 0; row < seen.size(); ++row) {
     std::vector<Tensor> keys, values;  // [K, places, E] each
-    for (const Range& range : seen_by_next(sequences[row])) {
+    for (const Range& range : seen[row]) {
       const int64_t count = range.end - range.begin;
       keys.push_back(range.area->keys[layer][range.slot]
                          .transpose(2, 3)
@@ -229,6 +251,15 @@ Tensor KvCache::attend_by_operators(int64_t layer, std::span<const int64_t> sequ
 
 void KvCache::advance(std::span<const int64_t> sequences) {
   for (const int64_t sequence : sequences) ++state_.at(static_cast<size_t>(sequence)).num_new;
+}
+
+void KvCache::keep_candidate(const CandidateRow& candidate) {
+  int64_t& num_new = state_.at(static_cast<size_t>(candidate.sequence)).num_new;
+  const auto from = candidates_.token(candidate.sequence, candidate.number);
+  const auto to = sequences_.token(candidate.sequence, num_new % sequences_.places());
+  to[0].copy_(from[0]);
+  to[1].copy_(from[1]);
+  ++num_new;
 }
 
 }  // namespace cpx::nn

@@ -109,6 +109,7 @@ std::vector<Setting> settings_of(const ParaphraseCommand& command, const Decodin
       {"min_p", sampling.min_p},
       {"repetition_penalty", sampling.repetition_penalty},
       {"no_repeat_ngram", sampling.no_repeat_ngram},
+      {"penalty_alpha", sampling.penalty_alpha},
       {"min_new_tokens", sampling.min_new_tokens},
       {"max_new_tokens", sampling.max_new_tokens},
       {"stop", fmt::format("{}", fmt::join(decoding.stop_strings, " | "))},

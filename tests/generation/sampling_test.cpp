@@ -137,6 +137,7 @@ TEST(SamplingOptions, TellAllFaultsAtOnce) {
                        .min_p = 1.5,
                        .repetition_penalty = 0.0,
                        .no_repeat_ngram = -1,
+                       .penalty_alpha = -0.5,
                        .min_new_tokens = 5,
                        .max_new_tokens = 0}),
             (std::vector<std::string>{
@@ -146,8 +147,24 @@ TEST(SamplingOptions, TellAllFaultsAtOnce) {
                 "[sampling] min_p: got 1.5, expected 0 to 1.",
                 "[sampling] repetition_penalty: got 0, expected more than 0.",
                 "[sampling] no_repeat_ngram: got -1, expected 0 (off) or more.",
+                "[sampling] penalty_alpha: got -0.5, expected 0 (off) to 1.",
                 "[sampling] max_new_tokens: got 0, expected at least 1.",
                 "[sampling] min_new_tokens: got 5, expected 0 to max_new_tokens."}));
+}
+
+TEST(SamplingOptions, ContrastiveSearchDrawsNothingAndNeedsCandidates) {
+  EXPECT_TRUE(faults_of({.temperature = 0.0, .top_k = 2, .penalty_alpha = 1.0}).empty());
+  // The published script's: transformers would sample without penalty_alpha.
+  EXPECT_EQ(faults_of({.temperature = 0.7, .top_k = 50, .penalty_alpha = 0.3}),
+            (std::vector<std::string>{
+                "[sampling] penalty_alpha: got 0.3 with temperature 0.7, expected temperature 0: "
+                "contrastive search draws nothing (transformers ignores penalty_alpha while it "
+                "samples). Leave it out to sample."}));
+  EXPECT_EQ(faults_of({.temperature = 0.0, .top_k = 1, .penalty_alpha = 0.6}),
+            (std::vector<std::string>{
+                "[sampling] top_k: got 1 with penalty_alpha 0.6, expected at least 2: the tokens "
+                "that contrastive search chooses from."}));
+  EXPECT_EQ(faults_of({.temperature = 0.5, .penalty_alpha = 1.5}).size(), 3);
 }
 
 }  // namespace

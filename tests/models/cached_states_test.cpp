@@ -32,7 +32,8 @@ nn::KvCache cache_for(const nn::ModelShape& shape, int64_t prompts, int64_t sequ
                       .num_prompts = prompts,
                       .prompt_capacity = 40,
                       .num_sequences = sequences,
-                      .sequence_capacity = 40});
+                      .sequence_capacity = 40,
+                      .num_candidates = 3});
 }
 
 Tensor whole_text(Llama& model, const Tensor& ids) {
@@ -70,6 +71,29 @@ TEST_P(CachedStates, EqualTheWholeTexts) {
       ASSERT_TRUE(is_close(states.narrow(0, i, 1), row)) << "text " << i << ", step " << step;
       ASSERT_TRUE(is_close(logits.narrow(0, i, 1), model->logits(row, {})));
     }
+  }
+}
+
+// Three tokens are tried at each step; the text goes on with the second.
+TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
+  const auto model = load_fixture_with_adapter(GetParam());
+  const int64_t vocabulary = model->shape().vocabulary_size;
+  const auto text = random_ids(30, vocabulary, 5);
+  const auto others = random_ids(60, vocabulary, 6).view({30, 2});
+  auto cache = cache_for(model->shape(), 1, 1);
+  model->cached_states(text.narrow(0, 0, 6), {.cache = &cache, .prompt = 0});
+  cache.begin_sequence(0, 0);
+  for (int64_t position = 6; position < 30; ++position) {
+    const auto tried = at::stack({others[position][0], text[position], others[position][1]});
+    const auto states = model->cached_states(
+        tried, {.cache = &cache, .candidates = {{0, 0}, {0, 1}, {0, 2}}});  // [3, D]
+    for (int64_t number = 0; number < 3; ++number) {
+      const auto whole =
+          at::cat({text.narrow(0, 0, position), tried.narrow(0, number, 1)});  // [position + 1]
+      ASSERT_TRUE(is_close(states[number], whole_text(*model, whole)[position]))
+          << "position " << position << ", candidate " << number;
+    }
+    cache.keep_candidate({0, 1});
   }
 }
 

@@ -65,6 +65,7 @@ class CachedAttention : public testing::TestWithParam<Case> {
             .prompt_capacity = 50,
             .num_sequences = 3,
             .sequence_capacity = 70,
+            .num_candidates = 3,
             .tensor_options = torch::TensorOptions().dtype(GetParam().dtype)};
   }
 
@@ -127,6 +128,44 @@ TEST_P(CachedAttention, EqualsTheWholeText) {
   }
 }
 
+// Three tokens are tried at each step, the text's own and two of other texts, each time in another
+// order; each reads what the text with it as its last token reads.
+TEST_P(CachedAttention, CandidatesSeeTheTextAndThemselves) {
+  const Text prompt(GetParam(), 9, 1);
+  std::vector<Text> texts;
+  for (uint64_t i = 0; i < 3; ++i) {
+    texts.emplace_back(GetParam(), 45, 100 * i + 50);
+    texts[i].begin_with(prompt, 9);
+  }
+  KvCache cache(options());
+  cache.begin_prompt(0, 9);
+  cache.store_prompt(/*layer=*/1, 0, prompt.k, prompt.v);
+  cache.begin_sequence(2, 0);
+  for (int64_t position = 9; position < 54; ++position) {
+    std::vector<Tensor> q, k, v, expected;
+    for (int64_t number = 0; number < 3; ++number) {
+      const Text& other = texts[static_cast<size_t>((position + number) % 3)];
+      Text whole = other;
+      whole.q = at::cat({texts[0].q.narrow(0, 0, position), other.q.narrow(0, position, 1)});
+      whole.k = at::cat({texts[0].k.narrow(0, 0, position), other.k.narrow(0, position, 1)});
+      whole.v = at::cat({texts[0].v.narrow(0, 0, position), other.v.narrow(0, position, 1)});
+      expected.push_back(at_once(whole)[position]);
+      q.push_back(other.q.narrow(0, position, 1));
+      k.push_back(other.k.narrow(0, position, 1));
+      v.push_back(other.v.narrow(0, position, 1));
+    }
+    const std::vector<CandidateRow> rows = {{2, 0}, {2, 1}, {2, 2}};
+    const auto read =
+        cache.attend_candidates(/*layer=*/1, rows, at::cat(q), at::cat(k), at::cat(v), kScale);
+    for (int64_t number = 0; number < 3; ++number) {
+      ASSERT_TRUE(is_close(read[number], expected[static_cast<size_t>(number)]))
+          << "position " << position << ", candidate " << number;
+    }
+    cache.keep_candidate({2, (3 - position % 3) % 3});  // the text's own
+    ASSERT_EQ(cache.position(2), position + 1);
+  }
+}
+
 TEST_P(CachedAttention, ARowsBitsDoNotDependOnTheOthers) {
   const Text prompt(GetParam(), 30, 1), next(GetParam(), 3, 5);
   const auto first_rows = [&](const std::vector<int64_t>& sequences) {
@@ -143,16 +182,35 @@ TEST_P(CachedAttention, ARowsBitsDoNotDependOnTheOthers) {
   EXPECT_TRUE(at::equal(first_rows({1, 2}), alone));
 }
 
+TEST_P(CachedAttention, ACandidatesBitsDoNotDependOnTheOthers) {
+  const Text prompt(GetParam(), 30, 1), next(GetParam(), 3, 5);
+  const auto first_row = [&](const std::vector<CandidateRow>& rows) {
+    KvCache cache(options());
+    cache.begin_prompt(1, 30);
+    cache.store_prompt(0, 1, prompt.k, prompt.v);
+    for (int64_t sequence = 0; sequence < 3; ++sequence) cache.begin_sequence(sequence, 1);
+    const auto count = std::ssize(rows);
+    return cache.attend_candidates(0, rows, next.q.narrow(0, 0, count), next.k.narrow(0, 0, count),
+                                   next.v.narrow(0, 0, count), kScale)[0];
+  };
+  const auto alone = first_row({{2, 1}});
+  EXPECT_TRUE(at::equal(first_row({{2, 1}, {2, 0}, {2, 2}}), alone));
+  EXPECT_TRUE(at::equal(first_row({{2, 1}, {0, 1}, {1, 0}}), alone));
+}
+
 TEST(KvCache, CountsItsBytes) {
   // 3 layers * 2 heads * 8 * 4 bytes * 2 (keys, values) * (2 * 32 + 5 * 16) places.
-  const KvCache cache({.num_layers = 3,
-                       .num_kv_heads = 2,
-                       .head_dim = 8,
-                       .num_prompts = 2,
-                       .prompt_capacity = 20,
-                       .num_sequences = 5,
-                       .sequence_capacity = 16});
-  EXPECT_EQ(cache.num_bytes(), 3 * 2 * 8 * 4 * 2 * (2 * 32 + 5 * 16));
+  KvCacheOptions options{.num_layers = 3,
+                         .num_kv_heads = 2,
+                         .head_dim = 8,
+                         .num_prompts = 2,
+                         .prompt_capacity = 20,
+                         .num_sequences = 5,
+                         .sequence_capacity = 16};
+  EXPECT_EQ(KvCache(options).num_bytes(), 3 * 2 * 8 * 4 * 2 * (2 * 32 + 5 * 16));
+  // Candidates: 16 places a sequence for up to 16 of them.
+  options.num_candidates = 4;
+  EXPECT_EQ(KvCache(options).num_bytes(), 3 * 2 * 8 * 4 * 2 * (2 * 32 + 5 * 16 + 5 * 16));
 }
 
 std::string message_of(const std::function<void()>& call) {
@@ -169,7 +227,8 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
                                .num_kv_heads = 1,
                                .head_dim = 8,
                                .prompt_capacity = 4,
-                               .sequence_capacity = 1};
+                               .sequence_capacity = 1,
+                               .num_candidates = 2};
   KvCache cache(options);
   EXPECT_EQ(message_of([&] { cache.begin_prompt(0, 5); }),
             "[kv cache] got a prompt of 5 tokens, expected 1 to 4.");
@@ -178,8 +237,13 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
   cache.begin_prompt(0, 2);
   cache.begin_sequence(0, 0);
   const std::vector<int64_t> sequences = {0};
-  cache.advance(sequences);
+  const std::vector<CandidateRow> candidates = {{0, 1}}, beyond = {{0, 2}};
   const auto row = at::ones({1, 1, 8});
+  EXPECT_EQ(message_of([&] { cache.attend_candidates(0, beyond, row, row, row, 1.0); }),
+            "[kv cache] got the candidate 2 of sequence 0, expected 0 to 1.");
+  cache.advance(sequences);
+  EXPECT_EQ(message_of([&] { cache.attend_candidates(0, candidates, row, row, row, 1.0); }),
+            "[kv cache] sequence 0 is full: it has 1 new tokens.");
   EXPECT_EQ(message_of([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
             "[kv cache] sequence 0 is full: it has 1 new tokens.");
   EXPECT_EQ(message_of([] { KvCache({.num_layers = 1}); }),

@@ -41,7 +41,7 @@ TEST_F(GenerateTool, HelpNamesItsFlagsAndExamples) {
   const ToolResult result = run_tool("cpx-generate", {"--help"});
   EXPECT_EQ(result.exit_code, 0);
   EXPECT_THAT(result.out, AllOf(HasSubstr("--prompt"), HasSubstr("--compare"), HasSubstr("--top-p"),
-                                HasSubstr("Examples:")));
+                                HasSubstr("--penalty-alpha"), HasSubstr("Examples:")));
 }
 
 TEST_F(GenerateTool, OnePromptIsContinuedOnStandardOutput) {
@@ -72,6 +72,25 @@ TEST_F(GenerateTool, TheSeedAloneDecidesWhatIsSampled) {
   EXPECT_LE(objects[4]["tokens"], 12);
   EXPECT_TRUE(objects[4]["finish"] == "length" || objects[4]["finish"] == "stop_token");
   EXPECT_NE(objects[3]["text"], objects[4]["text"]);
+}
+
+TEST_F(GenerateTool, ContrastiveSearchDrawsNothing) {
+  write("prompts.txt", "The kettle\nGood morning\nThank you\n");
+  const auto texts = [&](const std::string& name, std::vector<std::string> more) {
+    more.insert(more.begin(),
+                {"--input", path("prompts.txt"), "--temperature", "0", "--output", path(name)});
+    EXPECT_EQ(generate(more).exit_code, 0);
+    return read(name);
+  };
+  const std::vector<std::string> search = {"--penalty-alpha", "0.6", "--top-k", "4"};
+  const auto with = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), search.begin(), search.end());
+    return more;
+  };
+  const std::string all = texts("a.jsonl", search);
+  EXPECT_EQ(texts("b.jsonl", with({"--batch", "1", "--seed", "7"})), all);
+  EXPECT_NE(texts("c.jsonl", {"--top-k", "4"}), all);  // greedy
+  EXPECT_NE(texts("d.jsonl", with({"--adapter", adapter()})), all);
 }
 
 TEST_F(GenerateTool, CompareShowsBaseAndAdapter) {
@@ -134,6 +153,15 @@ TEST_F(GenerateTool, WrongUseIsToldAtOnce) {
                               "1."),
                     HasSubstr("[sampling] temperature: got -1, expected 0 (greedy) or "
                               "more.")));
+
+  result = generate({"--prompt", "x", "--penalty-alpha", "0.3"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("[sampling] penalty_alpha: got 0.3 with temperature 0.8, expected "
+                              "temperature 0: contrastive search draws nothing (transformers "
+                              "ignores penalty_alpha while it samples). Leave it out to sample."),
+                    HasSubstr("[sampling] top_k: got 0 with penalty_alpha 0.3, expected at least "
+                              "2: the tokens that contrastive search chooses from.")));
 
   result = generate({"--samples", "2"});
   EXPECT_EQ(result.exit_code, 2);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Continues prompts by sampling, many sequences at once. A prompt is computed once for all its
-// samples; the place of a finished sequence is given to the next. What a sample is depends on the
-// model, the options, its prompt and (seed, prompt's number, sample's number) alone: neither on how
-// many sequences there are at once nor on their order.
+// Continues prompts by sampling or contrastive search, many sequences at once. A prompt is computed
+// once for all its samples; the place of a finished sequence is given to the next. What a sample is
+// depends on the model, the options, its prompt and (seed, prompt's number, sample's number) alone:
+// neither on how many sequences there are at once nor on their order.
 #pragma once
 
 #include <cstdint>
@@ -61,7 +61,8 @@ struct DecoderStatistics {
 
 class Decoder {
  public:
-  /// Throws std::invalid_argument for options that do not fit together or the model's context.
+  /// Throws std::invalid_argument for sizes that do not fit together or the model's context, and
+  /// what check() throws for the sampling options.
   Decoder(nn::CausalLm& model, const DecoderOptions& options);
 
   /// Continues the prompts that `next` returns until it returns nothing. Throws

@@ -15,15 +15,21 @@ namespace cpx::generation {
 /// Defaults: the model's own distribution. Names as transformers' GenerationConfig has them.
 struct SamplingOptions {
   double temperature = 1.0;  // 0: greedy, the highest score
-  int64_t top_k = 0;         // only the k highest; 0: all
+  int64_t top_k = 0;         // only the k highest; 0: all; in contrastive search: candidates
   double top_p = 1.0;        // only the highest whose probabilities reach p; 1: all
   double min_p = 0.0;        // only those of at least min_p times the highest probability
   /// Scores of tokens in the prompt or the text are divided by it where positive, else multiplied.
   double repetition_penalty = 1.0;
   int64_t no_repeat_ngram = 0;  // no run of so many tokens twice; 0: any
-  int64_t min_new_tokens = 0;   // before, no stop token
+  /// More than 0: contrastive search (contrastive_search.h) among the top_k likeliest tokens, at
+  /// temperature 0; the weight of being unlike the text, 0 to 1. transformers ignores it while it
+  /// samples; here both together are a fault.
+  double penalty_alpha = 0.0;
+  int64_t min_new_tokens = 0;  // before, no stop token
   int64_t max_new_tokens = 128;
   std::vector<int64_t> stop_ids = {};  // EOS, usually
+
+  bool is_contrastive() const { return penalty_alpha > 0.0; }
 };
 
 /// Throws ConfigError, all faults at once, for options out of their ranges.
@@ -39,6 +45,9 @@ class Sampler {
   /// of which the last `num_new` are new): banned tokens get -infinity. Throws std::runtime_error
   /// where a score is no number or none is left.
   void process(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new);
+
+  /// process(), then the softmax of the scores [V] in their place.
+  void to_probabilities(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new);
 
   /// The next token by process() and a draw from the softmax; greedy takes the highest, the lowest
   /// id of equal ones. Overwrites `scores`.

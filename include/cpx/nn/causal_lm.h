@@ -47,9 +47,9 @@ class CausalLm {
                                       const ForwardOptions& options) = 0;
 
   /// The same without gradients, with keys and values kept in `pass.cache`: of the prompt with the
-  /// ids [T], or of the ids [N], which are the next tokens of `pass.sequences` (each row by
-  /// itself). A prompt's place is begun, and next tokens are counted, here. Throws std::logic_error
-  /// where the model cannot.
+  /// ids [T], or of the ids [N], which are the next tokens of `pass.sequences` or tried as such
+  /// (`pass.candidates`), each row by itself. A prompt's place is begun, and next tokens are
+  /// counted, here. Throws std::logic_error where the model cannot.
   virtual torch::Tensor cached_states(const torch::Tensor& ids, const CachePass& pass);
 
   /// Negative log-likelihood (natural log) of `targets` [N] given `hidden` [N, D]; [N], float32.

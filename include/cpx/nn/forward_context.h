@@ -32,14 +32,21 @@ struct ForwardOptions {
 
 class KvCache;
 
-/// A pass whose keys and values are kept: of one prompt, or of the next token of each of some
-/// sequences.
+/// A token that is tried as the next one of a sequence.
+struct CandidateRow {
+  int64_t sequence = 0;  // its place in the cache
+  int64_t number = 0;    // among the sequence's candidates, from 0
+};
+
+/// A pass whose keys and values are kept: of one prompt, of the next token of each of some
+/// sequences, or of tokens that are tried, until KvCache::keep_candidate() makes one the next.
 struct CachePass {
   KvCache* cache = nullptr;
-  int64_t prompt = 0;                   // its place in the cache, where `sequences` is empty
-  std::vector<int64_t> sequences = {};  // their places, a row each
+  int64_t prompt = 0;                         // its place in the cache, where the others are empty
+  std::vector<int64_t> sequences = {};        // their places, a row each
+  std::vector<CandidateRow> candidates = {};  // a row each; where `sequences` is empty
 
-  bool is_of_prompt() const { return sequences.empty(); }
+  bool is_of_prompt() const { return sequences.empty() && candidates.empty(); }
 };
 
 /// Made once a forward pass, read by every layer.

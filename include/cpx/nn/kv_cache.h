@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keys and values of texts that are being continued. A prompt's are kept once for all sequences
 // that continue it; a sequence adds its own new tokens, in a ring where a sliding window forgets.
+// Several candidates for a sequence's next token may be tried, of which one is kept.
 // Everything is allocated in the beginning.
-// Legend: T tokens, N sequences, H query heads, K key heads, E head size.
+// Legend: T tokens, N rows (sequences, or candidates), H query heads, K key heads, E head size.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -12,6 +14,7 @@
 #include <torch/types.h>
 
 #include "cpx/kernels/cached_attention.h"
+#include "cpx/nn/forward_context.h"
 
 namespace cpx::nn {
 
@@ -26,6 +29,7 @@ struct KvCacheOptions {
   int64_t prompt_capacity = 0;    // tokens of the longest
   int64_t num_sequences = 1;      // at once
   int64_t sequence_capacity = 0;  // new tokens of the longest
+  int64_t num_candidates = 0;     // of a sequence's next token, at once; 0: none are tried
 
   /// float32 on the CPU; the model's type on a GPU.
   torch::TensorOptions tensor_options = torch::TensorOptions().dtype(torch::kFloat32);
@@ -36,6 +40,7 @@ class KvCache {
   /// Throws std::invalid_argument for sizes that are not positive.
   explicit KvCache(const KvCacheOptions& options);
 
+  const KvCacheOptions& options() const { return options_; }
   /// Bytes of all keys and values, used or not.
   int64_t num_bytes() const;
 
@@ -56,6 +61,14 @@ class KvCache {
   /// The next tokens are there, in all layers.
   void advance(std::span<const int64_t> sequences);
 
+  /// As attend() for tokens that are tried: each sees its sequence and itself. Throws
+  /// std::invalid_argument for a number beyond num_candidates too.
+  torch::Tensor attend_candidates(int64_t layer, std::span<const CandidateRow> candidates,
+                                  const torch::Tensor& q, const torch::Tensor& k,
+                                  const torch::Tensor& v, double scale);
+  /// The candidate is its sequence's next token, in all layers.
+  void keep_candidate(const CandidateRow& candidate);
+
  private:
   // Places for tokens: of prompts, or of sequences.
   struct Area {
@@ -72,6 +85,8 @@ class KvCache {
     /// The same of contiguous float32 numbers on the CPU, where the kernel reads them.
     void store_numbers(int64_t layer, int64_t slot, int64_t place, int64_t num_tokens,
                        const float* k, const float* v);
+    /// A token's keys and values in all layers, [layers, K, E] each; they share the memory.
+    std::array<torch::Tensor, 2> token(int64_t slot, int64_t place) const;
   };
   struct Sequence {
     int64_t prompt = 0;
@@ -79,24 +94,29 @@ class KvCache {
   };
   // Places [begin, end) of a slot.
   struct Range {
-    const Area* area;
+    Area* area;
     int64_t slot;
     int64_t begin;
     int64_t end;
   };
+  // What a row sees; its own place is the last of the last range.
+  using Ranges = std::vector<Range>;
 
   bool has_kernel() const;
-  void store_next(int64_t layer, std::span<const int64_t> sequences, const torch::Tensor& k,
-                  const torch::Tensor& v);
-  std::vector<Range> seen_by_next(int64_t sequence) const;
-  torch::Tensor attend_by_kernel(int64_t layer, std::span<const int64_t> sequences,
+  Ranges seen_by_next(int64_t sequence, bool is_tried);
+  torch::Tensor attend_to(const std::vector<Ranges>& seen, int64_t layer, const torch::Tensor& q,
+                          const torch::Tensor& k, const torch::Tensor& v, double scale);
+  void store_own(const std::vector<Ranges>& seen, int64_t layer, const torch::Tensor& k,
+                 const torch::Tensor& v) const;
+  torch::Tensor attend_by_kernel(const std::vector<Ranges>& seen, int64_t layer,
                                  const torch::Tensor& q, double scale) const;
-  torch::Tensor attend_by_operators(int64_t layer, std::span<const int64_t> sequences,
+  torch::Tensor attend_by_operators(const std::vector<Ranges>& seen, int64_t layer,
                                     const torch::Tensor& q, double scale) const;
 
   KvCacheOptions options_;
   Area prompts_;
   Area sequences_;
+  Area candidates_;  // a slot a sequence, a place a candidate
   std::vector<int64_t> prompt_lengths_;
   std::vector<Sequence> state_;
 };
