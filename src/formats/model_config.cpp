@@ -7,6 +7,7 @@
 #include "cpx/core/error.h"
 #include "json_fields.h"
 #include "model_config_check.h"
+#include "quantization_config.h"
 #include "quote.h"
 
 namespace cpx::formats {
@@ -72,9 +73,6 @@ std::string read_architecture(const JsonFields& fields) {
 void refuse_what_is_not_computed(const JsonFields& fields) {
   if (fields.find_text("hidden_act").value_or("silu") != "silu") {
     fields.fail("hidden_act", "silu");
-  }
-  if (fields.find("quantization_config") != nullptr) {
-    fields.fail("quantization_config", "none: cpx reads unquantised folders and GGUF files");
   }
   if (fields.find_double("partial_rotary_factor").value_or(1.0) != 1.0) {
     fields.fail("partial_rotary_factor", "1");
@@ -233,6 +231,7 @@ ModelConfig read_model_config(const fs::path& folder) {
   }
   config.rope = read_rope(fields, config.max_position_embeddings);
   config.stored_dtype = read_stored_dtype(fields);
+  config.quantization = read_quantization_config(folder, fields);
   read_special_tokens(folder, fields, config);
   check_model_config(place, config, kKeys);
   return config;

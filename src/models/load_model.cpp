@@ -84,7 +84,10 @@ OpenModel open_model(const fs::path& path) {
                       path.string());
   }
   if (kind == ModelPathKind::kFolder) {
-    return {std::make_shared<Llama>(formats::read_model_config(path)), open_folder_weights(path)};
+    const auto config = formats::read_model_config(path);
+    return {std::make_shared<Llama>(config),
+            config.quantization ? open_quantized_weights(path, *config.quantization)
+                                : open_folder_weights(path)};
   }
   const auto file = formats::GgufFile::open(path);
   const auto config = formats::read_model_config(*file);

@@ -32,8 +32,7 @@ class FolderWeights : public WeightSource {
     auto stored = folder_.tensor(key);
     if (!at::isFloatingType(stored.scalar_type()) || stored.element_size() < 2) {
       throw_<DataError>(
-          "[load_model] {}: '{}' is stored as {}, expected float32, float16 or bfloat16. "
-          "Quantised folders cannot be read.",
+          "[load_model] {}: '{}' is stored as {}, expected float32, float16 or bfloat16.",
           file_of(key).string(), key, tensor::dtype_name(stored.scalar_type()));
     }
     return stored.to(dtype);

@@ -41,6 +41,12 @@ class WeightSource {
 std::unique_ptr<WeightSource> open_folder_weights(
     const std::filesystem::path& folder, std::string_view auto_class = "AutoModelForCausalLM");
 
+/// The weights of a model folder whose linear layers are GPTQ's or AWQ's, said by `config`: each
+/// such layer has a `weight`, made dense when it is asked for. Layers without a qweight are as in
+/// open_folder_weights().
+std::unique_ptr<WeightSource> open_quantized_weights(const std::filesystem::path& folder,
+                                                     const formats::QuantizationConfig& config);
+
 /// The weights of a GGUF; `config` is its own.
 std::unique_ptr<WeightSource> open_gguf_weights(std::shared_ptr<const formats::GgufFile> file,
                                                 const formats::ModelConfig& config);

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
-#include <immintrin.h>
 #include <type_traits>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "cpx/core/error.h"
 #include "cpx/quant/gguf_blocks.h"
 #include "cpx/tensor/device.h"
+#include "rounding.h"
 
 namespace cpx::quant {
 
@@ -26,39 +26,6 @@ int64_t num_elements(at::IntArrayRef shape) {
               "[dequantize] {} is no shape.", tensor::shape_text(shape));
   }
   return count;
-}
-
-// Eight float32 rounded to bfloat16 (nearest even), each in the lower half of 32 bits.
-__m256i bfloat16_bits(const float* values) {
-  const __m256 loaded = _mm256_loadu_ps(values);
-  const __m256i bits = _mm256_castps_si256(loaded);
-  const __m256i is_odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
-  const __m256i half = _mm256_add_epi32(is_odd, _mm256_set1_epi32(0x7fff));
-  const __m256i rounded = _mm256_srli_epi32(_mm256_add_epi32(bits, half), 16);
-  const __m256 is_nan = _mm256_cmp_ps(loaded, loaded, _CMP_UNORD_Q);
-  return _mm256_blendv_epi8(rounded, _mm256_set1_epi32(0x7fc0), _mm256_castps_si256(is_nan));
-}
-
-void convert(std::span<const float> values, c10::BFloat16* out) {
-  const float* in = values.data();
-  size_t i = 0;
-  for (; i + 16 <= values.size(); i += 16) {
-    // Packing works within the two halves of a register: the middle quarters change places.
-    const __m256i packed = _mm256_packus_epi32(bfloat16_bits(in + i), bfloat16_bits(in + i + 8));
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + i),
-                        _mm256_permute4x64_epi64(packed, _MM_SHUFFLE(3, 1, 2, 0)));
-  }
-  for (; i < values.size(); ++i) out[i] = c10::BFloat16(in[i]);
-}
-
-void convert(std::span<const float> values, c10::Half* out) {
-  size_t i = 0;
-  for (; i + 8 <= values.size(); i += 8) {
-    const auto packed = _mm256_cvtps_ph(_mm256_loadu_ps(values.data() + i),
-                                        _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(out + i), packed);
-  }
-  for (; i < values.size(); ++i) out[i] = c10::Half(values[i]);
 }
 
 template <class T>

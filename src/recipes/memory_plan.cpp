@@ -45,7 +45,7 @@ int64_t mapped_bytes(const std::filesystem::path& model, const formats::ModelCon
                      torch::Dtype dtype) {
   const bool is_gguf = model.extension() == ".gguf";
   const std::string computed = dtype == torch::kFloat32 ? "float32" : "bfloat16";
-  if (!is_gguf && config.stored_dtype == computed) return 0;
+  if (!is_gguf && config.stored_dtype == computed && !config.quantization) return 0;
   if (is_gguf) return static_cast<int64_t>(std::filesystem::file_size(model));
   int64_t bytes = 0;
   if (!std::filesystem::is_directory(model)) return 0;

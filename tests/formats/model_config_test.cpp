@@ -163,9 +163,6 @@ TEST_F(ModelConfigTest, OtherArchitecturesGetTheListOfThoseSupported) {
 
 TEST_F(ModelConfigTest, WhatIsNotComputedIsNamed) {
   EXPECT_EQ(error({{"hidden_act", "gelu"}}), "'hidden_act' is \"gelu\", expected silu.");
-  EXPECT_EQ(error({{"quantization_config", {{"quant_method", "gptq"}}}}),
-            "'quantization_config' is {\"quant_method\":\"gptq\"}, expected none: cpx reads "
-            "unquantised folders and GGUF files.");
   EXPECT_EQ(error({{"partial_rotary_factor", 0.5}}), "'partial_rotary_factor' is 0.5, expected 1.");
   EXPECT_EQ(error({{"rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}}}),
             "'rope_scaling.type' is \"yarn\", expected default, linear or llama3.");
@@ -235,6 +232,104 @@ TEST_F(ModelConfigTest, SizesMustBePlausibleAndFitEachOther) {
   EXPECT_EQ(error({{"tie_word_embeddings", 1}}),
             "'tie_word_embeddings' is 1, expected true or false.");
   EXPECT_EQ(error({{"dtype", 16}}), "'dtype' is 16, expected a text.");
+}
+
+// Everything that decides about the stored layers, in one comparable text.
+std::string text_of(const std::optional<QuantizationConfig>& config) {
+  if (!config) return "none";
+  return fmt::format("{} {} bits, groups of {}, zeros less one: {}, reordered: {}", config->method,
+                     config->bits, config->group_size, config->has_zeros_less_one,
+                     config->desc_act);
+}
+
+class QuantizationConfigTest : public ModelConfigTest {
+ protected:
+  std::string read(const Json& quantization) const {
+    return text_of(changed({{"quantization_config", quantization}}).quantization);
+  }
+
+  // The message of a config in config.json whose bits and group size are right.
+  std::string refusal(const Json& changes) const {
+    Json quantization = {{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 128}};
+    quantization.merge_patch(changes);
+    return error({{"quantization_config", quantization}});
+  }
+};
+
+TEST_F(QuantizationConfigTest, IsReadFromConfigJson) {
+  EXPECT_EQ(text_of(changed({}).quantization), "none");
+  EXPECT_EQ(read({{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 128}}),
+            "gptq 4 bits, groups of 128, zeros less one: true, reordered: false");
+  EXPECT_EQ(read({{"quant_method", "GPTQ"},
+                  {"bits", 8},
+                  {"group_size", -1},
+                  {"desc_act", true},
+                  {"sym", false},
+                  {"dynamic", {{"-:lm_head", Json::object()}}},
+                  {"format", "gptq"},
+                  {"checkpoint_format", "gptq_v2"}}),
+            "gptq 8 bits, groups of -1, zeros less one: false, reordered: true");
+  EXPECT_EQ(
+      read({{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 32}, {"format", "gptq_v2"}}),
+      "gptq 4 bits, groups of 32, zeros less one: false, reordered: false");
+  EXPECT_EQ(read({{"quant_method", "awq"}, {"bits", 4}, {"group_size", 64}, {"version", "GEMM"}}),
+            "awq 4 bits, groups of 64, zeros less one: true, reordered: false");
+}
+
+TEST_F(QuantizationConfigTest, OfOlderFoldersStandsInAFileOfItsOwn) {
+  write("quant_config.json",
+        R"({"zero_point":true,"q_group_size":128,"w_bit":4,"version":"GEMM"})");
+  EXPECT_EQ(text_of(changed({}).quantization),
+            "awq 4 bits, groups of 128, zeros less one: true, reordered: false");
+  write("quantize_config.json", R"({"bits":4,"group_size":32,"desc_act":true,"sym":true})");
+  EXPECT_EQ(text_of(changed({}).quantization),
+            "gptq 4 bits, groups of 32, zeros less one: true, reordered: true");
+  EXPECT_EQ(read({{"quant_method", "gptq"}, {"bits", 8}, {"group_size", 16}}),
+            "gptq 8 bits, groups of 16, zeros less one: true, reordered: false");
+  write("quantize_config.json", R"({"bits":3,"group_size":32})");
+  EXPECT_EQ(message_of([&] { changed({}); }),
+            fmt::format("[model_config] {}: 'bits' is 3, expected 4 or 8.",
+                        (folder_ / "quantize_config.json").string()));
+}
+
+TEST_F(QuantizationConfigTest, OtherMethodsGetTheListOfThoseThatAreRead) {
+  const std::string expected =
+      ", expected gptq or awq (of other quantised models cpx reads the GGUF file).";
+  EXPECT_EQ(refusal({{"quant_method", "bitsandbytes"}}),
+            "'quantization_config.quant_method' is \"bitsandbytes\"" + expected);
+  EXPECT_EQ(refusal({{"quant_method", "fp8"}}),
+            "'quantization_config.quant_method' is \"fp8\"" + expected);
+  EXPECT_EQ(error({{"quantization_config", {{"load_in_4bit", true}}}}),
+            "'quantization_config.quant_method' is missing" + expected);
+}
+
+TEST_F(QuantizationConfigTest, FormsThatAreNotReadAreNamed) {
+  EXPECT_EQ(refusal({{"bits", 2}}), "'quantization_config.bits' is 2, expected 4 or 8.");
+  EXPECT_EQ(refusal({{"bits", 3}}), "'quantization_config.bits' is 3, expected 4 or 8.");
+  EXPECT_EQ(refusal({{"bits", nullptr}}), "'quantization_config.bits' is missing.");
+  EXPECT_EQ(refusal({{"group_size", nullptr}}), "'quantization_config.group_size' is missing.");
+  EXPECT_EQ(refusal({{"group_size", 0}}),
+            "'quantization_config.group_size' is 0, expected at least 1, or -1 for one group.");
+  EXPECT_EQ(refusal({{"checkpoint_format", "marlin"}}),
+            "'quantization_config.checkpoint_format' is \"marlin\", expected gptq or gptq_v2.");
+  EXPECT_EQ(refusal({{"format", "gptq_p"}}),
+            "'quantization_config.format' is \"gptq_p\", expected gptq or gptq_v2.");
+  EXPECT_EQ(refusal({{"is_marlin_format", true}}),
+            "'quantization_config.is_marlin_format' is true, expected false.");
+  EXPECT_EQ(refusal({{"pack_dtype", "int16"}}),
+            "'quantization_config.pack_dtype' is \"int16\", expected int32.");
+  EXPECT_EQ(
+      refusal({{"dynamic", {{"+:.*down_proj", {{"bits", 8}}}}}}),
+      "'quantization_config.dynamic.+:.*down_proj' is {\"bits\":8}, expected none: all layers "
+      "quantised alike.");
+  EXPECT_EQ(refusal({{"quant_method", "awq"}, {"bits", 8}}),
+            "'quantization_config.bits' is 8, expected 4.");
+  EXPECT_EQ(refusal({{"quant_method", "awq"}, {"version", "gemv"}}),
+            "'quantization_config.version' is \"gemv\", expected gemm. Quantise the model again "
+            "with this version.");
+  EXPECT_EQ(refusal({{"quant_method", "awq"}, {"format", "gemv_fast"}}),
+            "'quantization_config.format' is \"gemv_fast\", expected gemm. Quantise the model "
+            "again with this version.");
 }
 
 TEST_F(ModelConfigTest, FilesThatAreNotThereOrNotJsonAreNamed) {

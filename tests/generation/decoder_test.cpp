@@ -56,7 +56,8 @@ void expect_greedy(nn::CausalLm& model, const nlohmann::json& cases) {
 class GreedyText : public testing::TestWithParam<std::string> {};
 // The window of mistral_window is 8: prompts and continuations reach far beyond it.
 INSTANTIATE_TEST_SUITE_P(Fixtures, GreedyText,
-                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window"));
+                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
+                                         "llama_gptq_4bit"));
 
 TEST_P(GreedyText, IsThePeersTokenByToken) {
   expect_greedy(*load(GetParam(), /*with_adapter=*/false), read_fixture(GetParam())["base"]);

@@ -26,7 +26,7 @@ class EveryAdapter : public testing::TestWithParam<std::string> {
 };
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryAdapter,
                          testing::Values("llama_gqa", "llama_tied_llama3", "llama_bias_linear",
-                                         "mistral_window", "llama_sharded_bf16"),
+                                         "mistral_window", "llama_sharded_bf16", "llama_gptq_4bit"),
                          [](const auto& instance) { return instance.param; });
 
 TEST_P(EveryAdapter, LogitsAndNllEqualThePeer) {

@@ -112,7 +112,7 @@ TEST_F(LoadModel, IntegersAreRefused) {
   weight = weight.to(torch::kInt32);
   EXPECT_EQ(load_error(),
             "[load_model] FOLDER/model.safetensors: 'lm_head.weight' is stored as int32, expected "
-            "float32, float16 or bfloat16. Quantised folders cannot be read.");
+            "float32, float16 or bfloat16.");
 }
 
 TEST_F(LoadModel, SurplusTensorsAreWarnedOfAndRotaryBuffersAreNot) {

@@ -25,7 +25,8 @@ void expect_reference(Llama& model, const std::filesystem::path& path) {
 class EveryModel : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryModel,
                          testing::Values("llama_gqa", "llama_tied_llama3", "llama_bias_linear",
-                                         "llama_sharded_bf16", "llama_f16", "mistral_window"),
+                                         "llama_sharded_bf16", "llama_f16", "mistral_window",
+                                         "llama_gptq_4bit", "llama_gptq_8bit", "llama_awq_4bit"),
                          [](const auto& instance) { return instance.param; });
 
 TEST_P(EveryModel, LogitsAndNllEqualThePeer) {

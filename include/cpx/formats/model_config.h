@@ -25,6 +25,17 @@ struct RopeConfig {
   std::vector<float> frequency_divisors;
 };
 
+/// How the linear layers of a folder are stored where they are quantised: `quantization_config` of
+/// config.json, or a quantize_config.json or quant_config.json beside it. Which layers are is told
+/// by the tensors.
+struct QuantizationConfig {
+  std::string method;              // "gptq" or "awq"
+  int64_t bits = 4;                // 4, with gptq also 8
+  int64_t group_size = 128;        // inputs that share scale and zero; -1: all of a layer's
+  bool has_zeros_less_one = true;  // gptq: `checkpoint_format` is gptq, not gptq_v2
+  bool desc_act = false;           // gptq: the groups are not runs of inputs; each layer lists them
+};
+
 /// A decoder-only model of the Llama or Mistral kind.
 struct ModelConfig {
   /// Where it comes from, for messages: "config.json" or the GGUF's name.
@@ -45,6 +56,7 @@ struct ModelConfig {
   bool tie_word_embeddings = false;
   RopeConfig rope;
   std::string stored_dtype;  // `dtype` or `torch_dtype`; empty where absent
+  std::optional<QuantizationConfig> quantization;
   std::optional<int64_t> bos_token_id;
   std::optional<int64_t> eos_token_id;  // the first where the file lists several
   /// What ends a generated text: `eos_token_id` of generation_config.json, one or several, else
