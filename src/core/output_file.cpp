@@ -117,20 +117,31 @@ std::string read_text_file(const fs::path& path) {
   return std::move(content).str();
 }
 
-void write_file_atomically(const fs::path& path, std::string_view content) {
-  fs::path aside = path;
+AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
+  fs::path aside = target_;
   aside += ".tmp";
-  try {
-    OutputFile file(aside);
-    file.write(content);
-    file.sync_and_close();
-  } catch (...) {
-    std::error_code ignored;
-    fs::remove(aside, ignored);
-    throw;
-  }
-  if (::rename(aside.c_str(), path.c_str()) != 0) fail_write(path, errno);
-  sync_folder(parent_or_here(path));
+  file_.emplace(std::move(aside));
+}
+
+AtomicFile::~AtomicFile() {
+  if (!file_) return;
+  const fs::path aside = file_->path();
+  file_.reset();
+  std::error_code ignored;
+  fs::remove(aside, ignored);
+}
+
+void AtomicFile::commit() {
+  file_->sync_and_close();
+  if (::rename(file_->path().c_str(), target_.c_str()) != 0) fail_write(target_, errno);
+  file_.reset();
+  sync_folder(parent_or_here(target_));
+}
+
+void write_file_atomically(const fs::path& path, std::string_view content) {
+  AtomicFile file(path);
+  file.write(content);
+  file.commit();
 }
 
 namespace {

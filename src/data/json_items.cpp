@@ -16,7 +16,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 constexpr std::string_view kBlanks = " \t\r\n";
 constexpr size_t kQuotedBytes = 40;
 constexpr size_t kFaultsOfAFile = 20;
@@ -126,7 +125,30 @@ void read_list(const std::string& text, const std::string& name, std::string_vie
   }
 }
 
-void read_line(std::string_view line, const std::string& where, JsonItems& result) {
+void read_lines(std::string_view text, const std::string& name, std::string_view noun,
+                JsonItems& result) {
+  int64_t num_items = 0;
+  for (int64_t number = 1; !text.empty(); ++number) {
+    const size_t end = std::min(text.find('\n'), text.size());
+    const std::string_view line = text.substr(0, end);
+    if (!is_blank(line)) {
+      read_json_line(line, fmt::format("{}: {} {}, line {}", name, noun, ++num_items, number),
+                     result);
+    }
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+}
+
+}  // namespace
+
+std::string not_utf8(const fs::path& file, int64_t line, char byte, size_t offset) {
+  return fmt::format(
+      "[{}: line {}] not UTF-8: got the byte 0x{:02X} at offset {}, expected UTF-8. Convert the "
+      "file, for example with iconv.",
+      file.string(), line, static_cast<unsigned char>(byte), offset);
+}
+
+void read_json_line(std::string_view line, const std::string& where, JsonItems& result) {
   Scan scan(/*item_depth=*/0);
   if (!Json::sax_parse(line, &scan)) {
     result.faults.push_back(not_json(where, scan));
@@ -135,21 +157,6 @@ void read_line(std::string_view line, const std::string& where, JsonItems& resul
   result.items.push_back(
       {.value = Json::parse(line), .where = where, .repeated_keys = scan.repeated_keys(0)});
 }
-
-void read_lines(std::string_view text, const std::string& name, std::string_view noun,
-                JsonItems& result) {
-  int64_t num_items = 0;
-  for (int64_t number = 1; !text.empty(); ++number) {
-    const size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    if (!is_blank(line)) {
-      read_line(line, fmt::format("{}: {} {}, line {}", name, noun, ++num_items, number), result);
-    }
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-}
-
-}  // namespace
 
 std::string read_utf8_file(const fs::path& file, std::vector<std::string>& faults) {
   std::string text;
@@ -160,10 +167,7 @@ std::string read_utf8_file(const fs::path& file, std::vector<std::string>& fault
     return {};
   }
   if (const auto offset = first_invalid_utf8(text)) {
-    faults.push_back(fmt::format(
-        "[{}: line {}] not UTF-8: got the byte 0x{:02X} at offset {}, "
-        "expected UTF-8. Convert the file, for example with iconv.",
-        file.string(), line_at(text, *offset), static_cast<unsigned char>(text[*offset]), *offset));
+    faults.push_back(not_utf8(file, line_at(text, *offset), text[*offset], *offset));
     return {};
   }
   if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
@@ -203,6 +207,14 @@ std::string describe(const Json& value) {
   if (value.is_string()) return "the text " + quote(value.get_ref<const std::string&>());
   if (value.is_number()) return "the number " + value.dump();
   return value.dump();  // null, true, false
+}
+
+std::string names_of(const Json& object) {
+  std::string names;
+  for (const auto& [key, value] : object.items()) {
+    names += (names.empty() ? "" : ", ") + key;
+  }
+  return names.empty() ? "no keys" : names;
 }
 
 void append_faults(const fs::path& file, const std::vector<std::string>& of_file,

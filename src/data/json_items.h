@@ -3,6 +3,7 @@
 // collected, never thrown.
 #pragma once
 
+#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <string_view>
@@ -11,6 +12,9 @@
 #include <nlohmann/json.hpp>
 
 namespace cpx::data {
+
+/// What may stand in front of UTF-8.
+inline constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 /// Keeps the file's order of keys.
 using Json = nlohmann::ordered_json;
@@ -32,6 +36,12 @@ struct JsonItems {
 /// not UTF-8, not JSON, not a list, and nothing in it are faults.
 JsonItems read_json_items(const std::filesystem::path& file, std::string_view noun);
 
+/// The value of one line of JSONL, or a fault; `where` is its place.
+void read_json_line(std::string_view line, const std::string& where, JsonItems& result);
+
+/// The fault of a byte at `offset` of `file`, in `line`, that is no UTF-8.
+std::string not_utf8(const std::filesystem::path& file, int64_t line, char byte, size_t offset);
+
 /// The content of `file` without a byte order mark; a file that cannot be read or is not UTF-8
 /// gives a fault and an empty text.
 std::string read_utf8_file(const std::filesystem::path& file, std::vector<std::string>& faults);
@@ -41,6 +51,9 @@ std::string describe(const Json& value);
 
 /// `text` as a JSON string on one line, cut to a few words.
 std::string quote(const std::string& text);
+
+/// The keys of an object, for messages: "input, id".
+std::string names_of(const Json& object);
 
 /// Appends a file's faults to `all`, the first twenty and the number of the others.
 void append_faults(const std::filesystem::path& file, const std::vector<std::string>& of_file,

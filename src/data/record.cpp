@@ -8,6 +8,7 @@
 
 #include "cpx/core/nearest.h"
 #include "json_items.h"
+#include "text_lines.h"
 
 namespace cpx::data {
 
@@ -30,18 +31,6 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   }
   result.append(text, begin);
   text = std::move(result);
-}
-
-bool is_blank(const std::string& text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == text.npos;
-}
-
-std::string names_of(const Json& object) {
-  std::string names;
-  for (const auto& [key, value] : object.items()) {
-    names += (names.empty() ? "" : ", ") + key;
-  }
-  return names.empty() ? "no keys" : names;
 }
 
 /// Reads one record and collects what is wrong with it.
@@ -191,6 +180,12 @@ std::string unescape(const std::string& text) {
   std::string result = text;
   replace_all(result, "\\\\", "\\");
   replace_all(result, "\\n", "\n");
+  return result;
+}
+
+std::string escape(const std::string& text) {
+  std::string result = text;
+  replace_all(result, "\\", "\\\\");
   return result;
 }
 

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/data/text_file.h"
 
-#include <algorithm>
-
 #include <fmt/format.h>
 
 #include "json_items.h"
+#include "text_lines.h"
 
 namespace cpx::data {
 
@@ -17,18 +16,7 @@ constexpr const char* kTextKey = "text";
 
 std::vector<std::string> read_lines(const fs::path& file, std::vector<std::string>& faults) {
   std::vector<std::string> texts;
-  const std::string content = read_utf8_file(file, faults);
-  for (std::string_view rest = content; !rest.empty();) {
-    const size_t end = std::min(rest.find('\n'), rest.size());
-    std::string_view line = rest.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find_first_not_of(" \t") != line.npos) texts.emplace_back(line);
-    rest.remove_prefix(std::min(end + 1, rest.size()));
-  }
-  if (texts.empty() && faults.empty()) {
-    faults.push_back(
-        fmt::format("[{}] got no line with text, expected a text a line.", file.string()));
-  }
+  for (TextLine& line : read_text_lines(file, faults)) texts.push_back(std::move(line.text));
   return texts;
 }
 

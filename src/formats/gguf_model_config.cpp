@@ -150,6 +150,7 @@ ModelConfig read_model_config(const GgufFile& file) {
   config.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
   config.bos_token_id = file.find_int(std::string(kKeys.bos_token_id));
   config.eos_token_id = file.find_int(std::string(kKeys.eos_token_id));
+  if (config.eos_token_id) config.stop_token_ids = {*config.eos_token_id};
   config.rope = read_rope(file, config.head_dim);
   check_model_config(place_of(file), config, kKeys);
   return config;

@@ -152,25 +152,39 @@ int64_t read_key_value_heads(const JsonFields& fields, int64_t num_heads,
   return fields.find_int("num_key_value_heads").value_or(num_heads);
 }
 
-// An id, or the first of a list of them.
-std::optional<int64_t> find_token_id(const JsonFields& fields, const std::string& key) {
+// An id or a list of them; none where the key is absent.
+std::vector<int64_t> token_ids(const JsonFields& fields, const std::string& key) {
   const Json* value = fields.find(key);
-  if (value == nullptr || !value->is_array()) return fields.find_int(key);
-  if (value->empty()) return std::nullopt;
-  if (!value->front().is_number_integer()) fields.fail(key, "an integer or a list of them");
-  return value->front().get<int64_t>();
+  std::vector<int64_t> ids;
+  if (value == nullptr || !value->is_array()) {
+    if (const auto id = fields.find_int(key)) ids.push_back(*id);
+    return ids;
+  }
+  for (const Json& id : *value) {
+    if (!id.is_number_integer()) fields.fail(key, "an integer or a list of them");
+    ids.push_back(id.get<int64_t>());
+  }
+  return ids;
+}
+
+std::optional<int64_t> first_of(const std::vector<int64_t>& ids) {
+  return ids.empty() ? std::nullopt : std::optional(ids.front());
 }
 
 void read_special_tokens(const fs::path& folder, const JsonFields& fields, ModelConfig& config) {
-  config.bos_token_id = find_token_id(fields, "bos_token_id");
-  config.eos_token_id = find_token_id(fields, "eos_token_id");
+  config.bos_token_id = first_of(token_ids(fields, "bos_token_id"));
+  config.stop_token_ids = token_ids(fields, "eos_token_id");
+  config.eos_token_id = first_of(config.stop_token_ids);
   const fs::path path = folder / "generation_config.json";
   std::error_code error;
-  if ((config.bos_token_id && config.eos_token_id) || !fs::exists(path, error)) return;
+  if (!fs::exists(path, error)) return;
   const Json json = read_json_object(kWhere, path);
   const JsonFields generation(fmt::format("[{}] {}", kWhere, path.string()), json);
-  if (!config.bos_token_id) config.bos_token_id = find_token_id(generation, "bos_token_id");
-  if (!config.eos_token_id) config.eos_token_id = find_token_id(generation, "eos_token_id");
+  if (!config.bos_token_id) config.bos_token_id = first_of(token_ids(generation, "bos_token_id"));
+  const std::vector<int64_t> ends = token_ids(generation, "eos_token_id");
+  if (ends.empty()) return;
+  config.stop_token_ids = ends;
+  if (!config.eos_token_id) config.eos_token_id = ends.front();
 }
 
 std::string read_stored_dtype(const JsonFields& fields) {

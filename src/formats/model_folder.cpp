@@ -22,7 +22,7 @@ bool is_file(const fs::path& path) {
   return fs::exists(path, error);
 }
 
-[[noreturn]] void fail_without_weights(const fs::path& folder) {
+[[noreturn]] void fail_without_weights(const fs::path& folder, std::string_view auto_class) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     throw_<DataError>("[model_folder] {}: is no folder, expected one with {} or {}.",
@@ -31,9 +31,9 @@ bool is_file(const fs::path& path) {
   if (is_file(folder / "pytorch_model.bin") || is_file(folder / "pytorch_model.bin.index.json")) {
     throw_<DataError>(
         "[model_folder] {0}: holds pytorch_model.bin only, expected {1}. Convert it once: python "
-        "-c \"from transformers import AutoModelForCausalLM as M; M.from_pretrained('{0}', "
+        "-c \"from transformers import {2} as M; M.from_pretrained('{0}', "
         "torch_dtype='auto').save_pretrained('{0}')\"",
-        folder.string(), kSingleName);
+        folder.string(), kSingleName, auto_class);
   }
   throw_<DataError>("[model_folder] {}: holds neither {} nor {}.", folder.string(), kSingleName,
                     kIndexName);
@@ -87,13 +87,13 @@ Files read_sharded(const fs::path& index) {
 
 }  // namespace
 
-ModelFolder::ModelFolder(const fs::path& folder) : folder_(folder) {
+ModelFolder::ModelFolder(const fs::path& folder, std::string_view auto_class) : folder_(folder) {
   if (is_file(folder / kSingleName)) {
     files_ = read_single(folder / kSingleName);
   } else if (is_file(folder / kIndexName)) {
     files_ = read_sharded(folder / kIndexName);
   } else {
-    fail_without_weights(folder);
+    fail_without_weights(folder, auto_class);
   }
 }
 

@@ -104,11 +104,19 @@ struct Product {
   int64_t rows;
 };
 
+// Weights that are needed next, which a tile brings nearer while it computes.
+template <class Number>
+struct Ahead {
+  const Number* weight = nullptr;
+  int64_t stride = 0;     // between two numbers to bring, in numbers
+  int64_t num_lines = 0;  // a step over the inputs
+};
+
 // Rows [row, row + num_rows) by outputs [output, output + num_outputs), all in registers. Each sum
 // runs over the inputs in the same order, whatever the tile.
 template <class Floats, int num_rows, int num_outputs, class Number>
 [[gnu::always_inline]] inline void multiply_tile(const Product<Number>& own, int64_t row,
-                                                 int64_t output) {
+                                                 int64_t output, const Ahead<Number>& ahead) {
   using Vec = typename Floats::Vec;
   Vec sums[num_rows][num_outputs] = {};
   const float* x = own.x + row * own.inputs;
@@ -126,6 +134,9 @@ template <class Floats, int num_rows, int num_outputs, class Number>
   };
   int64_t i = 0;
   for (; i + kLanes<Floats> <= own.inputs; i += kLanes<Floats>) {
+    for (int64_t line = 0; line < ahead.num_lines; ++line) {
+      __builtin_prefetch(ahead.weight + line * ahead.stride + i);
+    }
     add([&](int r) { return load<Floats>(x + r * own.inputs + i); },
         [&](int o) { return load<Floats>(weight + o * own.inputs + i); });
   }
@@ -145,30 +156,34 @@ template <class Floats, int num_rows, int num_outputs, class Number>
   }
 }
 
-// All rows in tiles of about the same height.
+// All rows in tiles of about the same height. Each tile brings a part of the next weights, so that
+// memory works while the tiles of many rows compute.
 template <class Floats, int num_outputs, class Number>
 [[gnu::always_inline]] inline void multiply_rows(const Product<Number>& own, int64_t output) {
   const int64_t tiles = (own.rows + Floats::kRows - 1) / Floats::kRows;
   for (int64_t tile = 0; tile < tiles; ++tile) {
     const int64_t row = own.rows * tile / tiles;
+    const Ahead<Number> ahead{.weight = own.weight + (output + num_outputs + tile) * own.inputs,
+                              .stride = tiles * own.inputs,
+                              .num_lines = (num_outputs - tile + tiles - 1) / tiles};
     switch (own.rows * (tile + 1) / tiles - row) {
       case 6:
-        multiply_tile<Floats, 6, num_outputs>(own, row, output);
+        multiply_tile<Floats, 6, num_outputs>(own, row, output, ahead);
         break;
       case 5:
-        multiply_tile<Floats, 5, num_outputs>(own, row, output);
+        multiply_tile<Floats, 5, num_outputs>(own, row, output, ahead);
         break;
       case 4:
-        multiply_tile<Floats, 4, num_outputs>(own, row, output);
+        multiply_tile<Floats, 4, num_outputs>(own, row, output, ahead);
         break;
       case 3:
-        multiply_tile<Floats, 3, num_outputs>(own, row, output);
+        multiply_tile<Floats, 3, num_outputs>(own, row, output, ahead);
         break;
       case 2:
-        multiply_tile<Floats, 2, num_outputs>(own, row, output);
+        multiply_tile<Floats, 2, num_outputs>(own, row, output, ahead);
         break;
       default:
-        multiply_tile<Floats, 1, num_outputs>(own, row, output);
+        multiply_tile<Floats, 1, num_outputs>(own, row, output, ahead);
     }
   }
 }

@@ -13,7 +13,8 @@ namespace {
 
 class FolderWeights : public WeightSource {
  public:
-  explicit FolderWeights(const std::filesystem::path& folder) : folder_(folder) {}
+  FolderWeights(const std::filesystem::path& folder, std::string_view auto_class)
+      : folder_(folder, auto_class) {}
 
   std::string name_of(const std::string& key) const override { return key; }
   std::vector<std::string> names() const override { return folder_.names(); }
@@ -49,8 +50,9 @@ class FolderWeights : public WeightSource {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder) {
-  return std::make_unique<FolderWeights>(folder);
+std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder,
+                                                  std::string_view auto_class) {
+  return std::make_unique<FolderWeights>(folder, auto_class);
 }
 
 }  // namespace cpx::models

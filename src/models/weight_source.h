@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <torch/types.h>
@@ -36,8 +37,9 @@ class WeightSource {
   virtual bool is_ignored(const std::string& name) const = 0;
 };
 
-/// The weights of a model folder.
-std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder);
+/// The weights of a model folder; `auto_class` as in formats::ModelFolder.
+std::unique_ptr<WeightSource> open_folder_weights(
+    const std::filesystem::path& folder, std::string_view auto_class = "AutoModelForCausalLM");
 
 /// The weights of a GGUF; `config` is its own.
 std::unique_ptr<WeightSource> open_gguf_weights(std::shared_ptr<const formats::GgufFile> file,

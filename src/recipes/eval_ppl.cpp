@@ -24,6 +24,7 @@
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
 #include "faults.h"
+#include "output_path.h"
 
 namespace cpx::recipes {
 
@@ -150,16 +151,6 @@ void log_rate(const std::vector<ScoredText>& scored, double seconds) {
            seconds, static_cast<double>(tokens) / seconds);
 }
 
-// Told before the work, not after it.
-void check_report_folder(const EvalPplCommand& command) {
-  if (!command.report || *command.report == "-") return;
-  const std::filesystem::path folder = std::filesystem::absolute(*command.report).parent_path();
-  if (!std::filesystem::is_directory(folder)) {
-    throw_<DataError>("[--report] '{}' cannot be written: there is no folder '{}'. Make it first.",
-                      command.report->string(), folder.string());
-  }
-}
-
 class Evaluation {
  public:
   explicit Evaluation(const EvalPplCommand& command)
@@ -217,7 +208,7 @@ class Evaluation {
 }  // namespace
 
 int run_eval_ppl(const EvalPplCommand& command) {
-  check_report_folder(command);
+  if (command.report && *command.report != "-") check_folder_of("--report", *command.report);
   Evaluation evaluation(command);
   std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
   if (command.compare) adapters.emplace_back(command.compare);

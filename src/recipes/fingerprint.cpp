@@ -8,8 +8,8 @@
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
 #include "cpx/core/mapped_file.h"
+#include "cpx/core/text_hash.h"
 
 namespace cpx::recipes {
 
@@ -17,26 +17,6 @@ namespace {
 
 constexpr size_t kBlockBytes = 64 * 1024;
 constexpr size_t kBlocksPerFile = 16;
-
-// FNV-1a, 64 bits: not for security, only to notice a change.
-class Hash {
- public:
-  void add(std::string_view bytes) {
-    for (const char byte : bytes) {
-      state_ ^= static_cast<unsigned char>(byte);
-      state_ *= 0x100000001b3U;
-    }
-  }
-  /// A text and its end, so that "ab", "c" differs from "a", "bc".
-  void add_text(std::string_view text) {
-    add(text);
-    add(std::string_view("\0", 1));
-  }
-  std::string hex() const { return fmt::format("{:016x}", state_); }
-
- private:
-  uint64_t state_ = 0xcbf29ce484222325U;
-};
 
 bool is_model_file(const std::filesystem::path& file) {
   return file.filename() == "config.json" || file.extension() == ".safetensors";
@@ -52,7 +32,7 @@ std::vector<std::filesystem::path> model_files(const std::filesystem::path& mode
   return files;
 }
 
-void add_sampled_blocks(Hash& hash, std::span<const std::byte> bytes) {
+void add_sampled_blocks(TextHash& hash, std::span<const std::byte> bytes) {
   const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
   if (text.size() <= kBlockBytes * kBlocksPerFile) {
     hash.add(text);
@@ -68,7 +48,7 @@ void add_sampled_blocks(Hash& hash, std::span<const std::byte> bytes) {
 }  // namespace
 
 std::string model_fingerprint(const std::filesystem::path& model) {
-  Hash hash;
+  TextHash hash;
   size_t total = 0;
   for (const auto& path : model_files(model)) {
     const auto file = MappedFile::open(path);
@@ -81,7 +61,7 @@ std::string model_fingerprint(const std::filesystem::path& model) {
 }
 
 std::string records_fingerprint(std::span<const data::Record> records) {
-  Hash hash;
+  TextHash hash;
   for (const data::Record& record : records) {
     hash.add_text(record.input);
     hash.add_text(record.group);

@@ -9,6 +9,7 @@
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
 #include "tokenizer_json.h"
+#include "vocab_merges.h"
 
 namespace cpx::tokenizer {
 
@@ -110,7 +111,64 @@ std::shared_ptr<const Tokenizer> load_sentencepiece(const std::filesystem::path&
                                                         std::move(traits), file.string());
 }
 
+// A special token as `named`, or as RoBERTa spells it.
+NamedToken named_or(const std::optional<NamedToken>& named, const char* spelling,
+                    const std::filesystem::path& vocab) {
+  if (named) return *named;
+  return {.place = fmt::format("{}: RoBERTa's special token", vocab.string()),
+          .token = {.content = spelling, .is_special = true}};
+}
+
+std::shared_ptr<const Tokenizer> load_vocab_and_merges(const std::filesystem::path& folder) {
+  const auto vocab = folder / "vocab.json";
+  FolderConfig config = read_folder_config(folder);
+  const NamedToken cls = named_or(config.cls, "<s>", vocab);
+  const NamedToken sep = named_or(config.sep, "</s>", vocab);
+  config.named_tokens.insert(config.named_tokens.end(), {cls, sep});
+  for (const char* spelling : {"<pad>", "<unk>", "<mask>"}) {
+    config.named_tokens.push_back(named_or(std::nullopt, spelling, vocab));
+  }
+
+  PipelineParts parts;
+  parts.model = read_vocab_and_merges(vocab, folder / "merges.txt");
+  const auto find = [&](const std::string& piece) { return parts.model->find(piece); };
+  add_configured_tokens(config, find, parts.added_tokens);
+  const bool adds_prefix_space = config.add_prefix_space.value_or(false);
+  parts.pre_tokenizer = byte_level({.adds_prefix_space = adds_prefix_space});
+  parts.decoder = byte_level_decoder();
+  parts.traits = make_traits(config, find, parts.added_tokens, {});
+  parts.post_processor = {.before = {*resolve(cls, find, parts.added_tokens)},
+                          .after = {*resolve(sep, find, parts.added_tokens)},
+                          .trims_offsets = true,
+                          .keeps_prefix_space = adds_prefix_space};
+  return std::make_shared<const PipelineTokenizer>(std::move(parts), vocab.string());
+}
+
+// What RoBERTa's own post-processing makes of an empty text.
+void check_special_tokens(const Tokenizer& tokenizer, const std::filesystem::path& folder) {
+  const size_t num_added = tokenizer.encode("").ids.size();
+  if (num_added == 2) return;
+  throw_<DataError>(
+      "[load_tokenizer] {}: the tokenizer adds {} tokens to a text, expected 2: <s> and </s> "
+      "(tokenizer.json: post_processor).",
+      folder.string(), num_added);
+}
+
 }  // namespace
+
+std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::path& folder) {
+  const bool has_json = is_file(folder / "tokenizer.json");
+  const bool has_parts = is_file(folder / "vocab.json") && is_file(folder / "merges.txt");
+  if (!has_json && !has_parts) {
+    throw_<DataError>(
+        "[load_tokenizer] {}: no tokenizer found, expected tokenizer.json, or vocab.json and "
+        "merges.txt, in this folder.",
+        folder.string());
+  }
+  auto tokenizer = has_json ? load_tokenizer(folder) : load_vocab_and_merges(folder);
+  check_special_tokens(*tokenizer, folder);
+  return tokenizer;
+}
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
                                                 const ModelTokenIds& fallback) {

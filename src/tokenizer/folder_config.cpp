@@ -50,8 +50,13 @@ void read_named_tokens(const JsonNode& root, FolderConfig& config) {
     const auto node = root.find(key);
     if (!node) continue;
     const NamedToken named = parse_named_token(*node);
-    if (std::string_view(key) == "bos_token" && !config.bos) config.bos = named;
-    if (std::string_view(key) == "eos_token" && !config.eos) config.eos = named;
+    const auto keep_first = [&](std::string_view name, std::optional<NamedToken>& kept) {
+      if (name == key && !kept) kept = named;
+    };
+    keep_first("bos_token", config.bos);
+    keep_first("eos_token", config.eos);
+    keep_first("cls_token", config.cls);
+    keep_first("sep_token", config.sep);
     add_named_token(named, config);
   }
   for (const char* key : kListKeys) {

@@ -23,6 +23,8 @@ struct NamedToken {
 struct FolderConfig {
   std::optional<NamedToken> bos;
   std::optional<NamedToken> eos;
+  std::optional<NamedToken> cls;
+  std::optional<NamedToken> sep;
   /// All named special tokens, BOS and EOS among them.
   std::vector<NamedToken> named_tokens;
   /// Tokens with an id of their own (`added_tokens_decoder`, added_tokens.json).

@@ -15,20 +15,6 @@ bool is_token_id(const nlohmann::json& value) {
          value.get<uint64_t>() < static_cast<uint64_t>(kMaxVocabularySize);
 }
 
-StringMap<TokenId> read_vocabulary(const JsonNode& node) {
-  if (!node.raw().is_object()) node.fail("an object of token and id");
-  StringMap<TokenId> vocabulary;
-  vocabulary.reserve(node.raw().size());
-  for (const auto& [piece, id] : node.raw().items()) {
-    if (!is_token_id(id)) {
-      node.fail_at("[" + in_quotes(piece) + "]", id,
-                   fmt::format("an id from 0 to {}", kMaxVocabularySize - 1));
-    }
-    vocabulary.emplace(piece, id.get<TokenId>());
-  }
-  return vocabulary;
-}
-
 // Left and right part of a merge: "left right" or ["left", "right"].
 std::pair<std::string_view, std::string_view> split_merge(const JsonNode& node, size_t index) {
   const auto& merge = node.raw()[index];
@@ -40,13 +26,9 @@ std::pair<std::string_view, std::string_view> split_merge(const JsonNode& node, 
     return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
   }
   if (!merge.is_string()) fail();
-  const std::string_view text = merge.get_ref<const std::string&>();
-  const size_t space = text.find(' ');
-  if (space == 0 || space == std::string_view::npos || space + 1 == text.size() ||
-      text.find(' ', space + 1) != std::string_view::npos) {
-    fail();
-  }
-  return {text.substr(0, space), text.substr(space + 1)};
+  const auto parts = split_merge_text(merge.get_ref<const std::string&>());
+  if (!parts) fail();
+  return *parts;
 }
 
 // Older files carry the first line of merges.txt.
@@ -108,6 +90,30 @@ std::vector<AddedToken> read_added_tokens(const JsonNode& node, const Bpe& model
 }
 
 }  // namespace
+
+StringMap<TokenId> read_vocabulary(const JsonNode& node) {
+  if (!node.raw().is_object()) node.fail("an object of token and id");
+  StringMap<TokenId> vocabulary;
+  vocabulary.reserve(node.raw().size());
+  for (const auto& [piece, id] : node.raw().items()) {
+    if (!is_token_id(id)) {
+      node.fail_at("[" + in_quotes(piece) + "]", id,
+                   fmt::format("an id from 0 to {}", kMaxVocabularySize - 1));
+    }
+    vocabulary.emplace(piece, id.get<TokenId>());
+  }
+  return vocabulary;
+}
+
+std::optional<std::pair<std::string_view, std::string_view>> split_merge_text(
+    std::string_view text) {
+  const size_t space = text.find(' ');
+  if (space == 0 || space == std::string_view::npos || space + 1 == text.size() ||
+      text.find(' ', space + 1) != std::string_view::npos) {
+    return std::nullopt;
+  }
+  return std::pair{text.substr(0, space), text.substr(space + 1)};
+}
 
 AddedToken parse_added_token(const JsonNode& node, TokenId id) {
   const JsonNode content = node.at("content");

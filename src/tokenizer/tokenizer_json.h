@@ -3,6 +3,9 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
+#include <string_view>
+#include <utility>
 
 #include "pipeline_tokenizer.h"
 
@@ -11,6 +14,13 @@ namespace cpx::tokenizer {
 /// The parts that the file describes; no traits (they stand in other files). Throws DataError that
 /// names file, key and value.
 PipelineParts read_tokenizer_json(const std::filesystem::path& file);
+
+/// A vocabulary: an object of spelling and id.
+StringMap<TokenId> read_vocabulary(const JsonNode& node);
+
+/// Left and right part of the merge "left right"; nothing where it is of another form.
+std::optional<std::pair<std::string_view, std::string_view>> split_merge_text(
+    std::string_view text);
 
 /// An entry of `added_tokens` or `added_tokens_decoder` with the id it has there.
 AddedToken parse_added_token(const JsonNode& node, TokenId id);

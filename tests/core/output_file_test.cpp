@@ -73,6 +73,33 @@ TEST_F(OutputFileTest, FullDiskKeepsTheOldFileAndNamesThePath) {
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
 }
 
+TEST_F(OutputFileTest, AFileInPiecesAppearsAtItsCommit) {
+  AtomicFile file(folder_ / "a.txt");
+  file.write("one, ");
+  file.write(std::string(3 << 20, 'x'));  // more than what is buffered
+  EXPECT_FALSE(fs::exists(folder_ / "a.txt"));
+  file.commit();
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "one, " + std::string(3 << 20, 'x'));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(OutputFileTest, AFileWithoutCommitLeavesTheOldOneAlone) {
+  write_file_atomically(folder_ / "a.txt", "old");
+  {
+    AtomicFile file(folder_ / "a.txt");
+    file.write("new");
+  }
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "old");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(OutputFileTest, AFileInAFoldersPlaceIsRefusedAndRemoved) {
+  fs::create_directory(folder_ / "taken");
+  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "taken", "text"); }),
+              HasSubstr("taken: cannot be written: Is a directory"));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
 TEST_F(OutputFileTest, AtomicFolderExchangesTheOldOne) {
   for (const char* content : {"first", "second"}) {
     AtomicFolder folder(folder_ / "best");

@@ -92,6 +92,14 @@ TEST(Unescape, GivesLineBreaksAndSingleBackslashes) {
   EXPECT_EQ(unescape(""), "");
 }
 
+TEST(Escape, IsUndoneByUnescapeButForALiteralLineBreak) {
+  EXPECT_EQ(escape(R"(a\b)"), R"(a\\b)");
+  for (const char* text : {"", "\\", "a\\b", "a\\\\b", "\\\n", "it\\'s", "a\nb\\"}) {
+    EXPECT_EQ(unescape(escape(text)), text);
+  }
+  EXPECT_EQ(unescape(escape(R"(a\nb)")), "a\nb");
+}
+
 TEST_F(ShardTest, TextsAreUnescaped) {
   const ShardContent content = read("a.json", R"([{"input": "x\\ny", "id": "a\\nb",
       "paraphrases": ["p\\nq"], "paraphrases_toxic": {"r\\\\s": 0}}])");

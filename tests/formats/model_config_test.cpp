@@ -124,11 +124,16 @@ TEST_F(ModelConfigTest, WindowCanBeSwitchedOffAndIsIgnoredByLlama) {
 
 TEST_F(ModelConfigTest, TokensComeFromTheFirstOfAListOrFromTheGenerationConfig) {
   EXPECT_EQ(changed({{"eos_token_id", {5, 6}}}).eos_token_id, 5);
+  EXPECT_THAT(changed({{"eos_token_id", {5, 6}}}).stop_token_ids, ElementsAre(5, 6));
   EXPECT_EQ(changed({{"eos_token_id", nullptr}}).eos_token_id, std::nullopt);
   write("generation_config.json", R"({"bos_token_id":7,"eos_token_id":[8,9]})");
   const auto filled = changed({{"eos_token_id", nullptr}});
   EXPECT_EQ(filled.bos_token_id, 1);
   EXPECT_EQ(filled.eos_token_id, 8);
+  EXPECT_THAT(filled.stop_token_ids, ElementsAre(8, 9));
+  const auto both = changed({{"eos_token_id", 5}});
+  EXPECT_EQ(both.eos_token_id, 5);
+  EXPECT_THAT(both.stop_token_ids, ElementsAre(8, 9));
 }
 
 TEST_F(ModelConfigTest, RopeWithoutThetaTakesTheOuterOneAndLlama3TheModelsPositions) {

@@ -42,7 +42,10 @@ class BadTokenizer : public ::testing::Test {
   std::string error_of_json(const json& content) const { return error_of_json(content.dump()); }
 
   std::string error_of_folder() const {
-    std::string message = error_of<DataError>([&] { load_tokenizer(folder_.path()); });
+    return without_folder(error_of<DataError>([&] { load_tokenizer(folder_.path()); }));
+  }
+
+  std::string without_folder(std::string message) const {
     const std::string prefix = folder_.path().string() + "/";
     for (size_t at; (at = message.find(prefix)) != std::string::npos;) {
       message.erase(at, prefix.size());
@@ -357,6 +360,49 @@ TEST(BadGgufVocabulary, WrongEntries) {
               HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
   EXPECT_THAT(error_of_gguf("gguf_llama", [](auto& v) { v.token_types[0] = 1; }),
               HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
+}
+
+// ---- vocab.json and merges.txt of RoBERTa ------------------------------------------------------
+
+class BadVocabAndMerges : public BadTokenizer {
+ protected:
+  BadVocabAndMerges() {
+    folder_.write("vocab.json", R"({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4})");
+    folder_.write("merges.txt", "#version: 0.2\na b\n");
+  }
+
+  std::string roberta_error() const {
+    return without_folder(error_of<DataError>([&] { load_roberta_tokenizer(folder_.path()); }));
+  }
+};
+
+TEST_F(BadVocabAndMerges, TheseAreGood) {
+  EXPECT_EQ(load_roberta_tokenizer(folder_.path())->encode("abb</s>").ids,
+            (std::vector<TokenId>{0, 4, 3, 1, 1}));
+}
+
+TEST_F(BadVocabAndMerges, AMergeThatIsNone) {
+  folder_.write("merges.txt", "#version: 0.2\na b\na b c\n");
+  EXPECT_EQ(roberta_error(), "[tokenizer] merges.txt: line 3 is 'a b c', expected 'left right'.");
+}
+
+TEST_F(BadVocabAndMerges, AMergeOfWhatIsNotInTheVocabulary) {
+  folder_.write("merges.txt", "b a\n");
+  EXPECT_EQ(roberta_error(),
+            "[tokenizer] merges.txt: line 1 joins 'b' and 'a', but 'ba' is not in the vocabulary.");
+}
+
+TEST_F(BadVocabAndMerges, AVocabularyWithoutTheSpecialTokens) {
+  folder_.write("vocab.json", R"({"<s>": 0, "a": 2, "b": 3, "ab": 4})");
+  EXPECT_EQ(roberta_error(),
+            "[tokenizer] vocab.json: RoBERTa's special token is '</s>', which is not in the "
+            "vocabulary.");
+}
+
+TEST_F(BadVocabAndMerges, AnIdThatIsNone) {
+  folder_.write("vocab.json", R"({"<s>": 0, "</s>": -1})");
+  EXPECT_EQ(roberta_error(),
+            "[tokenizer] vocab.json: '['</s>']' is -1, expected an id from 0 to 16777215.");
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <filesystem>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,6 +46,25 @@ std::string read_text_file(const std::filesystem::path& path);
 
 /// Replaces `path` by `content`: written aside, synced, renamed.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
+
+/// A file that comes into being as a whole, in pieces: written aside ("<path>.tmp"), commit() syncs
+/// it and puts it in the target's place by one rename. Without commit() the destructor removes what
+/// was written.
+class AtomicFile {
+ public:
+  /// Throws DataError where the file cannot be made.
+  explicit AtomicFile(std::filesystem::path target);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+
+  void write(std::string_view text) { file_->write(text); }
+  void commit();
+
+ private:
+  std::filesystem::path target_;
+  std::optional<OutputFile> file_;  // none once it is committed
+};
 
 /// A folder that comes into being as a whole: files go to staging(), commit() syncs them and puts
 /// the folder in the target's place (by one exchanging rename where the target exists; what stood

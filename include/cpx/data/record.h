@@ -47,4 +47,8 @@ ShardContent read_shards(std::span<const std::filesystem::path> files);
 /// `text` with doubled backslashes turned into one, then literal `\n` into line breaks.
 std::string unescape(const std::string& text);
 
+/// `text` with its backslashes doubled: unescape() gives `text` back, but for a literal `\n`, which
+/// no escaping keeps from becoming a line break.
+std::string escape(const std::string& text);
+
 }  // namespace cpx::data

@@ -47,6 +47,9 @@ struct ModelConfig {
   std::string stored_dtype;  // `dtype` or `torch_dtype`; empty where absent
   std::optional<int64_t> bos_token_id;
   std::optional<int64_t> eos_token_id;  // the first where the file lists several
+  /// What ends a generated text: `eos_token_id` of generation_config.json, one or several, else
+  /// that of config.json, as in transformers' generate().
+  std::vector<int64_t> stop_token_ids;
 };
 
 /// From `folder`/config.json (generation_config.json fills in BOS and EOS). Throws DataError that

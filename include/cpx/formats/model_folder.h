@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cpx/formats/safetensors.h"
@@ -17,8 +18,9 @@ class ModelFolder {
  public:
   /// Opens `model.safetensors`, or the shards that `model.safetensors.index.json` names. Throws
   /// DataError that says what is missing; a folder with only pytorch_model.bin gets the line that
-  /// converts it.
-  explicit ModelFolder(const std::filesystem::path& folder);
+  /// converts it, with transformers' `auto_class`.
+  explicit ModelFolder(const std::filesystem::path& folder,
+                       std::string_view auto_class = "AutoModelForCausalLM");
 
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const { return files_.contains(name); }

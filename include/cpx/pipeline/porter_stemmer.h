@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The stem of an English word.
-// Source: Porter, "An algorithm for suffix stripping", Program 14(3), 1980, with the departures
-// that NLTK 3.9 makes by default (PorterStemmer.NLTK_EXTENSIONS), which rouge_score uses.
+// Porter's stemmer as NLTK runs it by default (NLTK_EXTENSIONS), which is what ROUGE's peers use.
 #pragma once
 
 #include <string>
@@ -9,7 +7,8 @@
 
 namespace cpx::pipeline {
 
-/// The stem of `word`, which is in lower case.
+/// The stem of a word of lower-case ASCII letters and digits: "running" gives "run". Any other
+/// byte counts as a consonant.
 std::string porter_stem(std::string_view word);
 
 }  // namespace cpx::pipeline

@@ -1,30 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
-// ROUGE-L of two texts, equal to Google's rouge_score 0.1.2: its tokens, its stemmer.
-// Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", ACL 2004 workshop,
-// section 3.
+// ROUGE between two texts, equal to Google's rouge_score 0.1.2.
+// Source: C.-Y. Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, sections 2, 3.
 #pragma once
 
+#include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace cpx::pipeline {
 
+/// Shares of matched tokens or n-grams in [0, 1]; all 0 where one of the texts has none.
 struct RougeScore {
-  double precision = 0.0;  // of the candidate's tokens
-  double recall = 0.0;     // of the reference's tokens
-  double f = 0.0;          // their harmonic mean, 0 where both are 0
+  double precision = 0.0;  // of the prediction's
+  double recall = 0.0;     // of the target's
+  double f = 0.0;          // their harmonic mean
 };
 
-/// Runs of a-z and 0-9 of the lower-cased text; with `stems`, words of more than three letters by
-/// their stem.
-std::vector<std::string> rouge_tokens(std::string_view text, bool stems);
+/// The tokens that ROUGE compares: runs of ASCII letters and digits, in lower case. With
+/// `use_stemmer` those of more than three characters are stemmed (porter_stem()).
+std::vector<std::string> rouge_tokens(std::string_view text, bool use_stemmer);
 
-/// By the longest common subsequence of the tokens; 0 where a side has none.
-RougeScore rouge_l(const std::vector<std::string>& reference,
-                   const std::vector<std::string>& candidate);
+/// ROUGE-L, by the longest common subsequence of the tokens. For n and m tokens: time n m / 64,
+/// memory n + m.
+RougeScore rouge_l(std::span<const std::string> target, std::span<const std::string> prediction);
 
-/// The same of texts.
-RougeScore rouge_l(std::string_view reference, std::string_view candidate, bool stems);
+/// ROUGE-N, by the n-grams that both have, each as often as in the text that has it less; throws
+/// std::invalid_argument unless n > 0.
+RougeScore rouge_n(std::span<const std::string> target, std::span<const std::string> prediction,
+                   int64_t n);
 
 }  // namespace cpx::pipeline

@@ -24,6 +24,11 @@ struct ModelTokenIds {
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
                                                 const ModelTokenIds& fallback = {});
 
+/// Tokenizer of a RoBERTa folder: as load_tokenizer(), or `vocab.json` with `merges.txt`, which say
+/// nothing of the steps around them: then those of RoBERTa (byte-level, <s> and </s> around a
+/// text). Throws DataError as load_tokenizer(), also where a text would not get these two tokens.
+std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::path& folder);
+
 /// Tokenizer of one `tokenizer.json`, as load_tokenizer() without the files beside it.
 std::shared_ptr<const Tokenizer> load_tokenizer_json(const std::filesystem::path& file);
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+// A hash of texts that tells a change of model, data or settings: FNV-1a, 64 bits, not for
+// security.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace cpx {
+
+class TextHash {
+ public:
+  /// Takes in bytes; where one call ends and the next begins leaves no trace.
+  void add(std::string_view bytes) {
+    for (const char byte : bytes) {
+      state_ ^= static_cast<unsigned char>(byte);
+      state_ *= 0x100000001b3U;
+    }
+  }
+
+  /// Takes in a text and its end, so that "ab", "c" differs from "a", "bc".
+  void add_text(std::string_view text) {
+    add(text);
+    add(std::string_view("\0", 1));
+  }
+
+  /// What was taken in so far, as 16 hexadecimal digits.
+  std::string hex() const { return fmt::format("{:016x}", state_); }
+
+ private:
+  uint64_t state_ = 0xcbf29ce484222325U;
+};
+
+}  // namespace cpx

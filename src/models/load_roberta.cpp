@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <array>
+#include <string_view>
+
+#include <ATen/ATen.h>
+
+#include "cpx/core/error.h"
+#include "cpx/models/roberta.h"
+#include "cpx/tokenizer/load.h"
+#include "weight_slots.h"
+#include "weight_source.h"
+
+namespace cpx::models {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+// What a dimension of a weight is.
+enum class Size { kHidden, kIntermediate, kVocabulary, kPositions, kTypes, kLabels };
+
+struct Row {
+  std::string_view module;  // the end of its key
+  Size out;                 // of its weight, and of its bias
+  Size in;
+};
+
+// The weights whose shapes are not made of hidden_size alone.
+constexpr std::array kRows = {
+    Row{"word_embeddings", Size::kVocabulary, Size::kHidden},
+    Row{"position_embeddings", Size::kPositions, Size::kHidden},
+    Row{"token_type_embeddings", Size::kTypes, Size::kHidden},
+    Row{"intermediate.dense", Size::kIntermediate, Size::kHidden},
+    Row{"classifier.out_proj", Size::kLabels, Size::kHidden},
+};
+
+std::string size_text(Size size, const formats::RobertaConfig& config) {
+  switch (size) {
+    case Size::kHidden:
+      return fmt::format("hidden_size {}", config.hidden_size);
+    case Size::kIntermediate:
+      return fmt::format("intermediate_size {}", config.intermediate_size);
+    case Size::kVocabulary:
+      return fmt::format("vocab_size {}", config.vocab_size);
+    case Size::kPositions:
+      return fmt::format("max_position_embeddings {}", config.max_position_embeddings);
+    case Size::kTypes:
+      return fmt::format("type_vocab_size {}", config.type_vocab_size);
+    case Size::kLabels:
+      return fmt::format("id2label with {} labels", config.labels.size());
+  }
+  return {};
+}
+
+// "encoder.layer.3.output.dense" narrows, "attention.output.dense" does not.
+bool narrows(std::string_view module) {
+  return module.ends_with(".output.dense") && !module.ends_with("attention.output.dense");
+}
+
+std::vector<std::string> dimension_sources(std::string_view key,
+                                           const formats::RobertaConfig& config) {
+  const std::string_view module = key.substr(0, key.rfind('.'));
+  Size out = Size::kHidden;
+  Size in = narrows(module) ? Size::kIntermediate : Size::kHidden;
+  for (const Row& row : kRows) {
+    if (!module.ends_with(row.module)) continue;
+    out = row.out;
+    in = row.in;
+  }
+  const bool is_vector = key.ends_with(".bias") || module.ends_with("LayerNorm");
+  if (is_vector) return {size_text(out, config)};
+  return {size_text(out, config), size_text(in, config)};
+}
+
+std::string missing_hint(const std::string& name) {
+  if (!name.starts_with("classifier.")) return {};
+  return "The folder holds RoBERTa without a classification head: is it a classifier's?";
+}
+
+// What transformers stores beside, and what a classifier does not compute.
+bool is_passed_over(const std::string& name) {
+  return name == "roberta.embeddings.position_ids" || name.starts_with("roberta.pooler.");
+}
+
+}  // namespace
+
+std::shared_ptr<Roberta> load_roberta(const fs::path& folder, const torch::Device& device) {
+  std::error_code error;
+  if (!fs::is_directory(folder, error)) {
+    throw_<DataError>("[load_roberta] {}: no such folder, expected a classifier's folder.",
+                      folder.string());
+  }
+  const auto model = std::make_shared<Roberta>(formats::read_roberta_config(folder));
+  const auto source = open_folder_weights(folder, "AutoModelForSequenceClassification");
+  const auto slots = slots_of(*model);
+  check_names(folder, slots, *source,
+              {.missing_hint = missing_hint, .is_passed_over = is_passed_over});
+  for (const WeightSlot& slot : slots) {
+    check_shape(slot, *source, "config.json", dimension_sources(slot.key, model->config()));
+  }
+  for (const WeightSlot& slot : slots) {
+    slot.module->set_frozen(slot.name, source->tensor(slot.key, at::kFloat).to(device));
+  }
+  return model;
+}
+
+std::shared_ptr<RobertaScorer> load_text_scorer(const fs::path& folder, const torch::Device& device,
+                                                int64_t batch_tokens) {
+  auto model = load_roberta(folder, device);
+  auto tokenizer = tokenizer::load_roberta_tokenizer(folder);
+  // More ids than rows of the embedding would reach past its end.
+  if (tokenizer->vocabulary_size() > model->config().vocab_size) {
+    throw_<DataError>(
+        "[load_text_scorer] {}: the tokenizer has {} tokens, expected at most {} (config.json: "
+        "vocab_size).",
+        folder.string(), tokenizer->vocabulary_size(), model->config().vocab_size);
+  }
+  return std::make_shared<RobertaScorer>(std::move(model), std::move(tokenizer), batch_tokens);
+}
+
+}  // namespace cpx::models

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "text_writer.h"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "cpx/core/error.h"
+#include "cpx/core/interrupt.h"
+#include "cpx/core/log.h"
+#include "cpx/formats/peft.h"
+#include "cpx/generation/text_stream.h"
+#include "cpx/models/load.h"
+#include "cpx/tensor/device.h"
+#include "cpx/tensor/matmul_peak.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+using generation::Continuation;
+using generation::Prompt;
+using tokenizer::ChatMessage;
+using tokenizer::TokenId;
+
+// Tokens with which chat models end an answer, where EOS is another.
+constexpr const char* kAnswerEnds[] = {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"};
+
+// The texts of the samples that are being written.
+class RunningTexts {
+ public:
+  RunningTexts(const tokenizer::Tokenizer& tokenizer, const std::vector<std::string>& stop_strings)
+      : tokenizer_(tokenizer), stop_strings_(stop_strings) {}
+
+  void begin(const Prompt& prompt) {
+    prompts_[prompt.number] = {.ids = prompt.ids, .num_left = prompt.num_samples};
+  }
+
+  generation::TextStream& of(uint64_t prompt, int64_t sample) {
+    return streams_
+        .try_emplace({prompt, sample}, tokenizer_, prompts_.at(prompt).ids, stop_strings_)
+        .first->second;
+  }
+
+  void end(uint64_t prompt, int64_t sample) {
+    streams_.erase({prompt, sample});
+    if (--prompts_.at(prompt).num_left == 0) prompts_.erase(prompt);
+  }
+
+ private:
+  struct RunningPrompt {
+    std::vector<int64_t> ids = {};
+    int64_t num_left = 0;
+  };
+
+  const tokenizer::Tokenizer& tokenizer_;
+  const std::vector<std::string>& stop_strings_;
+  std::map<uint64_t, RunningPrompt> prompts_;
+  std::map<std::pair<uint64_t, int64_t>, generation::TextStream> streams_;
+};
+
+}  // namespace
+
+TextWriter::TextWriter(const Decoding& decoding)
+    : decoding_(decoding), tokenizer_(models::read_tokenizer(decoding.model)) {
+  uses_chat_ = decoding.prompt_form == "chat" ||
+               (decoding.prompt_form == "auto" && !tokenizer_->chat_template().empty());
+  const torch::Device device = tensor::resolve_device(decoding.device);
+  const auto wanted = tensor::parse_compute_dtype(decoding.dtype);
+  model_ = models::load_model(decoding.model,
+                              wanted ? *wanted : tensor::choose_compute_dtype(device), device);
+  if (decoding.adapter) models::attach_adapter(*model_, formats::read_peft(*decoding.adapter));
+  log_info("{}{} in {} on {}", decoding.model.string(),
+           decoding.adapter ? " + " + decoding.adapter->string() : "",
+           tensor::dtype_name(model_->dtype()), tensor::device_description(device));
+}
+
+std::vector<int64_t> TextWriter::ids_of(const std::string& prompt) const {
+  if (uses_chat_) return ids_of(conversation_with(prompt));
+  if (decoding_.prompt_form == "llama2" || decoding_.prompt_form == "tulu") {
+    const auto frame = tokenizer::parse_prompt_template(decoding_.prompt_form);
+    return encoded(tokenizer::render_training_text(frame, prompt), /*adds_special=*/true);
+  }
+  return encoded(prompt, /*adds_special=*/true);
+}
+
+std::vector<int64_t> TextWriter::ids_of(const std::vector<ChatMessage>& messages) const {
+  const auto spelling = [this](std::optional<TokenId> id) {
+    return id ? tokenizer_->piece(*id) : std::string();
+  };
+  return encoded(
+      tokenizer::render_chat(tokenizer_->chat_template(), messages,
+                             /*add_generation_prompt=*/true, spelling(tokenizer_->bos_id()),
+                             spelling(tokenizer_->eos_id())),
+      /*adds_special=*/false);
+}
+
+std::vector<ChatMessage> TextWriter::conversation_with(const std::string& message) const {
+  std::vector<ChatMessage> messages;
+  if (!decoding_.system.empty()) messages.push_back({"system", decoding_.system});
+  messages.push_back({"user", message});
+  return messages;
+}
+
+void TextWriter::check_length(std::string_view where, int64_t num_tokens) const {
+  const int64_t context = model_->shape().max_position;
+  const int64_t room = context - decoding_.sampling.max_new_tokens;
+  if (num_tokens > 0 && num_tokens <= room) return;
+  throw_<DataError>(
+      "[{}] got {} tokens, expected 1 to {} (the model's context of {} less --max-new-tokens {}).",
+      where, num_tokens, room, context, decoding_.sampling.max_new_tokens);
+}
+
+generation::DecoderStatistics TextWriter::write(const WriterRun& run) {
+  RunningTexts texts(*tokenizer_, decoding_.stop_strings);
+  const auto tell = [&](uint64_t prompt, int64_t sample, const std::string& piece) {
+    if (run.on_piece && !piece.empty()) run.on_piece(prompt, sample, piece);
+  };
+  const generation::DecoderListener listener{
+      .on_token =
+          [&](uint64_t prompt, int64_t sample, int64_t id) {
+            generation::TextStream& stream = texts.of(prompt, sample);
+            tell(prompt, sample, stream.add(id));
+            return stream.is_stopped();
+          },
+      .on_finished =
+          [&](Continuation end) {
+            generation::TextStream& stream = texts.of(end.prompt, end.sample);
+            tell(end.prompt, end.sample, stream.finish());
+            run.on_answer({.prompt = end.prompt,
+                           .sample = end.sample,
+                           .text = stream.text(),
+                           .num_tokens = std::ssize(end.ids),
+                           .reason = end.reason});
+            texts.end(end.prompt, end.sample);
+          },
+      .goes_on = [] { return !interrupt_requested(); }};
+  const auto next = [&] {
+    std::optional<Prompt> prompt = run.next();
+    if (prompt) {
+      prompt->num_samples = decoding_.samples;
+      texts.begin(*prompt);
+    }
+    return prompt;
+  };
+  return generation::Decoder(*model_, decoder_options(run)).run(next, listener);
+}
+
+std::vector<int64_t> TextWriter::encoded(const std::string& text, bool adds_special) const {
+  const auto encoding = tokenizer_->encode(text, adds_special);
+  std::vector<int64_t> ids(encoding.ids.begin(), encoding.ids.end());
+  const auto eos = tokenizer_->eos_id();
+  if (adds_special && ids.size() > 1 && eos && ids.back() == *eos) ids.pop_back();
+  return ids;
+}
+
+generation::DecoderOptions TextWriter::decoder_options(const WriterRun& run) const {
+  generation::DecoderOptions options{.sampling = decoding_.sampling,
+                                     .seed = decoding_.seed,
+                                     .batch_size = decoding_.batch_size,
+                                     .max_prompt_tokens = run.max_prompt_tokens,
+                                     .samples_per_prompt = decoding_.samples};
+  options.batch_size =
+      std::clamp<int64_t>(run.num_prompts * decoding_.samples, 1, options.batch_size);
+  std::ranges::copy(stop_ids(), std::back_inserter(options.sampling.stop_ids));
+  return options;
+}
+
+// What transformers' generate() stops at, and the ends of chat answers.
+std::vector<int64_t> TextWriter::stop_ids() const {
+  std::vector<int64_t> ids = model_->config().stop_token_ids;
+  if (const auto eos = tokenizer_->eos_id()) ids.push_back(*eos);
+  for (const char* piece : kAnswerEnds) {
+    const auto id = tokenizer_->find(piece);
+    if (uses_chat_ && id && tokenizer_->is_special(*id)) ids.push_back(*id);
+  }
+  return ids;
+}
+
+}  // namespace cpx::recipes

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/input_file.h"
+
+#include <gmock/gmock.h>
+
+#include "temp_folder.h"
+
+namespace cpx::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::IsEmpty;
+
+class InputFileTest : public TempFolderTest {
+ protected:
+  InputContent read(const std::string& name, std::string_view content) const {
+    InputContent result = read_inputs(write(name, content));
+    for (std::string& fault : result.faults) fault = without_folder(fault);
+    for (Input& input : result.inputs) input.where = without_folder(input.where);
+    return result;
+  }
+};
+
+TEST_F(InputFileTest, LinesOfATextFileAreInputsWithTheirLine) {
+  const auto content = read("a.txt", "\xEF\xBB\xBFone\r\n\n \t\n  two\\nlines");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.inputs.size(), 2);
+  EXPECT_EQ(content.inputs[0].text, "one");
+  EXPECT_EQ(content.inputs[0].where, "a.txt: line 1");
+  EXPECT_EQ(content.inputs[0].json, "");
+  EXPECT_EQ(content.inputs[1].text, "  two\nlines");
+  EXPECT_EQ(content.inputs[1].where, "a.txt: line 4");
+}
+
+TEST_F(InputFileTest, ObjectsGiveTextGroupIdAndThemselves) {
+  const auto content =
+      read("a.jsonl",
+           "{\"text\": \"one\", \"group\": \"g\", \"id\": 7}\n\n"
+           "{\"text\": \"a label\", \"input\": \"two\\\\nlines\", \"id\": \"x\", \"z\": [1, 0.5]}\n"
+           "\"three\"\n");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.inputs.size(), 3);
+  EXPECT_EQ(content.inputs[0].text, "one");
+  EXPECT_EQ(content.inputs[0].group, "g");
+  EXPECT_EQ(content.inputs[0].id, "7");
+  EXPECT_EQ(content.inputs[0].where, "a.jsonl: input 1, line 1");
+  EXPECT_EQ(content.inputs[1].text, "two\nlines");
+  EXPECT_EQ(content.inputs[1].id, "x");
+  EXPECT_EQ(content.inputs[1].json,
+            R"({"text":"a label","input":"two\\nlines","id":"x","z":[1,0.5]})");
+  EXPECT_EQ(content.inputs[1].where, "a.jsonl: input 2, line 3");
+  EXPECT_EQ(content.inputs[2].text, "three");
+  EXPECT_EQ(content.inputs[2].json, "");
+}
+
+TEST_F(InputFileTest, RecordsOfAShardAreInputs) {
+  const auto content = read("a.json", R"([{"input": "i", "group": "g", "id": "g-1",
+      "paraphrases": ["n"], "paraphrases_toxic": {"t": 0.5}}, "plain"])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.inputs.size(), 2);
+  EXPECT_EQ(content.inputs[0].text, "i");
+  EXPECT_EQ(content.inputs[0].where, "a.json: input 1");
+  EXPECT_EQ(content.inputs[1].text, "plain");
+}
+
+TEST_F(InputFileTest, FaultsHaveTheirPlace) {
+  EXPECT_THAT(
+      read("a.json", R"([3, {"text": 4}, {"texts": "x"}, {"input": "ok", "group": 1, "id": []},
+                         {"input": " \\n"}, "", {"text": "x", "text": "y"}, "good"])")
+          .faults,
+      ElementsAre(
+          "[a.json: input 1] got the number 3, expected a text or an object with one.",
+          "[a.json: input 2] text: got the number 4, expected a text under 'input' or 'text'.",
+          "[a.json: input 3] text: got no such key, expected a text under 'input' or 'text'.",
+          "[a.json: input 4] group: got the number 1, expected a text.",
+          "[a.json: input 4] id: got a list, expected a text or a number.",
+          "[a.json: input 5] input: got only blanks, expected a text.",
+          "[a.json: input 6] text: got an empty text, expected a text.",
+          "[a.json: input 7] \"text\": got the key twice in one object, expected it once."));
+  EXPECT_THAT(read("a.jsonl", "\"x\"\n{\"text\": \n").faults,
+              ElementsAre(testing::StartsWith("[a.jsonl: input 2, line 2] not JSON: got ")));
+}
+
+TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
+  EXPECT_THAT(read("a.txt", "\n \n").faults,
+              ElementsAre("[a.txt] got no line with text, expected a text a line."));
+  EXPECT_THAT(read("a.txt", "x\n \\n\\n\n").faults,
+              ElementsAre("[a.txt: line 2] got only blanks, expected a text."));
+  EXPECT_THAT(read("a.jsonl", "").faults,
+              ElementsAre("[a.jsonl] got an empty file, expected inputs."));
+  EXPECT_THAT(read("a.json", "[]").faults,
+              ElementsAre("[a.json] got an empty list, expected inputs."));
+  EXPECT_THAT(
+      read("b.txt", "ok\n\xFF").faults,
+      ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 3, expected UTF-8. "
+                  "Convert the file, for example with iconv."));
+  EXPECT_THAT(read("a.csv", "x").faults,
+              ElementsAre("[a.csv] the name's ending tells the format: got '.csv', expected .txt "
+                          "(a text a line), .json (a list) or .jsonl (texts, or objects with the "
+                          "key 'input' or 'text')."));
+  EXPECT_THAT(
+      read_inputs(folder_ / "none.txt").faults,
+      ElementsAre(testing::EndsWith("none.txt: cannot be read: No such file or directory.")));
+}
+
+}  // namespace
+}  // namespace cpx::data

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/scored_file.h"
+
+#include <gmock/gmock.h>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "cpx/core/error.h"
+#include "temp_folder.h"
+
+namespace cpx::data {
+namespace {
+
+using testing::ElementsAre;
+
+class ScoredFile : public TempFolderTest {
+ protected:
+  std::vector<ScorableRecord> read(const std::string& name, const std::string& content,
+                                   const std::vector<std::string>& keys = {}) const {
+    ScorableReader reader(write(name, content), keys);
+    std::vector<ScorableRecord> records;
+    while (auto record = reader.next()) records.push_back(std::move(*record));
+    EXPECT_EQ(reader.done(), reader.total());
+    return records;
+  }
+
+  std::string error(const std::string& name, const std::string& content,
+                    const std::vector<std::string>& keys = {}) const {
+    try {
+      read(name, content, keys);
+    } catch (const DataError& error) {
+      return without_folder(error.what());
+    }
+    return "(no DataError)";
+  }
+};
+
+TEST_F(ScoredFile, ALineOfTextBecomesAnObject) {
+  const auto records = read("a.txt", "one\n\n say \"two\" \n");
+  ASSERT_EQ(records.size(), 2);
+  EXPECT_EQ(without_folder(records[1].where), "a.txt: line 3");
+  EXPECT_EQ(records[1].json, R"({"text":" say \"two\" "})");
+  EXPECT_TRUE(records[1].keys[0].is_single);
+  EXPECT_THAT(records[1].keys[0].texts, ElementsAre(" say \"two\" "));
+}
+
+TEST_F(ScoredFile, ObjectsKeepTheirOtherKeysAndTheirOrder) {
+  const auto records = read("a.jsonl", R"({"z": [1, 2.5], "text": "a\\nb", "id": 7})");
+  ASSERT_EQ(records.size(), 1);
+  EXPECT_THAT(records[0].keys[0].texts, ElementsAre("a\\nb"));  // as it stands there
+  const std::vector<KeyScores> scores = {{.values = {0.25}, .stays = {true}}};
+  EXPECT_EQ(with_scores(records[0], scores), R"({"z":[1,2.5],"text":"a\\nb","id":7,"score":0.25})");
+}
+
+TEST_F(ScoredFile, AScoreThatIsThereIsReplacedInItsPlace) {
+  const auto records = read("a.jsonl", R"({"score": "old", "text": "a"})");
+  const std::vector<KeyScores> scores = {{.values = {0.5}, .stays = {true}}};
+  EXPECT_EQ(with_scores(records[0], scores), R"({"score":0.5,"text":"a"})");
+}
+
+TEST_F(ScoredFile, TextsOfSeveralKeysHaveAScoreEach) {
+  const auto records = read("a.jsonl", R"({"prompt": "a", "answer": "b"})", {"answer", "prompt"});
+  const std::vector<KeyScores> scores = {{.values = {0.5}, .stays = {true}},
+                                         {.values = {0.25}, .stays = {true}}};
+  EXPECT_EQ(with_scores(records[0], scores),
+            R"({"prompt":"a","answer":"b","answer_toxigenscore":0.5,"prompt_toxigenscore":0.25})");
+}
+
+TEST_F(ScoredFile, ListsOfAShardKeepWhatStays) {
+  const auto records = read("a.json", R"([
+      {"input": "x", "paraphrases": ["a", "b\\nc", "d"], "paraphrases_toxic": {"e": 0.9, "f": null}}
+    ])");
+  ASSERT_EQ(records.size(), 1);
+  EXPECT_EQ(without_folder(records[0].where), "a.json: record 1");
+  ASSERT_EQ(records[0].keys.size(), 2);
+  EXPECT_THAT(records[0].keys[0].texts, ElementsAre("a", "b\nc", "d"));  // unescaped
+  EXPECT_THAT(records[0].keys[1].texts, ElementsAre("e", "f"));
+  const std::vector<KeyScores> scores = {{.values = {0.1, 0.2, 0.3}, .stays = {false, true, true}},
+                                         {.values = {0.4, 0.5}, .stays = {true, false}}};
+  EXPECT_EQ(with_scores(records[0], scores),
+            R"({"input":"x","paraphrases":["b\\nc","d"],"paraphrases_toxic":{"e":0.9},)"
+            R"("paraphrases_toxigenscore":[0.2,0.3],"paraphrases_toxic_toxigenscore":[0.4]})");
+}
+
+TEST_F(ScoredFile, TheFirstObjectTellsTheKeys) {
+  const auto keys_of = [this](const std::string& object) {
+    return ScorableReader(write("a.jsonl", object), {}).keys();
+  };
+  EXPECT_THAT(keys_of(R"({"text": "a", "paraphrases": ["b"]})"), ElementsAre("text"));
+  EXPECT_THAT(keys_of(R"({"paraphrases": ["b"]})"), ElementsAre("paraphrases"));
+  EXPECT_THAT(keys_of(R"({"paraphrases_toxic": ["a"], "paraphrases": ["b"]})"),
+              ElementsAre("paraphrases", "paraphrases_toxic"));
+}
+
+TEST_F(ScoredFile, AFormIsKnownByTheEnding) {
+  EXPECT_TRUE(ScorableReader(write("a.json", R"([{"text": "a"}])"), {}).is_json_list());
+  EXPECT_FALSE(ScorableReader(write("a.jsonl", R"({"text": "a"})"), {}).is_json_list());
+  EXPECT_EQ(error("a.csv", "a,b"),
+            "[a.csv] the name's ending tells the format: got '.csv', expected .txt (a text a "
+            "line), .jsonl (objects) or .json (a list of objects).");
+}
+
+TEST_F(ScoredFile, EmptyFilesAreRefused) {
+  EXPECT_EQ(error("a.txt", "\n  \n"), "[a.txt] got no line with text, expected a text a line.");
+  EXPECT_EQ(error("a.jsonl", "\n"), "[a.jsonl] got an empty file, expected records.");
+  EXPECT_EQ(error("a.json", "[]"), "[a.json] got an empty list, expected records.");
+  EXPECT_EQ(error("a.json", ""), "[a.json] got an empty file, expected records.");
+}
+
+TEST_F(ScoredFile, FaultsAreToldWithTheirPlace) {
+  const std::string good = "{\"text\": \"a\"}\n\n";
+  EXPECT_EQ(error("a.jsonl", good + "{\"texts\": \"b\", \"id\": 1}"),
+            "[a.jsonl: record 2, line 3] text: got no such key (keys: texts, id), expected a text "
+            "or a list of texts. Is 'texts' meant?");
+  EXPECT_EQ(error("a.jsonl", good + "{\"id\": 1}"),
+            "[a.jsonl: record 2, line 3] text: got no such key (keys: id), expected a text or a "
+            "list of texts. Name the texts' key with --key.");
+  EXPECT_EQ(error("a.jsonl", good + "{\"text\": 3}"),
+            "[a.jsonl: record 2, line 3] text: got the number 3, expected a text, a list of texts "
+            "or an object {text: score}.");
+  EXPECT_EQ(error("a.jsonl", good + "[1]"),
+            "[a.jsonl: record 2, line 3] got a list, expected an object.");
+  EXPECT_EQ(error("a.jsonl", good + "{\"text\": [\"a\", null]}"),
+            "[a.jsonl: record 2, line 3] text: text 2: got null, expected a text.");
+  EXPECT_EQ(error("a.jsonl", good + "{\"text\": \"a\", \"text\": \"b\"}"),
+            "[a.jsonl: record 2, line 3] \"text\": got the key twice in one object, expected it "
+            "once.");
+  EXPECT_EQ(error("a.jsonl", good + "{\"text\": "),
+            "[a.jsonl: record 2, line 3] not JSON: got syntax error while parsing value - "
+            "unexpected end of input; expected '[', '{', or a literal, expected JSON.");
+  EXPECT_EQ(error("a.json", "[\"a\"]"),
+            "[a.json: record 1] got the text \"a\", expected an object.");
+  EXPECT_EQ(error("a.txt", "caf\xE9"),
+            "[a.txt: line 1] not UTF-8: got the byte 0xE9 at offset 3, expected UTF-8. Convert the "
+            "file, for example with iconv.");
+  EXPECT_EQ(error("a.txt", "a", {"input"}),
+            "[a.txt] a line is a text without keys: got the key 'input', expected none.");
+}
+
+}  // namespace
+}  // namespace cpx::data

@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+// RoBERTa classifiers against transformers (scripts/fixtures/make_roberta.py), and what users may
+// hand over instead of one.
+#include "cpx/models/roberta.h"
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <numeric>
+
+#include <ATen/ATen.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cpx/core/error.h"
+#include "cpx/formats/safetensors.h"
+#include "tests/formats/scratch_folder.h"
+#include "tests/models/model_fixture.h"
+#include "tests/tensor/close.h"
+
+namespace cpx::models {
+namespace {
+
+namespace fs = std::filesystem;
+
+using formats::bytes_of;
+using formats::message_of;
+using nlohmann::json;
+using testing_support::is_close;
+using tokenizer::TokenId;
+
+constexpr const char* kTwoLabels = "roberta_two_labels";
+
+// What transformers makes of the texts.
+struct Expected {
+  int64_t max_tokens;
+  std::vector<std::string> labels;
+  std::vector<std::string> texts;
+  std::vector<std::vector<TokenId>> ids;
+  torch::Tensor logits;  // [N, C]
+};
+
+Expected read_expected(const std::string& name) {
+  const json stored = json::parse(bytes_of(model_folder(name) / "expected" / "scores.json"));
+  const auto rows = stored.at("logits").get<std::vector<std::vector<float>>>();
+  std::vector<float> logits;
+  for (const auto& row : rows) logits.insert(logits.end(), row.begin(), row.end());
+  return {.max_tokens = stored.at("max_tokens"),
+          .labels = stored.at("labels"),
+          .texts = stored.at("texts"),
+          .ids = stored.at("ids"),
+          .logits = at::tensor(logits).view({std::ssize(rows), -1})};
+}
+
+std::shared_ptr<RobertaScorer> load(const std::string& name, int64_t batch_tokens = 2048) {
+  return load_text_scorer(model_folder(name), torch::kCPU, batch_tokens);
+}
+
+// max|a - b| relative to max|b|.
+double distance(const torch::Tensor& a, const torch::Tensor& b) {
+  return ((a - b).abs().max() / b.abs().max()).item<double>();
+}
+
+class EveryClassifier : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, EveryClassifier,
+                         testing::Values("roberta_two_labels", "roberta_sharded_f16"),
+                         [](const auto& instance) { return instance.param; });
+
+TEST_P(EveryClassifier, IdsEqualThePeerAlsoWhereTheyAreCut) {
+  const Expected expected = read_expected(GetParam());
+  const auto scorer = load(GetParam());
+  EXPECT_EQ(scorer->max_tokens(), expected.max_tokens);
+  size_t num_cut = 0;
+  for (size_t i = 0; i < expected.texts.size(); ++i) {
+    EXPECT_EQ(scorer->encode(expected.texts[i]), expected.ids[i]) << json(expected.texts[i]);
+    num_cut += std::ssize(expected.ids[i]) == expected.max_tokens ? 1 : 0;
+  }
+  EXPECT_GE(num_cut, 5);
+}
+
+TEST_P(EveryClassifier, LogitsEqualThePeer) {
+  const Expected expected = read_expected(GetParam());
+  const auto logits = load(GetParam())->logits(expected.texts);
+  EXPECT_EQ(logits.scalar_type(), torch::kFloat32);
+  EXPECT_TRUE(is_close(logits, expected.logits));
+}
+
+TEST_P(EveryClassifier, TextsAloneOrTogetherScoreTheSame) {
+  const auto texts = read_expected(GetParam()).texts;
+  const auto together = load(GetParam())->logits(texts);
+  const auto scorer = load(GetParam());
+  std::vector<torch::Tensor> alone;
+  for (const auto& text : texts) alone.push_back(scorer->logits({&text, 1}));
+  EXPECT_LE(distance(at::cat(alone), together), 1e-6);
+  for (const int64_t batch_tokens : {1, 50, 333}) {
+    EXPECT_LE(distance(load(GetParam(), batch_tokens)->logits(texts), together), 1e-6)
+        << batch_tokens;
+  }
+}
+
+TEST_P(EveryClassifier, LabelsAreNamedByTheConfig) {
+  EXPECT_EQ(load(GetParam())->labels(), read_expected(GetParam()).labels);
+}
+
+TEST(Classifier, ThereMayBeNoTexts) {
+  EXPECT_EQ(load(kTwoLabels)->logits({}).sizes(), torch::IntArrayRef({0, 2}));
+}
+
+TEST(Classifier, KindOfLabelsIsTheProblemType) {
+  EXPECT_EQ(load(kTwoLabels)->label_kind(), LabelKind::kOneOf);
+  EXPECT_EQ(load("roberta_sharded_f16")->label_kind(), LabelKind::kIndependent);
+}
+
+TEST(Classifier, NothingIsTrained) {
+  const auto model = load_roberta(model_folder(kTwoLabels), torch::kCPU);
+  for (const auto& item : model->named_parameters()) {
+    EXPECT_FALSE(item.value().requires_grad()) << item.key();
+  }
+}
+
+TEST(Classifier, PacksBeyondThePositionsAreRefused) {
+  const auto model = load_roberta(model_folder(kTwoLabels), torch::kCPU);
+  EXPECT_NO_THROW(model->logits({at::full({40}, 5, at::kLong), {0, 40}}));
+  EXPECT_THROW(model->logits({at::full({41}, 5, at::kLong), {0, 41}}), std::invalid_argument);
+  EXPECT_THROW(model->logits({at::full({4}, 5, at::kLong), {0, 4, 4}}), std::invalid_argument);
+  EXPECT_THROW(model->logits({at::full({4}, 5, at::kLong), {0, 5}}), std::invalid_argument);
+}
+
+// ---- other folders -----------------------------------------------------------------------------
+
+// A folder with the files of a classifier, to be spoilt.
+class ClassifierFolder : public formats::ScratchFolder {
+ protected:
+  void SetUp() override {
+    formats::ScratchFolder::SetUp();
+    for (const auto& entry : fs::directory_iterator(model_folder(kTwoLabels))) {
+      if (entry.is_regular_file()) fs::copy(entry.path(), folder_ / entry.path().filename());
+    }
+  }
+
+  /// Sets keys of config.json.
+  void configure(const json& changes) const {
+    json config = json::parse(bytes_of(folder_ / "config.json"));
+    config.update(changes);
+    write("config.json", config.dump());
+  }
+
+  /// Writes the weights again after `change`.
+  void rewrite(const std::function<void(std::vector<formats::NamedTensor>&)>& change) const {
+    const auto file = formats::SafetensorsFile::open(folder_ / "model.safetensors");
+    std::vector<formats::NamedTensor> tensors;
+    for (const auto& name : file->names()) tensors.push_back({name, file->tensor(name).clone()});
+    change(tensors);
+    write_safetensors(folder_ / "model.safetensors", tensors);
+  }
+
+  std::shared_ptr<RobertaScorer> load_it() const { return load_text_scorer(folder_, torch::kCPU); }
+
+  /// The message with the folder's name as FOLDER.
+  std::string error() const {
+    auto message = message_of([this] { load_it(); });
+    for (size_t at; (at = message.find(folder_.string())) != std::string::npos;) {
+      message.replace(at, folder_.string().size(), "FOLDER");
+    }
+    return message;
+  }
+};
+
+TEST_F(ClassifierFolder, VocabularyAndMergesAreReadWithoutATokenizerJson) {
+  const Expected expected = read_expected(kTwoLabels);
+  fs::remove(folder_ / "tokenizer.json");
+  const auto scorer = load_it();
+  for (size_t i = 0; i < expected.texts.size(); ++i) {
+    EXPECT_EQ(scorer->encode(expected.texts[i]), expected.ids[i]) << json(expected.texts[i]);
+  }
+}
+
+TEST_F(ClassifierFolder, WithoutATokenizerItTellsWhatIsExpected) {
+  fs::remove(folder_ / "tokenizer.json");
+  fs::remove(folder_ / "merges.txt");
+  EXPECT_EQ(error(),
+            "[load_tokenizer] FOLDER: no tokenizer found, expected tokenizer.json, or vocab.json "
+            "and merges.txt, in this folder.");
+}
+
+TEST_F(ClassifierFolder, ATokenizerWithoutRobertasSpecialTokensIsRefused) {
+  json content = json::parse(bytes_of(folder_ / "tokenizer.json"));
+  content["post_processor"] = nullptr;
+  write("tokenizer.json", content.dump());
+  EXPECT_EQ(error(),
+            "[load_tokenizer] FOLDER: the tokenizer adds 0 tokens to a text, expected 2: <s> and "
+            "</s> (tokenizer.json: post_processor).");
+}
+
+TEST_F(ClassifierFolder, ATokenizerWithMoreTokensThanTheModelIsRefused) {
+  configure({{"vocab_size", 399}});
+  rewrite([](auto& tensors) {
+    for (auto& [name, value] : tensors) {
+      if (name.ends_with("word_embeddings.weight")) value = value.narrow(0, 0, 399);
+    }
+  });
+  EXPECT_EQ(error(),
+            "[load_text_scorer] FOLDER: the tokenizer has 400 tokens, expected at most 399 "
+            "(config.json: vocab_size).");
+}
+
+TEST_F(ClassifierFolder, AnotherArchitectureIsToldAsSuch) {
+  configure({{"model_type", "bert"}});
+  EXPECT_EQ(error(),
+            "[roberta_config] FOLDER/config.json: 'model_type' is \"bert\", expected roberta: cpx "
+            "reads RobertaForSequenceClassification classifiers.");
+}
+
+TEST_F(ClassifierFolder, NoFolderIsToldAsSuch) {
+  EXPECT_EQ(message_of([] { load_roberta("nowhere", torch::kCPU); }),
+            "[load_roberta] nowhere: no such folder, expected a classifier's folder.");
+}
+
+TEST_F(ClassifierFolder, AModelWithoutAHeadIsToldAsSuch) {
+  rewrite([](auto& tensors) {
+    std::erase_if(tensors, [](const auto& entry) { return entry.name.starts_with("classifier."); });
+  });
+  EXPECT_EQ(error(),
+            "[load_model] FOLDER: 4 tensors are missing: 'classifier.dense.weight', "
+            "'classifier.dense.bias', 'classifier.out_proj.weight', 'classifier.out_proj.bias'. "
+            "The folder holds RoBERTa without a classification head: is it a classifier's?");
+}
+
+TEST_F(ClassifierFolder, AWrongNumberOfLabelsIsToldWithItsKey) {
+  configure({{"id2label", {{"0", "a"}, {"1", "b"}, {"2", "c"}}}});
+  EXPECT_EQ(error(),
+            "[load_model] FOLDER/model.safetensors: 'classifier.out_proj.weight' is [2, 32], "
+            "expected [3, 32] (config.json: id2label with 3 labels).");
+}
+
+TEST_F(ClassifierFolder, EachSizeIsToldWithItsKey) {
+  const auto size_error = [this](const char* key, int64_t size) {
+    const std::string before = bytes_of(folder_ / "config.json");
+    configure({{key, size}});
+    const std::string message = error();
+    write("config.json", before);
+    return message;
+  };
+  const std::string file = "[load_model] FOLDER/model.safetensors: 'roberta.";
+  EXPECT_EQ(size_error("vocab_size", 500),
+            file +
+                "embeddings.word_embeddings.weight' is [400, 32], expected [500, 32] "
+                "(config.json: vocab_size 500).");
+  EXPECT_EQ(size_error("max_position_embeddings", 60),
+            file +
+                "embeddings.position_embeddings.weight' is [42, 32], expected [60, 32] "
+                "(config.json: max_position_embeddings 60).");
+  EXPECT_EQ(size_error("type_vocab_size", 2),
+            file +
+                "embeddings.token_type_embeddings.weight' is [1, 32], expected [2, 32] "
+                "(config.json: type_vocab_size 2).");
+  EXPECT_EQ(size_error("intermediate_size", 64),
+            file +
+                "encoder.layer.0.intermediate.dense.weight' is [48, 32], expected [64, 32] "
+                "(config.json: intermediate_size 64).");
+  EXPECT_EQ(size_error("hidden_size", 64),
+            file +
+                "embeddings.word_embeddings.weight' is [400, 32], expected [400, 64] "
+                "(config.json: hidden_size 64).");
+}
+
+TEST_F(ClassifierFolder, WhatAClassifierDoesNotUseIsPassedOver) {
+  rewrite([](auto& tensors) {
+    tensors.push_back({"roberta.pooler.dense.weight", at::zeros({32, 32})});
+    tensors.push_back({"roberta.embeddings.position_ids", at::zeros({1, 42}, at::kLong)});
+  });
+  testing::internal::CaptureStderr();
+  load_it();
+  EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
+}
+
+TEST_F(ClassifierFolder, AFolderWithPicklesGetsTheLineThatConvertsIt) {
+  fs::remove(folder_ / "model.safetensors");
+  write("pytorch_model.bin", "pickle");
+  EXPECT_EQ(error(),
+            "[model_folder] FOLDER: holds pytorch_model.bin only, expected model.safetensors. "
+            "Convert it once: python -c \"from transformers import "
+            "AutoModelForSequenceClassification as M; M.from_pretrained('FOLDER', "
+            "torch_dtype='auto').save_pretrained('FOLDER')\"");
+}
+
+}  // namespace
+}  // namespace cpx::models

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-paraphrase as its user meets it.
+#include <chrono>
+#include <csignal>
+#include <filesystem>
+#include <gmock/gmock.h>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "tiny_run.h"
+
+namespace cpx::tests {
+namespace {
+
+using nlohmann::json;
+using testing::AllOf;
+using testing::Each;
+using testing::HasSubstr;
+using testing::Not;
+using testing::SizeIs;
+using Arguments = std::vector<std::string>;
+
+class ParaphraseTool : public TinyRun {
+ protected:
+  ParaphraseTool() {
+    write("inputs.txt",
+          "The kettle is on the table\nGood morning to you all\nThank you for the letter\n");
+    write("courteous.txt", "Say it kindly: {input}\n");
+    write("rude.txt", "Say it rudely: {input}\n");
+  }
+
+  Arguments command(const Arguments& more, const std::string& output = "out.json") const {
+    Arguments all = {"--model",
+                     model(),
+                     "--form",
+                     "plain",
+                     "--dtype",
+                     "float32",
+                     "--input",
+                     path("inputs.txt"),
+                     "--template-neutral",
+                     path("courteous.txt"),
+                     "--template-toxic",
+                     path("rude.txt"),
+                     "--samples",
+                     "5",
+                     "--keep",
+                     "3",
+                     "--max-new-tokens",
+                     "12",
+                     "--output",
+                     path(output)};
+    all.insert(all.end(), more.begin(), more.end());
+    return all;
+  }
+
+  ToolResult paraphrase(const Arguments& more = {}, const std::string& output = "out.json",
+                        const ToolSetting& setting = {}) const {
+    return run_tool("cpx-paraphrase", command(more, output), setting);
+  }
+
+  json records(const std::string& name = "out.json") const { return json::parse(read(name)); }
+};
+
+// The line that the tool ends with.
+std::string last_line(const ToolResult& result) {
+  return result.err.substr(result.err.rfind("cpx-paraphrase: "));
+}
+
+TEST_F(ParaphraseTool, HelpNamesItsFlagsAndExamples) {
+  const ToolResult result = run_tool("cpx-paraphrase", {"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("--polarity"), HasSubstr("--template-toxic"),
+                                HasSubstr("--keep"), HasSubstr("Examples:")));
+}
+
+TEST_F(ParaphraseTool, MakesAShardOfBothSidesThatTrainingReads) {
+  const ToolResult result = paraphrase();
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("3 records, 0 inputs left out"),
+                                HasSubstr("neutral: 9 of 9 kept from 15 drawn"),
+                                HasSubstr("toxic: 9 of 9 kept from 15 drawn")));
+  const json shard = records();
+  ASSERT_EQ(shard.size(), 3);
+  EXPECT_EQ(shard[1]["input"], "Good morning to you all");
+  EXPECT_EQ(shard[1]["group"], "inputs");
+  EXPECT_EQ(shard[1]["id"], "inputs-1");
+  for (const auto& record : shard) {
+    EXPECT_THAT(record["paraphrases"], SizeIs(3));
+    EXPECT_THAT(record["paraphrases_toxic"], SizeIs(3));
+    const auto scores = record["paraphrases_rouge"].get<std::vector<double>>();
+    EXPECT_TRUE(std::is_sorted(scores.rbegin(), scores.rend()));
+  }
+  EXPECT_FALSE(exists("out.json.journal"));
+  const json meta = json::parse(read("out.json.meta.json"));
+  EXPECT_EQ(meta["settings"]["seed"], 42);
+  EXPECT_EQ(meta["settings"]["top_k"], 25);
+  EXPECT_EQ(meta["settings"]["neutral_template"], "Say it kindly: {input}");
+
+  const ToolResult validated = train({"--validate", "data.train=[" + path("out.json") + "]"});
+  EXPECT_EQ(validated.exit_code, 0) << validated.err;
+}
+
+TEST_F(ParaphraseTool, NeitherBatchNorTheOtherSideNorTheFormatChangesATextAndTheSeedDoes) {
+  ASSERT_EQ(paraphrase().exit_code, 0);
+  ASSERT_EQ(paraphrase({"--batch", "2"}, "small.json").exit_code, 0);
+  EXPECT_EQ(read("small.json"), read("out.json"));
+
+  ASSERT_EQ(paraphrase({"--polarity", "toxic"}, "toxic.jsonl").exit_code, 0);
+  const std::string lines = read("toxic.jsonl");
+  const json first = json::parse(lines.substr(0, lines.find('\n')));
+  EXPECT_EQ(first["paraphrases_toxic"], records()[0]["paraphrases_toxic"]);
+  EXPECT_FALSE(first.contains("paraphrases"));
+
+  ASSERT_EQ(paraphrase({"--seed", "7"}, "seven.json").exit_code, 0);
+  EXPECT_NE(records("seven.json")[0]["paraphrases"], records()[0]["paraphrases"]);
+}
+
+TEST_F(ParaphraseTool, OneSideIsAddedToTheShardOfTheOther) {
+  ASSERT_EQ(paraphrase().exit_code, 0);
+  ASSERT_EQ(paraphrase({"--polarity", "neutral"}, "neutral.json").exit_code, 0);
+  Arguments second = command({"--polarity", "toxic"}, "both.json");
+  std::replace(second.begin(), second.end(), path("inputs.txt"), path("neutral.json"));
+  ASSERT_EQ(run_tool("cpx-paraphrase", second).exit_code, 0);
+  const json both = records("both.json");
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(both[i]["paraphrases"], records()[i]["paraphrases"]);
+    EXPECT_EQ(both[i]["paraphrases_toxic"], records()[i]["paraphrases_toxic"]);
+    EXPECT_EQ(both[i]["group"], "inputs");
+  }
+}
+
+TEST_F(ParaphraseTool, TheSameCommandAgainHasNothingToDoAndAnotherOneSaysWhatDiffers) {
+  ASSERT_EQ(paraphrase().exit_code, 0);
+  const std::string made = read("out.json");
+  const ToolResult again = paraphrase();
+  EXPECT_EQ(again.exit_code, 0);
+  EXPECT_THAT(again.out, HasSubstr("made before with the same settings, nothing to do"));
+
+  const ToolResult other = paraphrase({"--seed", "7"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_THAT(other.err, AllOf(HasSubstr("is there already: 'seed' is 42 there and 7 now"),
+                               HasSubstr("or give --overwrite.")));
+  EXPECT_EQ(read("out.json"), made);
+  EXPECT_EQ(paraphrase({"--seed", "7", "--overwrite"}).exit_code, 0);
+  EXPECT_NE(read("out.json"), made);
+}
+
+// Each run is killed when its journal has grown, and the next one goes on with it.
+TEST_F(ParaphraseTool, KilledTenTimesItMakesTheSameFile) {
+  std::string texts;
+  for (int i = 0; i < 24; ++i) texts += "The letter number " + std::to_string(i) + " is here\n";
+  write("inputs.txt", texts);
+  ASSERT_EQ(paraphrase({"--batch", "3"}, "whole.json").exit_code, 0);
+
+  const auto journal_bytes = [&] {
+    return exists("out.json.journal") ? read("out.json.journal").size() : 0;
+  };
+  int num_killed = 0;
+  while (num_killed < 10 && !exists("out.json")) {
+    const size_t before = journal_bytes();
+    BackgroundTool tool("cpx-paraphrase", command({"--batch", "3"}));
+    const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+    // At once, or a little later: any moment must do.
+    const size_t growth = 1 + 97 * static_cast<size_t>(num_killed);
+    while (journal_bytes() < before + growth && !exists("out.json") &&
+           std::chrono::steady_clock::now() < end) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    tool.send(SIGKILL);
+    if (tool.wait().exit_code == 128 + SIGKILL) ++num_killed;
+  }
+  EXPECT_GE(num_killed, 5);
+  ASSERT_EQ(paraphrase({"--batch", "3"}).exit_code, 0);
+  EXPECT_EQ(read("out.json"), read("whole.json"));
+  EXPECT_FALSE(exists("out.json.journal"));
+}
+
+TEST_F(ParaphraseTool, AnInterruptKeepsWhatIsDoneAndSaysHowToGoOn) {
+  std::string texts;
+  for (int i = 0; i < 200; ++i) texts += "The letter number " + std::to_string(i) + " is here\n";
+  write("inputs.txt", texts);
+  BackgroundTool tool("cpx-paraphrase", command({}));
+  const auto end = std::chrono::steady_clock::now() + std::chrono::minutes(1);
+  while ((!exists("out.json.journal") || num_lines(read("out.json.journal")) < 3) &&
+         std::chrono::steady_clock::now() < end) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  tool.send(SIGINT);
+  const ToolResult result = tool.wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, AllOf(HasSubstr("interrupted: "),
+                                HasSubstr(" of 200 inputs are done; the same command goes on")));
+  EXPECT_FALSE(exists("out.json"));
+  EXPECT_GE(num_lines(read("out.json.journal")), 3U);
+}
+
+TEST_F(ParaphraseTool, AFullDiskLosesNothingThatIsDone) {
+  ASSERT_EQ(paraphrase({}, "whole.json").exit_code, 0);
+  const ToolResult full = paraphrase({"--batch", "5"}, "out.json", {.file_bytes = 1600});
+  EXPECT_EQ(full.exit_code, 1);
+  EXPECT_THAT(last_line(full), AllOf(HasSubstr("[write] "), HasSubstr("File too large")));
+  EXPECT_EQ(num_lines(last_line(full)), 1U);
+  EXPECT_FALSE(exists("out.json"));
+  const ToolResult result = paraphrase({"--batch", "5"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(read("out.json"), read("whole.json"));
+}
+
+TEST_F(ParaphraseTool, PublishedPromptListsAreInputsOfTheirGroup) {
+  write("neutral_mental_disability_1k.txt", R"(- the kettle is on\n- the letter is here\n-)"
+                                            "\n"
+                                            R"(- the letter is here\n- good morning\n-)"
+                                            "\n");
+  Arguments arguments = command({});
+  std::replace(arguments.begin(), arguments.end(), path("inputs.txt"), path("neutral_*.txt"));
+  const ToolResult result = run_tool("cpx-paraphrase", arguments);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.err, HasSubstr("1 sentences stand in their lists more than once"));
+  const json shard = records();
+  ASSERT_EQ(shard.size(), 3);
+  EXPECT_EQ(shard[2]["input"], "good morning");
+  EXPECT_EQ(shard[2]["group"], "mental_dis");
+}
+
+TEST_F(ParaphraseTool, InputsWithTooFewCandidatesAreNamed) {
+  // Greedy: five times the same text.
+  const ToolResult few = paraphrase({"--temperature", "0"});
+  ASSERT_EQ(few.exit_code, 0) << few.err;
+  EXPECT_THAT(few.err, HasSubstr("1 of 3 kept from 5 drawn (4 duplicates)"));
+  EXPECT_THAT(few.out, HasSubstr("3 records, 0 inputs left out, 6 sides with few"));
+  const json meta = json::parse(read("out.json.meta.json"));
+  EXPECT_NE(meta.dump().find("1 of 3 kept from 5 drawn"), std::string::npos);
+}
+
+TEST_F(ParaphraseTool, LowerCaseAndLimit) {
+  ASSERT_EQ(paraphrase({"--lower-case", "--limit", "2"}).exit_code, 0);
+  const json shard = records();
+  ASSERT_EQ(shard.size(), 2);
+  for (const auto& text : shard[0]["paraphrases"].get<std::vector<std::string>>()) {
+    EXPECT_THAT(text, Each(testing::Truly([](char c) { return c < 'A' || c > 'Z'; })));
+  }
+}
+
+TEST_F(ParaphraseTool, WrongUseIsToldAtOnce) {
+  const ToolResult result = run_tool("cpx-paraphrase", {"--polarity", "rude", "--form", "alpaca",
+                                                        "--keep", "30", "--limit", "-1"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              AllOf(HasSubstr("--model: got nothing, expected a Hugging Face folder or a .gguf."),
+                    HasSubstr("--input: got nothing, expected a file of texts."),
+                    HasSubstr("--output: got nothing, expected a .json or .jsonl."),
+                    HasSubstr("--polarity: got 'rude', expected neutral, toxic or both."),
+                    HasSubstr("--form: got 'alpaca', expected auto, plain, chat, llama2 or tulu."),
+                    HasSubstr("--keep: got 30, expected 1 to --samples (20)."),
+                    HasSubstr("--limit: got -1, expected 0 (all) or more.")));
+  const ToolResult one = paraphrase({"--template", path("rude.txt")});
+  EXPECT_EQ(one.exit_code, 2);
+  EXPECT_THAT(one.err, HasSubstr("--template: got --polarity both, expected neutral or toxic"));
+}
+
+TEST_F(ParaphraseTool, BadInputIsOneClearLineAndNothingIsWritten) {
+  write("empty.txt", "");
+  write("latin.txt", "Gr\xFC\xDF Gott\n");
+  write("long.txt", "Hi\n" + std::string(2000, 'x') + "\n");
+  write("bare.txt", "Say it kindly\n");
+  const auto error_of = [&](const Arguments& more, const std::string& from, const std::string& to,
+                            const std::string& output = "out.json") {
+    Arguments arguments = command(more, output);
+    std::replace(arguments.begin(), arguments.end(), path(from), path(to));
+    const ToolResult result = run_tool("cpx-paraphrase", arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(num_lines(last_line(result)), 1U);
+    EXPECT_FALSE(exists("out.json"));
+    return last_line(result);
+  };
+  EXPECT_THAT(error_of({}, "inputs.txt", "empty.txt"), HasSubstr("got no line with text"));
+  EXPECT_THAT(error_of({}, "inputs.txt", "latin.txt"), HasSubstr("latin.txt: line 1]"));
+  EXPECT_THAT(error_of({}, "inputs.txt", "none.txt"), HasSubstr("none.txt"));
+  EXPECT_THAT(error_of({}, "courteous.txt", "bare.txt"),
+              HasSubstr("template: got a text without '{input}', expected it where the input"));
+  EXPECT_THAT(error_of({}, "courteous.txt", "none.txt"),
+              HasSubstr("expected a file or one of 'published-neutral', 'published-toxic'."));
+  EXPECT_THAT(error_of({}, "inputs.txt", "inputs.txt", "no/out.json"),
+              HasSubstr("cannot be written: there is no folder"));
+  EXPECT_THAT(error_of({}, "inputs.txt", "inputs.txt", "out.txt"),
+              HasSubstr("got '.txt', expected .json (a list) or .jsonl"));
+  EXPECT_THAT(error_of({}, "inputs.txt", "long.txt"),
+              AllOf(HasSubstr("long.txt: line 2] got "), HasSubstr("expected 1 to 244")));
+}
+
+}  // namespace
+}  // namespace cpx::tests

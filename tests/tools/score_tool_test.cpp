@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-score as its user meets it. Expected figures are those of transformers
+// (scripts/fixtures/make_roberta.py).
+#include <cmath>
+#include <csignal>
+#include <gmock/gmock.h>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "cpx/core/output_file.h"
+#include "tiny_run.h"
+
+namespace cpx::tests {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::StartsWith;
+
+constexpr const char* kClassifier = "tests/fixtures/models/roberta_two_labels";
+constexpr const char* kEmotions = "tests/fixtures/models/roberta_sharded_f16";
+
+// A text of the fixture with transformers' logits.
+struct Reference {
+  std::string text;
+  std::vector<double> logits;
+
+  double probability() const { return 1.0 / (1.0 + std::exp(logits[0] - logits[1])); }
+};
+
+// Those that fit a line.
+std::vector<Reference> references(const std::string& model) {
+  const std::string file = std::string(CPX_SOURCE_DIR "/") + model + "/expected/scores.json";
+  const Json stored = Json::parse(read_text_file(file));
+  std::vector<Reference> result;
+  for (size_t i = 0; i < stored.at("texts").size(); ++i) {
+    const std::string text = stored["texts"][i];
+    const bool is_line = text.find_first_not_of(" \t\r") != std::string::npos &&
+                         text.find('\n') == std::string::npos && text.back() != '\r';
+    if (is_line) result.push_back({text, stored["logits"][i]});
+  }
+  return result;
+}
+
+class ScoreTool : public TinyRun {
+ protected:
+  ToolResult score(const std::vector<std::string>& arguments,
+                   const std::string& model = kClassifier) const {
+    std::vector<std::string> all = {"--model", model, "--device", "cpu"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return run_tool("cpx-score", all);
+  }
+
+  /// Scores `input` of the folder into out.jsonl or out.json; expects success.
+  std::string score_file(const std::string& input, std::vector<std::string> arguments = {},
+                         const std::string& model = kClassifier) const {
+    const std::string output = input.ends_with(".json") ? "out.json" : "out.jsonl";
+    arguments.insert(arguments.end(), {"--input", path(input), "--output", path(output)});
+    const ToolResult result = score(arguments, model);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read(output);
+  }
+
+  /// Expects one line of error that is `line`, and no output.
+  void expect_error(int exit_code, const std::vector<std::string>& arguments,
+                    const std::string& line) const {
+    std::vector<std::string> all = {"--output", path("out.jsonl")};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    const ToolResult result = score(all);
+    EXPECT_EQ(result.exit_code, exit_code);
+    EXPECT_EQ(result.err, "cpx-score: " + line + "\n");
+    EXPECT_FALSE(exists("out.jsonl"));
+    EXPECT_FALSE(exists("out.jsonl.tmp"));
+  }
+};
+
+std::vector<Json> objects_of(const std::string& lines) {
+  std::vector<Json> objects;
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) objects.push_back(Json::parse(line));
+  return objects;
+}
+
+std::vector<double> scores_of(const std::string& lines) {
+  std::vector<double> scores;
+  for (const Json& object : objects_of(lines)) scores.push_back(object.at("score"));
+  return scores;
+}
+
+TEST_F(ScoreTool, HelpNamesItsFlagsAndExamples) {
+  const ToolResult result = run_tool("cpx-score", {"--help"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("--keep-below"), HasSubstr("--label"), HasSubstr("--raw"),
+                                HasSubstr("Examples:")));
+}
+
+// ---- texts -------------------------------------------------------------------------------------
+
+TEST_F(ScoreTool, LinesOfTextGetTransformersProbabilities) {
+  const auto expected = references(kClassifier);
+  ASSERT_GT(expected.size(), 40);
+  std::string lines;
+  for (const auto& one : expected) lines += one.text + "\n";
+  write("texts.txt", lines);
+  const auto objects = objects_of(score_file("texts.txt"));
+  ASSERT_EQ(objects.size(), expected.size());
+  for (size_t i = 0; i < objects.size(); ++i) {
+    EXPECT_EQ(objects[i].at("text"), expected[i].text);
+    EXPECT_NEAR(objects[i].at("score").get<double>(), expected[i].probability(), 1e-5)
+        << expected[i].text;
+  }
+}
+
+TEST_F(ScoreTool, RawWritesLogitsAndALabelIsFoundByName) {
+  const auto expected = references(kEmotions);
+  std::string lines;
+  for (const auto& one : expected) lines += Json{{"text", one.text}, {"id", 1}}.dump() + "\n";
+  write("texts.jsonl", lines);
+  const auto logits = scores_of(score_file("texts.jsonl", {"--raw", "--label", "odd"}, kEmotions));
+  // This classifier's labels are independent: a probability is a sigmoid.
+  const auto probabilities = scores_of(score_file("texts.jsonl", {"--label", "2"}, kEmotions));
+  ASSERT_EQ(logits.size(), expected.size());
+  ASSERT_EQ(probabilities.size(), expected.size());
+  for (size_t i = 0; i < logits.size(); ++i) {
+    EXPECT_NEAR(logits[i], expected[i].logits[2], 3e-5) << expected[i].text;
+    EXPECT_NEAR(probabilities[i], 1.0 / (1.0 + std::exp(-expected[i].logits[2])), 1e-5);
+  }
+}
+
+TEST_F(ScoreTool, AnotherKeyIsScoredAndTheRestOfAnObjectStays) {
+  write("answers.jsonl", R"({"id": 3, "answer": "Hello world", "tags": ["x"]})");
+  const auto objects = objects_of(score_file("answers.jsonl", {"--key", "answer"}));
+  ASSERT_EQ(objects.size(), 1);
+  EXPECT_EQ(objects[0].at("tags"), Json::array({"x"}));
+  std::vector<std::string> names;
+  for (const auto& [name, value] : objects[0].items()) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("id", "answer", "tags", "score"));
+}
+
+// Several windows, whose texts are sorted by their lengths inside.
+TEST_F(ScoreTool, TheOrderIsKeptAndBatchesChangeNothing) {
+  std::string lines;
+  for (int i = 0; i < 700; ++i) {
+    lines += "text " + std::to_string(i) + std::string(static_cast<size_t>(i * 7 % 31), '!') + "\n";
+  }
+  write("texts.txt", lines);
+  const std::string whole = score_file("texts.txt");
+  std::string texts;
+  for (const Json& object : objects_of(whole)) texts += object.at("text").get<std::string>() + "\n";
+  EXPECT_EQ(texts, lines);
+  const auto expected = scores_of(whole);
+  const auto scores = scores_of(score_file("texts.txt", {"--batch-tokens", "64"}));
+  ASSERT_EQ(scores.size(), expected.size());
+  for (size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 1e-6);
+}
+
+TEST_F(ScoreTool, TheSummaryTellsWhatWasScored) {
+  write("texts.txt", "one\ntwo\n");
+  const ToolResult result =
+      score({"--input", path("texts.txt"), "--output", path("out.jsonl"), "--label", "0"});
+  EXPECT_EQ(result.out, "2 texts of 2 records scored: probability of 'LABEL_0'\n");
+  EXPECT_THAT(result.err, AllOf(StartsWith("2 texts in "), HasSubstr(" a second")));
+}
+
+// ---- shards ------------------------------------------------------------------------------------
+
+TEST_F(ScoreTool, AShardGetsAListOfScoresForEachListOfTexts) {
+  const Json before = Json::parse(read("shard.json"));
+  const Json after = Json::parse(score_file("shard.json"));
+  ASSERT_EQ(after.size(), before.size());
+  for (size_t i = 0; i < after.size(); ++i) {
+    Json record = after[i];
+    EXPECT_EQ(record.at("paraphrases_toxigenscore").size(), 3);
+    EXPECT_EQ(record.at("paraphrases_toxic_toxigenscore").size(), 3);
+    record.erase("paraphrases_toxigenscore");
+    record.erase("paraphrases_toxic_toxigenscore");
+    EXPECT_EQ(record, before[i]);
+  }
+}
+
+// A list's scores are those of its texts alone.
+TEST_F(ScoreTool, AShardsScoresAreThoseOfItsTexts) {
+  const Json scored = Json::parse(score_file("shard.json", {"--key", "paraphrases"}));
+  std::string lines;
+  std::vector<double> expected;
+  for (const Json& record : scored) {
+    EXPECT_FALSE(record.contains("paraphrases_toxic_toxigenscore"));
+    for (size_t i = 0; i < record["paraphrases"].size(); ++i) {
+      lines += record["paraphrases"][i].get<std::string>() + "\n";
+      expected.push_back(record["paraphrases_toxigenscore"][i]);
+    }
+  }
+  write("texts.txt", lines);
+  const auto scores = scores_of(score_file("texts.txt"));
+  ASSERT_EQ(scores.size(), expected.size());
+  for (size_t i = 0; i < scores.size(); ++i) EXPECT_NEAR(scores[i], expected[i], 1e-6);
+}
+
+// The texts of a list whose score is on the right side, with these scores.
+Json kept_side(const Json& record, const std::string& key, bool is_below, double limit) {
+  Json kept = {{"texts", Json::array()}, {"scores", Json::array()}};
+  for (size_t i = 0; i < record.at(key).size(); ++i) {
+    const double score = record.at(key + "_toxigenscore")[i];
+    if (is_below ? score < limit : score > limit) {
+      kept["texts"].push_back(record.at(key)[i]);
+      kept["scores"].push_back(score);
+    }
+  }
+  return kept;
+}
+
+TEST_F(ScoreTool, FilteredListsHoldWhatIsOnTheRightSideWithItsScores) {
+  const Json all = Json::parse(score_file("shard.json"));
+  // The limits lie between scores, so that both sides have texts.
+  std::set<double> scores;
+  for (const Json& record : all) {
+    for (const double score : record.at("paraphrases_toxigenscore")) scores.insert(score);
+    for (const double score : record.at("paraphrases_toxic_toxigenscore")) scores.insert(score);
+  }
+  const auto middle = std::next(scores.begin(), static_cast<ptrdiff_t>(scores.size() / 2));
+  const double limit = (*middle + *std::prev(middle)) / 2;
+  const std::string limit_text = Json(limit).dump();
+
+  const Json kept = Json::parse(
+      score_file("shard.json", {"--keep-below", limit_text, "--keep-above", limit_text}));
+  Json expected = Json::array();
+  int64_t num_dropped = 0;
+  for (Json record : all) {
+    const Json neutral = kept_side(record, "paraphrases", /*is_below=*/true, limit);
+    const Json toxic = kept_side(record, "paraphrases_toxic", /*is_below=*/false, limit);
+    num_dropped += 6 - std::ssize(neutral["texts"]) - std::ssize(toxic["texts"]);
+    if (neutral["texts"].empty() || toxic["texts"].empty()) continue;
+    record["paraphrases"] = neutral["texts"];
+    record["paraphrases_toxic"] = toxic["texts"];
+    record["paraphrases_toxigenscore"] = neutral["scores"];
+    record["paraphrases_toxic_toxigenscore"] = toxic["scores"];
+    expected.push_back(record);
+  }
+  EXPECT_GT(num_dropped, 0);
+  EXPECT_EQ(kept, expected);
+}
+
+TEST_F(ScoreTool, RecordsThatBecomeTooSmallAreToldAndCounted) {
+  const ToolResult result = score(
+      {"--input", path("shard.json"), "--output", path("out.json"), "--keep-below", "0", "--raw"});
+  EXPECT_EQ(result.exit_code, 0);
+  EXPECT_EQ(read("out.json"), "[]\n");
+  EXPECT_EQ(result.out,
+            "42 texts of 7 records scored: logit of 'LABEL_1'\n"
+            "paraphrases: 0 of 21 texts stay (below 0)\n"
+            "7 of 7 records left out: fewer than 1 texts stay\n");
+  EXPECT_THAT(result.err, HasSubstr("[" + path("shard.json") +
+                                    ": record 3] left out: 0 of 3 paraphrases stay, expected at "
+                                    "least 1\n"));
+}
+
+TEST_F(ScoreTool, MinTextsTellsHowSmallIsTooSmall) {
+  const std::vector<std::string> keep_all = {"--keep-below", "1", "--min-texts"};
+  auto three = keep_all;
+  three.emplace_back("3");
+  EXPECT_EQ(Json::parse(score_file("shard.json", three)).size(), 7);
+  auto four = keep_all;
+  four.emplace_back("4");
+  EXPECT_EQ(Json::parse(score_file("shard.json", four)).size(), 0);
+}
+
+TEST_F(ScoreTool, AScoredShardIsReadAsOneAndMayBeScoredAgain) {
+  const std::string once = score_file("shard.json");
+  write("shard.json", once);
+  EXPECT_EQ(score_file("shard.json"), once);
+  const ToolResult result = eval_ppl({"--model", model(), "--shards", path("shard.json")});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+}
+
+TEST_F(ScoreTool, ShardsOfLinesKeepTheirForm) {
+  write("shard.jsonl",
+        "{\"paraphrases\": {\"a b\": 0.5, \"c\": 1}, \"paraphrases_toxic\": [\"d\"]}\n"
+        "{\"paraphrases\": {\"e\": null}, \"paraphrases_toxic\": [\"f\", \"g\"]}\n");
+  const auto objects = objects_of(score_file("shard.jsonl"));
+  ASSERT_EQ(objects.size(), 2);
+  EXPECT_EQ(objects[0].at("paraphrases"), Json::parse(R"({"a b": 0.5, "c": 1})"));
+  EXPECT_EQ(objects[0].at("paraphrases_toxigenscore").size(), 2);
+  EXPECT_EQ(objects[1].at("paraphrases_toxic_toxigenscore").size(), 2);
+}
+
+// ---- stops and errors --------------------------------------------------------------------------
+
+TEST_F(ScoreTool, AnInterruptLeavesNothingBehind) {
+  std::string lines;
+  for (int i = 0; i < 200'000; ++i) lines += "a line of text\n";
+  write("texts.txt", lines);
+  write("out.jsonl", "old");
+  BackgroundTool tool("cpx-score", {"--model", kClassifier, "--device", "cpu", "--input",
+                                    path("texts.txt"), "--output", path("out.jsonl")});
+  while (!exists("out.jsonl.tmp")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  tool.send(SIGTERM);
+  const ToolResult result = tool.wait();
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("interrupted: no output was written"));
+  EXPECT_EQ(read("out.jsonl"), "old");
+  EXPECT_FALSE(exists("out.jsonl.tmp"));
+}
+
+TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += "a line of text\n";
+  write("texts.txt", lines);
+  const ToolResult result = run_tool("cpx-score",
+                                     {"--model", kClassifier, "--device", "cpu", "--input",
+                                      path("texts.txt"), "--output", path("out.jsonl")},
+                                     {.file_bytes = 4096});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err, HasSubstr("out.jsonl.tmp: cannot be written: File too large"));
+  EXPECT_FALSE(exists("out.jsonl"));
+  EXPECT_FALSE(exists("out.jsonl.tmp"));
+}
+
+TEST_F(ScoreTool, WithoutFlagsItTellsAllThatAreNeeded) {
+  const ToolResult result =
+      run_tool("cpx-score", {"--keep-below", "1.5", "--min-texts", "0", "--batch-tokens", "0"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err,
+            "cpx-score: [command line] --model: got nothing, expected a Hugging Face folder of a "
+            "classifier.\n"
+            "cpx-score: [command line] --input: got nothing, expected a .txt, .jsonl or .json.\n"
+            "cpx-score: [command line] --output: got nothing, expected a file to write.\n"
+            "cpx-score: [command line] --keep-below: got 1.5, expected a probability from 0 to "
+            "1.\n"
+            "cpx-score: [command line] --min-texts: got 0, expected at least 1.\n"
+            "cpx-score: [command line] --batch-tokens: got 0, expected at least 1.\n");
+}
+
+TEST_F(ScoreTool, AFilterWithoutItsKeyIsWrongUsage) {
+  write("texts.txt", "one\n");
+  expect_error(2, {"--input", path("texts.txt"), "--keep-below", "0.5"},
+               "[command line] --keep-below is for 'paraphrases': got texts under text, expected "
+               "it among them.");
+  expect_error(2, {"--input", path("shard.json"), "--key", "paraphrases", "--keep-above", "0.5"},
+               "[command line] --keep-above is for 'paraphrases_toxic': got texts under "
+               "paraphrases, expected it among them.");
+}
+
+TEST_F(ScoreTool, AFilterOnASingleTextIsRefused) {
+  write("odd.jsonl", R"({"paraphrases": "one"})");
+  expect_error(1, {"--input", path("odd.jsonl"), "--keep-below", "0.5"},
+               "[" + path("odd.jsonl") +
+                   ": record 1, line 1] paraphrases: got one text, expected a list of texts to "
+                   "keep some of.");
+}
+
+TEST_F(ScoreTool, ALabelThatIsNoneIsWrongUsage) {
+  write("texts.txt", "one\n");
+  expect_error(2, {"--input", path("texts.txt"), "--label", "LABEL_2"},
+               "[label] the classifier has no such label: got 'LABEL_2', expected 0 to 1 or a name "
+               "of LABEL_0, LABEL_1. Did you mean 'LABEL_0'?");
+}
+
+TEST_F(ScoreTool, BadFilesAreOneLine) {
+  write("latin.txt", "fine\ncaf\xE9\n");
+  expect_error(1, {"--input", path("latin.txt")},
+               "[" + path("latin.txt") +
+                   ": line 2] not UTF-8: got the byte 0xE9 at offset 8, expected UTF-8. Convert "
+                   "the file, for example with iconv.");
+  write("empty.txt", "");
+  expect_error(1, {"--input", path("empty.txt")},
+               "[" + path("empty.txt") + "] got no line with text, expected a text a line.");
+  expect_error(1, {"--input", path("none.txt")},
+               "[read] " + path("none.txt") + ": cannot be read: No such file or directory.");
+  expect_error(1, {"--input", path("shard.json"), "--key", "paraphrase"},
+               "[" + path("shard.json") +
+                   ": record 1] paraphrase: got no such key (keys: group, id, input, paraphrases, "
+                   "paraphrases_toxic), expected a text or a list of texts. Is 'paraphrases' "
+                   "meant?");
+}
+
+TEST_F(ScoreTool, AnOutputThatCannotBeWrittenIsTold) {
+  write("texts.txt", "one\n");
+  const ToolResult result =
+      score({"--input", path("texts.txt"), "--output", path("no/such/out.jsonl")});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "cpx-score: [--output] '" + path("no/such/out.jsonl") +
+                            "' cannot be written: there is no folder '" + path("no/such") +
+                            "'. Make it first.\n");
+}
+
+TEST_F(ScoreTool, AFolderOfAnotherArchitectureIsTold) {
+  write("texts.txt", "one\n");
+  const ToolResult result =
+      score({"--input", path("texts.txt"), "--output", path("out.jsonl")}, model());
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err, "cpx-score: [roberta_config] " + model() +
+                            "/config.json: 'model_type' is \"llama\", expected roberta: cpx reads "
+                            "RobertaForSequenceClassification classifiers.\n");
+}
+
+}  // namespace
+}  // namespace cpx::tests

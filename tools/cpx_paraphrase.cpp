@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-paraphrase: contrast shards from input texts.
+#include <algorithm>
+#include <iterator>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cpx/core/error.h"
+#include "cpx/recipes/paraphrase.h"
+#include "decoding_flags.h"
+#include "tool_main.h"
+
+namespace {
+
+constexpr const char* kExamples =
+    "  cpx-paraphrase --model models/SmolLM2-135M-Instruct.Q4_1.gguf --input messages.txt\n"
+    "      --template-neutral data/demo/templates/courteous.txt\n"
+    "      --template-toxic data/demo/templates/rude.txt --form chat --output shard.json\n"
+    "                                            both sides, by an instructed model\n"
+    "  cpx-paraphrase --model M --input 'prompts/neutral_*.txt' --lower-case --output shard.json\n"
+    "                                            the published prompts and cleaning\n"
+    "  ... --polarity toxic --model BASE --input shard.json --output both.json\n"
+    "                                            hard negatives by another model\n"
+    "The same command goes on where it was interrupted.";
+
+void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
+  cpx::tools::add_decoding_flags(app, command.decoding);
+  app.add_option("--input", command.inputs,
+                 "Texts: .txt (one a line, or the published lists), .json, .jsonl or shards; "
+                 "patterns and several are allowed");
+  app.add_option("--limit", command.limit, "At most so many texts of each file (0: all)")
+      ->capture_default_str();
+  app.add_option("--polarity", command.polarity, "neutral, toxic or both")->capture_default_str();
+  app.add_option("--template-neutral", command.neutral_template,
+                 "What is asked for a neutral paraphrase: a file with {input}, or "
+                 "published-neutral")
+      ->capture_default_str();
+  app.add_option("--template-toxic", command.toxic_template,
+                 "What is asked for a toxic one: a file with {input}, or published-toxic")
+      ->capture_default_str();
+  app.add_option_function<std::string>(
+      "--template",
+      [&command](const std::string& name) {
+        command.neutral_template = command.toxic_template = name;
+      },
+      "The same for a --polarity of one side");
+  app.add_option("--form", command.decoding.prompt_form,
+                 "How the model is asked: plain, chat, llama2, tulu; auto: chat where it has a "
+                 "template")
+      ->capture_default_str();
+  app.add_option("--keep", command.candidates.keep, "Best by ROUGE-L against the input")
+      ->capture_default_str();
+  app.add_flag("--lower-case", command.candidates.lower_case,
+               "Texts in lower case (published: yes)");
+  app.add_flag("--stemmer", command.candidates.use_stemmer,
+               "ROUGE-L by word stems (published: no)");
+  app.add_option("--cut-at", command.candidates.headers,
+                 "An answer ends before this text (may be given again)")
+      ->capture_default_str();
+  app.add_option("--output", command.output, "The shard: .json (a list) or .jsonl");
+  app.add_flag("--overwrite", command.overwrite, "Begin anew where the output is there already");
+}
+
+void check_flags(const cpx::recipes::ParaphraseCommand& command, bool has_template) {
+  std::vector<std::string> faults;
+  cpx::tools::check_decoding_flags(command.decoding, "--form", faults);
+  if (command.inputs.empty()) {
+    faults.emplace_back("[command line] --input: got nothing, expected a file of texts.");
+  }
+  if (command.output.empty()) {
+    faults.emplace_back("[command line] --output: got nothing, expected a .json or .jsonl.");
+  }
+  constexpr std::string_view kPolarities[] = {"neutral", "toxic", "both"};
+  if (std::find(std::begin(kPolarities), std::end(kPolarities), command.polarity) ==
+      std::end(kPolarities)) {
+    faults.push_back(fmt::format(
+        "[command line] --polarity: got '{}', expected neutral, toxic or both.", command.polarity));
+  }
+  if (has_template && command.polarity == "both") {
+    faults.emplace_back(
+        "[command line] --template: got --polarity both, expected neutral or toxic beside it (or "
+        "--template-neutral and --template-toxic).");
+  }
+  if (command.limit < 0) {
+    faults.push_back(
+        fmt::format("[command line] --limit: got {}, expected 0 (all) or more.", command.limit));
+  }
+  if (std::ranges::find(command.candidates.headers, "") != command.candidates.headers.end()) {
+    faults.emplace_back("[command line] --cut-at: got an empty text, expected one to cut at.");
+  }
+  if (command.candidates.keep < 1 || command.candidates.keep > command.decoding.samples) {
+    faults.push_back(fmt::format("[command line] --keep: got {}, expected 1 to --samples ({}).",
+                                 command.candidates.keep, command.decoding.samples));
+  }
+  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cpx::recipes::ParaphraseCommand command;
+  const CLI::App* parsed = nullptr;
+  const cpx::tools::Tool tool{
+      .name = "cpx-paraphrase",
+      .description =
+          "Contrast shards from input texts: paraphrases and hard negatives, sampled from a model, "
+          "cleaned and ranked by ROUGE-L.",
+      .examples = kExamples,
+      .add_flags =
+          [&](CLI::App& app) {
+            add_flags(app, command);
+            parsed = &app;
+          },
+      .check_flags = [&] { check_flags(command, parsed->count("--template") > 0); },
+      .run =
+          [&](const cpx::tools::CommonFlags& flags) {
+            command.decoding.device = flags.device;
+            return cpx::recipes::run_paraphrase(command);
+          }};
+  return cpx::tools::tool_main(tool, argc, argv);
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+// cpx-score: a classifier's scores for texts and shards.
+#include "cpx/core/error.h"
+#include "cpx/recipes/score.h"
+#include "tool_main.h"
+
+namespace {
+
+constexpr const char* kExamples =
+    "  cpx-score --model models/toxigen_roberta --input texts.txt --output scored.jsonl\n"
+    "                                                  texts, one a line: adds score\n"
+    "  ... --input answers.jsonl --key answer --output scored.jsonl\n"
+    "                                                  another key than text\n"
+    "  ... --input texts.jsonl --label hate --raw --output scored.jsonl\n"
+    "                                                  another label; logits\n"
+    "  ... --input shard.json --output scored.json     adds paraphrases_toxigenscore and\n"
+    "                                                  paraphrases_toxic_toxigenscore\n"
+    "  ... --input shard.json --keep-below 0.5 --keep-above 0.5 --output clean.json\n"
+    "                                                  texts on the wrong side are dropped";
+
+void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
+  app.add_option("--model", command.model,
+                 "Hugging Face folder of a RobertaForSequenceClassification");
+  app.add_option("--input", command.input,
+                 ".txt (a text a line), .jsonl (objects) or .json (a list of objects)");
+  app.add_option("--output", command.output,
+                 "Written at once when all is done: JSONL, or a list where the input is one");
+  app.add_option("--key", command.keys,
+                 "Key of the texts, may be repeated (default: text, or a shard's paraphrases and "
+                 "paraphrases_toxic)");
+  app.add_option("--label", command.label, "Label whose score is written: its name or index")
+      ->capture_default_str();
+  app.add_flag("--raw", command.is_raw, "Write logits instead of probabilities");
+  app.add_option("--keep-below", command.keep_below,
+                 "Keep only paraphrases with P(label) below this");
+  app.add_option("--keep-above", command.keep_above,
+                 "Keep only paraphrases_toxic with P(label) above this");
+  app.add_option("--min-texts", command.min_texts,
+                 "Leave out records that keep fewer texts than this under a filtered key")
+      ->capture_default_str();
+  app.add_option("--batch-tokens", command.batch_tokens, "Tokens computed at once")
+      ->capture_default_str();
+}
+
+void check_flags(const cpx::recipes::ScoreCommand& command) {
+  std::vector<std::string> faults;
+  const auto require = [&](const char* flag, bool is_given, const char* expected) {
+    if (is_given) return;
+    faults.push_back(fmt::format("[command line] {}: got nothing, expected {}.", flag, expected));
+  };
+  require("--model", !command.model.empty(), "a Hugging Face folder of a classifier");
+  require("--input", !command.input.empty(), "a .txt, .jsonl or .json");
+  require("--output", !command.output.empty(), "a file to write");
+  const auto check_probability = [&](const char* flag, const std::optional<double>& value) {
+    if (!value || (*value >= 0.0 && *value <= 1.0)) return;
+    faults.push_back(fmt::format("[command line] {}: got {}, expected a probability from 0 to 1.",
+                                 flag, *value));
+  };
+  check_probability("--keep-below", command.keep_below);
+  check_probability("--keep-above", command.keep_above);
+  const auto check_positive = [&](const char* flag, int64_t value) {
+    if (value >= 1) return;
+    faults.push_back(fmt::format("[command line] {}: got {}, expected at least 1.", flag, value));
+  };
+  check_positive("--min-texts", command.min_texts);
+  check_positive("--batch-tokens", command.batch_tokens);
+  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  cpx::recipes::ScoreCommand command;
+  const cpx::tools::Tool tool{
+      .name = "cpx-score",
+      .description =
+          "Scores texts with a RoBERTa classifier, and drops the texts of shards that it finds on "
+          "the wrong side.",
+      .examples = kExamples,
+      .add_flags = [&](CLI::App& app) { add_flags(app, command); },
+      .check_flags = [&] { check_flags(command); },
+      .run =
+          [&](const cpx::tools::CommonFlags& flags) {
+            command.device = flags.device;
+            return cpx::recipes::run_score(command);
+          }};
+  return cpx::tools::tool_main(tool, argc, argv);
+}

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "decoding_flags.h"
+
+#include <algorithm>
+#include <iterator>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace cpx::tools {
+
+void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
+  auto& sampling = decoding.sampling;
+  app.add_option("--model", decoding.model, "Hugging Face folder or .gguf");
+  app.add_option("--adapter", decoding.adapter, "PEFT LoRA folder");
+  app.add_option("--system", decoding.system, "A chat's first message");
+  app.add_option("--samples", decoding.samples, "Texts a prompt")->capture_default_str();
+  app.add_option("--temperature", sampling.temperature, "0: greedy")->capture_default_str();
+  app.add_option("--top-k", sampling.top_k, "Only the k likeliest tokens (0: all)")
+      ->capture_default_str();
+  app.add_option("--top-p", sampling.top_p, "Only the likeliest that reach p together (1: all)")
+      ->capture_default_str();
+  app.add_option("--min-p", sampling.min_p, "Only those of at least p times the likeliest's")
+      ->capture_default_str();
+  app.add_option("--repetition-penalty", sampling.repetition_penalty, "1: none")
+      ->capture_default_str();
+  app.add_option("--no-repeat-ngram", sampling.no_repeat_ngram,
+                 "No run of so many tokens twice (0: off)")
+      ->capture_default_str();
+  app.add_option("--min-new-tokens", sampling.min_new_tokens, "No end before")
+      ->capture_default_str();
+  app.add_option("--max-new-tokens", sampling.max_new_tokens, "End there")->capture_default_str();
+  app.add_option("--stop", decoding.stop_strings, "End before this text (may be given again)");
+  app.add_option("--seed", decoding.seed, "Of the random numbers")->capture_default_str();
+  app.add_option("--batch", decoding.batch_size, "Texts at once; changes no text")
+      ->capture_default_str();
+  app.add_option("--dtype", decoding.dtype, "auto, float32, bfloat16 or float16")
+      ->capture_default_str();
+}
+
+void check_decoding_flags(const recipes::Decoding& decoding, const std::string& form_flag,
+                          std::vector<std::string>& faults) {
+  if (decoding.model.empty()) {
+    faults.emplace_back(
+        "[command line] --model: got nothing, expected a Hugging Face folder or a .gguf.");
+  }
+  constexpr std::string_view kForms[] = {"auto", "plain", "chat", "llama2", "tulu"};
+  if (std::find(std::begin(kForms), std::end(kForms), decoding.prompt_form) == std::end(kForms)) {
+    faults.push_back(
+        fmt::format("[command line] {}: got '{}', expected auto, plain, chat, llama2 or tulu.",
+                    form_flag, decoding.prompt_form));
+  }
+  check_at_least_one("--samples", decoding.samples, faults);
+  check_at_least_one("--batch", decoding.batch_size, faults);
+}
+
+void check_at_least_one(const std::string& flag, int64_t value, std::vector<std::string>& faults) {
+  if (value >= 1) return;
+  faults.push_back(fmt::format("[command line] {}: got {}, expected at least 1.", flag, value));
+}
+
+}  // namespace cpx::tools
