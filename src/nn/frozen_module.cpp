@@ -48,6 +48,11 @@ bool FrozenModule::can_be_blocks(const std::string& name) const {
   return members_of(name).blocks != nullptr;
 }
 
+kernels::BlockWeight FrozenModule::blocks_of(const std::string& name) const {
+  const Members& members = members_of(name);
+  return members.blocks != nullptr ? *members.blocks : kernels::BlockWeight{};
+}
+
 void FrozenModule::set_frozen(const std::string& name, kernels::BlockWeight value) {
   const Members& members = members_of(name);
   CPX_CHECK(members.blocks != nullptr, "[set_frozen] '{}' cannot be quantised.", name);

@@ -88,20 +88,18 @@ bool has_encoder(StorageType type) {
   return type == StorageType::kQ8_0 || type == StorageType::kQ4_0 || type == StorageType::kQ4_1;
 }
 
-// The rows [begin, end), through float32.
-template <class Number>
-void quantize_rows(StorageType type, const torch::Tensor& weight, torch::Tensor& bytes) {
-  const auto* in = weight.const_data_ptr<Number>();
-  auto* out = static_cast<std::byte*>(bytes.mutable_data_ptr());
-  const auto columns = static_cast<size_t>(weight.size(1));
-  const auto row_bytes = static_cast<size_t>(bytes.size(1));
-  at::parallel_for(0, weight.size(0), /*grain_size=*/1, [&](int64_t begin, int64_t end) {
-    std::vector<float> row(columns);
-    for (auto i = static_cast<size_t>(begin); i < static_cast<size_t>(end); ++i) {
-      std::copy(in + i * columns, in + (i + 1) * columns, row.begin());
-      quantize_blocks(type, row, {out + i * row_bytes, row_bytes});
-    }
-  });
+StorageType stored_type(const torch::Tensor& weight) {
+  switch (weight.scalar_type()) {
+    case at::kFloat:
+      return StorageType::kF32;
+    case at::kBFloat16:
+      return StorageType::kBF16;
+    case at::kHalf:
+      return StorageType::kF16;
+    default:
+      throw_<std::invalid_argument>("[quantize] got {}, expected float32, bfloat16 or float16.",
+                                    tensor::dtype_name(weight.scalar_type()));
+  }
 }
 
 }  // namespace
@@ -129,28 +127,41 @@ void quantize_blocks(StorageType type, std::span<const float> values, std::span<
   }
 }
 
-torch::Tensor quantize(StorageType type, const torch::Tensor& weight) {
+torch::Tensor quantize(StorageType type, StorageType from, std::span<const std::byte> bytes,
+                       at::IntArrayRef shape) {
   const StorageLayout layout = storage_layout(type);
-  CPX_CHECK(weight.dim() == 2 && weight.is_cpu() && weight.size(1) % layout.elements == 0,
-            "[quantize] got {} on {} for {}, expected [O, a multiple of {}] on the CPU.",
-            tensor::shape_text(weight.sizes()), weight.device().str(), layout.name,
-            layout.elements);
+  const StorageLayout stored = storage_layout(from);
+  const int64_t elements = std::max(layout.elements, stored.elements);
+  CPX_CHECK(shape.size() == 2 && shape[1] % elements == 0,
+            "[quantize] got {} of {} for {}, expected [O, a multiple of {}].",
+            tensor::shape_text(shape), stored.name, layout.name, elements);
+  const int64_t stored_bytes = shape[1] / stored.elements * stored.bytes;  // of a row
+  const int64_t row_bytes = shape[1] / layout.elements * layout.bytes;
+  CPX_CHECK(shape[0] * stored_bytes == static_cast<int64_t>(bytes.size()),
+            "[quantize] got {} bytes of {} for {}, expected {}.", bytes.size(), stored.name,
+            tensor::shape_text(shape), shape[0] * stored_bytes);
+  auto result = at::empty({shape[0], row_bytes}, at::kByte);
+  const std::span out(static_cast<std::byte*>(result.mutable_data_ptr()), result.nbytes());
+  at::parallel_for(0, shape[0], /*grain_size=*/1, [&](int64_t begin, int64_t end) {
+    std::vector<float> row(static_cast<size_t>(shape[1]));
+    for (int64_t i = begin; i < end; ++i) {
+      const auto part_of = [i](auto all, int64_t size) {
+        return all.subspan(static_cast<size_t>(i * size), static_cast<size_t>(size));
+      };
+      dequantize_blocks(from, part_of(bytes, stored_bytes), row);
+      quantize_blocks(type, row, part_of(out, row_bytes));
+    }
+  });
+  return result;
+}
+
+torch::Tensor quantize(StorageType type, const torch::Tensor& weight) {
+  CPX_CHECK(weight.is_cpu(), "[quantize] got a weight on {}, expected one on the CPU.",
+            weight.device().str());
   const auto rows = weight.contiguous();
-  auto bytes = at::empty({rows.size(0), rows.size(1) / layout.elements * layout.bytes}, at::kByte);
-  switch (weight.scalar_type()) {
-    case at::kFloat:
-      quantize_rows<float>(type, rows, bytes);
-      return bytes;
-    case at::kBFloat16:
-      quantize_rows<at::BFloat16>(type, rows, bytes);
-      return bytes;
-    case at::kHalf:
-      quantize_rows<at::Half>(type, rows, bytes);
-      return bytes;
-    default:
-      throw_<std::invalid_argument>("[quantize] got {}, expected float32, bfloat16 or float16.",
-                                    tensor::dtype_name(weight.scalar_type()));
-  }
+  return quantize(type, stored_type(rows),
+                  {static_cast<const std::byte*>(rows.const_data_ptr()), rows.nbytes()},
+                  rows.sizes());
 }
 
 }  // namespace cpx::quant

@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <stdexcept>
 #include <string>
@@ -14,13 +15,17 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/random.h"
+#include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/reference.h"
 #include "src/kernels/block_tile.h"
+#include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
 namespace {
 
 using tensor::StorageType;
+using testing_support::is_close;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -313,6 +318,45 @@ TEST(QuantizedProducts, AreTheProductsOfEachWeight) {
   }
 }
 
+// ---- In a linear layer --------------------------------------------------------------------------
+
+class QuantizedLinear : public testing::Test {
+ protected:
+  Tensor x = random_input(7, 64);
+  LinearWeights layer{.blocks = random_weight(StorageType::kQ4_1, 19, 2, 2),
+                      .bias = random_tensor({19}, 3).to(torch::kFloat32),
+                      .a = random_tensor({4, 64}, 4).to(torch::kFloat32),
+                      .b = random_tensor({19, 4}, 5).to(torch::kFloat32),
+                      .options = {.scale = 0.7},
+                      .is_by_row = true};
+};
+
+TEST_F(QuantizedLinear, AddsBiasAndUpdateInFloat32) {
+  const auto update = at::mm(at::mm(x, layer.a.t()), layer.b.t()) * 0.7;
+  EXPECT_TRUE(is_close(linear(x, layer), quantized_product(x, layer.blocks) + layer.bias + update));
+  EXPECT_TRUE(at::equal(linear(x.narrow(0, 3, 1), layer), linear(x, layer).narrow(0, 3, 1)));
+}
+
+TEST_F(QuantizedLinear, ThePlainPathIsThatOfTheDequantisedWeight) {
+  LinearWeights dense = layer;
+  dense.blocks = {};
+  dense.weight = dequantized(layer.blocks);
+  const auto expected = linear(x, dense);
+  const ReferenceGuard plain;
+  EXPECT_TRUE(is_close(linear(x, layer), expected));
+}
+
+TEST_F(QuantizedLinear, StandsBesideADenseOne) {
+  LinearWeights dense = layer;
+  dense.blocks = {};
+  dense.weight = random_tensor({5, 64}, 6).to(torch::kFloat32);
+  dense.bias = {};
+  dense.a = {};
+  const auto both = shared_linear(x, {dense, layer});
+  EXPECT_TRUE(at::equal(both[0], linear(x, dense)));
+  EXPECT_TRUE(at::equal(both[1], linear(x, layer)));
+}
+
 // ---- Weights ------------------------------------------------------------------------------------
 
 TEST(BlockWeights, RowsAreThoseOfTheWholeWeight) {
@@ -348,6 +392,30 @@ TEST(BlockWeightErrors, SayWhatDoesNotFit) {
             }),
             "[block_weight] got uint8 [2, 20] for Q4_0, expected contiguous uint8 [O, a multiple "
             "of 18] on the CPU.");
+}
+
+TEST_F(QuantizedLinear, IsForDecodingAlone) {
+  const std::string expected =
+      "[linear] weight type: got Q4_1, expected float32, bfloat16 or float16. Quantised weights "
+      "are "
+      "for decoding alone: row by row, without gradients.";
+  layer.a.requires_grad_(true);
+  EXPECT_EQ(message_of([&] { linear(x, layer); }), expected);
+  {
+    const torch::NoGradGuard no_grad;
+    EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
+  }
+  layer.a = {};
+  EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
+  EXPECT_EQ(message_of([&] { linear(x.clone().requires_grad_(true), layer); }), expected);
+  layer.is_by_row = false;
+  EXPECT_EQ(message_of([&] { linear(x, layer); }), expected);
+}
+
+TEST_F(QuantizedLinear, ShapesThatDoNotFitAreNamed) {
+  EXPECT_EQ(message_of([&] { linear(random_input(2, 96), layer); }),
+            "[linear] shapes do not fit: got x [2, 96] and weight [19, 64], expected [T, I] and "
+            "[O, I].");
 }
 
 TEST(QuantizedProductErrors, SayWhatDoesNotFit) {

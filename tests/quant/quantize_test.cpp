@@ -48,6 +48,15 @@ TEST(Quantize, HalvesAreThoseNumbers) {
   }
 }
 
+// As through float32, for which gguf_blocks_test.cpp has the reference.
+TEST(Quantize, AQuantisedWeightIsTakenToAnotherType) {
+  const auto codes =
+      at::randint(0, 100, {3, 2 * 210}, at::detail::createCPUGenerator(5)).to(at::kByte);
+  const auto numbers = dequantize(StorageType::kQ6_K, bytes_of(codes), {3, 512}, at::kFloat);
+  EXPECT_TRUE(at::equal(quantize(StorageType::kQ8_0, StorageType::kQ6_K, bytes_of(codes), {3, 512}),
+                        quantize(StorageType::kQ8_0, numbers)));
+}
+
 // A block's codes and scale are found again in what they stand for.
 TEST(Quantize, QuantisedNumbersKeepTheirBlocks) {
   const auto numbers = at::randn({16, 96}, at::detail::createCPUGenerator(3));
@@ -102,7 +111,11 @@ TEST(QuantizeErrors, SayWhatDoesNotFit) {
   EXPECT_EQ(refusal([] {
               quantize(StorageType::kQ4_0, at::zeros({2, 48}));
             }),
-            "[quantize] got [2, 48] on cpu for Q4_0, expected [O, a multiple of 32] on the CPU.");
+            "[quantize] got [2, 48] of F32 for Q4_0, expected [O, a multiple of 32].");
+  EXPECT_EQ(refusal([&] {
+              quantize(StorageType::kQ4_0, StorageType::kF16, blocks, {1, 32});
+            }),
+            "[quantize] got 34 bytes of F16 for [1, 32], expected 64.");
   EXPECT_EQ(refusal([] {
               quantize(StorageType::kQ4_0, at::zeros({2, 32}, at::kDouble));
             }),

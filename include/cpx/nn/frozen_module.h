@@ -26,6 +26,8 @@ class FrozenModule : public torch::nn::Module {
   bool is_quantized() const;
   /// True for a weight that may be quantised.
   bool can_be_blocks(const std::string& name) const;
+  /// The weight `name` where it is quantised, else one without bytes.
+  kernels::BlockWeight blocks_of(const std::string& name) const;
   /// The same with quantised numbers: the member that held the weight is undefined then, among the
   /// parameters its shape remains.
   void set_frozen(const std::string& name, kernels::BlockWeight value);

@@ -28,9 +28,13 @@ torch::Tensor dequantize(tensor::StorageType type, std::span<const std::byte> by
 void quantize_blocks(tensor::StorageType type, std::span<const float> values,
                      std::span<std::byte> blocks);
 
-/// The rows of `weight` (float32, bfloat16 or float16 [O, I], on the CPU) as blocks of `type`:
-/// uint8 [O, bytes of a row]; rows are shared among LibTorch's threads. Throws
-/// std::invalid_argument where a row is no whole number of blocks.
+/// A weight of `shape` [O, I], stored as `from` in `bytes`, as blocks of `type`: uint8 [O, bytes of
+/// a row]. Goes row by row, shared among LibTorch's threads. Throws std::invalid_argument where a
+/// row is no whole number of blocks.
+torch::Tensor quantize(tensor::StorageType type, tensor::StorageType from,
+                       std::span<const std::byte> bytes, at::IntArrayRef shape);
+
+/// The same of a weight in float32, bfloat16 or float16 on the CPU.
 torch::Tensor quantize(tensor::StorageType type, const torch::Tensor& weight);
 
 }  // namespace cpx::quant
