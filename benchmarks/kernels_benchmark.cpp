@@ -20,8 +20,10 @@
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/elementwise.h"
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/quantized_product.h"
 #include "cpx/kernels/row_product.h"
 #include "cpx/kernels/token_nll.h"
+#include "cpx/quant/gguf_blocks.h"
 
 namespace {
 
@@ -236,6 +238,30 @@ void register_few_rows(int64_t rows) {
   add("mm", [=] { at::mm(hidden, head.t()); });
 }
 
+// The head in blocks: GB/s of what is stored, and operations by the weights' number, beside at::mm
+// in float32.
+void register_quantized_rows(int64_t rows) {
+  using cpx::tensor::StorageType;
+  static const auto head = normal({V, D});
+  const auto hidden = normal({rows, D});
+  const auto add = [&](const std::string& name, const std::function<void()>& call, double bytes) {
+    const Work work{.flops = 2.0 * static_cast<double>(rows) * D * V, .bytes = bytes};
+    benchmark::RegisterBenchmark(("quantized_" + name + "_" + std::to_string(rows)).c_str(),
+                                 [=](benchmark::State& state) { measure(state, call, work); })
+        ->UseRealTime()
+        ->Unit(benchmark::kMillisecond);
+  };
+  for (const auto type : {StorageType::kQ8_0, StorageType::kQ4_0, StorageType::kQ4_1}) {
+    const auto weight = cpx::kernels::block_weight(type, cpx::quant::quantize(type, head));
+    add(
+        std::string(cpx::tensor::storage_layout(type).name),
+        [=] { cpx::kernels::quantized_product(hidden, weight); },
+        static_cast<double>(weight.bytes.nbytes()));
+  }
+  add(
+      "mm", [=] { at::mm(hidden, head.t()); }, 4.0 * D * V);
+}
+
 // Texts of `length` tokens. FLOPs by the pairs that see each other: q k^T and weights times v
 // forward; backward two and a half times that.
 void register_attention(int64_t length) {
@@ -268,6 +294,7 @@ int main(int argc, char** argv) {
   register_linear(0.0);
   register_linear(0.1);
   for (const int64_t rows : {1, 4, 12, 20, 40}) register_few_rows(rows);
+  for (const int64_t rows : {1, 20, 256}) register_quantized_rows(rows);
   register_token_nll();
   for (const int64_t length : {15, 22, 64, 128, 256, 1024}) register_attention(length);
   benchmark::Initialize(&argc, argv);

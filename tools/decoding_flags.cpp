@@ -38,7 +38,12 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
   app.add_option("--seed", decoding.seed, "Of the random numbers")->capture_default_str();
   app.add_option("--batch", decoding.batch_size, "Texts at once; changes no text")
       ->capture_default_str();
-  app.add_option("--dtype", decoding.dtype, "auto, float32, bfloat16 or float16")
+  app.add_option("--weights", decoding.weights,
+                 "In memory: auto (a quantised GGUF as it is), float32, bfloat16, q8_0 or q4_0")
+      ->capture_default_str();
+  app.add_option("--dtype", decoding.dtype,
+                 "Of the computation: auto, float32 (with quantised weights always), bfloat16 or "
+                 "float16")
       ->capture_default_str();
 }
 

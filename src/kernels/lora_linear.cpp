@@ -9,6 +9,7 @@
 #include <torch/autograd.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/quantized_product.h"
 #include "cpx/kernels/reference.h"
 #include "cpx/kernels/row_product.h"
 #include "cpx/tensor/device.h"
@@ -209,26 +210,56 @@ class CounterDropout : public torch::autograd::Function<CounterDropout> {
   }
 };
 
+bool is_quantized(const LinearWeights& layer) { return layer.blocks.is_defined(); }
+
+std::vector<int64_t> weight_shape(const LinearWeights& layer) {
+  if (!is_quantized(layer)) return layer.weight.sizes().vec();
+  return {layer.blocks.num_outputs(), layer.blocks.num_inputs()};
+}
+
 void check_layer(const Tensor& x, const LinearWeights& layer) {
-  CPX_CHECK(x.dim() == 2 && layer.weight.size(1) == x.size(1),
+  const auto shape = weight_shape(layer);
+  CPX_CHECK(x.dim() == 2 && shape[1] == x.size(1),
             "[linear] shapes do not fit: got x {} and weight {}, expected [T, I] and [O, I].",
-            tensor::shape_text(x.sizes()), tensor::shape_text(layer.weight.sizes()));
+            tensor::shape_text(x.sizes()), tensor::shape_text(shape));
+  const bool has_gradient = at::GradMode::is_enabled() &&
+                            (x.requires_grad() || (has_update(layer) && layer.a.requires_grad()));
+  if (!layer.is_by_row || has_gradient) check_not_quantized("linear", layer.blocks);
   if (!has_update(layer)) return;
   CPX_CHECK(layer.a.size(0) == layer.b.size(1) && layer.a.size(1) == x.size(1) &&
-                layer.weight.size(0) == layer.b.size(0),
+                shape[0] == layer.b.size(0),
             "[linear] shapes do not fit: got x {}, weight {}, a {}, b {}, expected [T, I], "
             "[O, I], [R, I], [O, R].",
-            tensor::shape_text(x.sizes()), tensor::shape_text(layer.weight.sizes()),
+            tensor::shape_text(x.sizes()), tensor::shape_text(shape),
             tensor::shape_text(layer.a.sizes()), tensor::shape_text(layer.b.sizes()));
   check_rate(layer.options.dropout);
+}
+
+// x times the weight of each layer; in one go where all are quantised, or none is.
+std::vector<Tensor> products_by_row(const Tensor& x, const Layers& layers) {
+  std::vector<BlockWeight> blocks;
+  std::vector<Tensor> weights;
+  for (const LinearWeights& layer : layers) {
+    if (is_quantized(layer)) {
+      blocks.push_back(layer.blocks);
+    } else {
+      weights.push_back(layer.weight);
+    }
+  }
+  if (blocks.empty()) return row_products(x, weights);
+  if (weights.empty()) return quantized_products(x, blocks);
+  std::vector<Tensor> outputs;
+  for (const LinearWeights& layer : layers) {
+    outputs.push_back(is_quantized(layer) ? quantized_product(x, layer.blocks)
+                                          : row_product(x, layer.weight));
+  }
+  return outputs;
 }
 
 // Layers without gradients whose rows do not depend on each other's number.
 std::vector<Tensor> by_row(const Tensor& x, const Layers& layers) {
   const auto rows = x.to(at::kFloat);
-  std::vector<Tensor> weights;
-  for (const LinearWeights& layer : layers) weights.push_back(layer.weight);
-  auto outputs = row_products(rows, weights);
+  auto outputs = products_by_row(rows, layers);
   for (size_t i = 0; i < layers.size(); ++i) {
     const LinearWeights& layer = layers[i];
     if (layer.bias.defined()) outputs[i].add_(layer.bias);
@@ -262,9 +293,10 @@ std::vector<Tensor> shared_linear(const Tensor& x, const std::vector<LinearWeigh
     check_layer(x, layer);
     if (has_update(layer)) factors.insert(factors.end(), {layer.a, layer.b});
   }
-  const bool is_by_row = std::ranges::all_of(layers, [](const LinearWeights& layer) {
-    return layer.is_by_row && has_row_product(layer.weight);
-  });
+  const bool is_by_row = std::ranges::any_of(layers, is_quantized) ||
+                         std::ranges::all_of(layers, [](const LinearWeights& layer) {
+                           return layer.is_by_row && has_row_product(layer.weight);
+                         });
   if (uses_reference()) {
     std::vector<Tensor> outputs;
     for (const LinearWeights& layer : layers) outputs.push_back(reference::linear(x, layer));

@@ -87,8 +87,10 @@ Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
 }
 
 Tensor linear(const Tensor& x, const LinearWeights& layer) {
+  const auto weight =
+      layer.blocks.is_defined() ? dequantized(layer.blocks).to(x.scalar_type()) : layer.weight;
   const auto y = at::linear(
-      x, layer.weight, layer.bias.defined() ? std::optional<Tensor>(layer.bias) : std::nullopt);
+      x, weight, layer.bias.defined() ? std::optional<Tensor>(layer.bias) : std::nullopt);
   if (!layer.a.defined()) return y;
   const auto type = x.scalar_type();
   const LoraOptions& options = layer.options;

@@ -10,9 +10,12 @@
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
 #include "cpx/core/random.h"
+#include "cpx/kernels/block_weight.h"
 #include "cpx/models/load.h"
+#include "cpx/quant/gguf_blocks.h"
 #include "cpx/tensor/device.h"
 #include "target_modules.h"
+#include "weight_slots.h"
 
 namespace cpx::models {
 
@@ -129,18 +132,39 @@ bool is_same_weight(const torch::Tensor& stored, const torch::Tensor& own) {
                                            at::equal(own.to(stored.scalar_type()), stored));
 }
 
+// Either what the blocks were made of, or the numbers that they stand for.
+bool is_same_weight(const torch::Tensor& stored, const kernels::BlockWeight& own) {
+  const std::vector<int64_t> shape = {own.num_outputs(), own.num_inputs()};
+  if (stored.sizes() != at::IntArrayRef(shape)) return false;
+  return at::equal(quant::quantize(own.type, stored.to(at::kFloat)), own.bytes) ||
+         is_same_weight(stored, kernels::dequantized(own));
+}
+
+std::map<std::string, kernels::BlockWeight> quantized_weights(const Llama& model) {
+  std::map<std::string, kernels::BlockWeight> weights;
+  for (const WeightSlot& slot : slots_of(model)) {
+    auto blocks = slot.module->blocks_of(slot.name);
+    if (blocks.is_defined()) weights.emplace(slot.key, std::move(blocks));
+  }
+  return weights;
+}
+
 void check_base_tensors(const Llama& model, const formats::PeftAdapter& adapter) {
   constexpr std::string_view kBaseLayer = ".base_layer";
   const auto parameters = model.named_parameters();
+  const auto quantized = quantized_weights(model);
+  const auto is_own = [&](const std::string& key, const torch::Tensor& stored) {
+    const auto blocks = quantized.find(key);
+    return blocks != quantized.end() ? is_same_weight(stored, blocks->second)
+                                     : is_same_weight(stored, parameters[key].cpu());
+  };
   for (const auto& stored : adapter.base_tensors) {
     std::string key = stored.name;
     const size_t position = key.find(kBaseLayer);
     if (position != std::string::npos) key.erase(position, kBaseLayer.size());
-    const auto* own = parameters.find(key);
-    const char* fault = own == nullptr ? "fits no weight of the model"
-                        : is_same_weight(stored.value, own->cpu())
-                            ? nullptr
-                            : "differs from the model's own weight";
+    const char* fault = !parameters.contains(key)   ? "fits no weight of the model"
+                        : is_own(key, stored.value) ? nullptr
+                                                    : "differs from the model's own weight";
     if (fault != nullptr) {
       throw_<DataError>(
           "[attach_adapter] {}: '{}' {}. The adapter was trained on another base ({}).",

@@ -33,11 +33,11 @@ bool can_stay_in_file(const formats::GgufTensor& stored, torch::Dtype dtype) {
          address % c10::elementSize(dtype) == 0;
 }
 
-torch::Tensor view_of(const formats::GgufTensor& stored, torch::Dtype dtype,
+// LibTorch has no read-only tensors; frozen weights are never written to.
+torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape, torch::Dtype dtype,
                       std::shared_ptr<const formats::GgufFile> file) {
-  // LibTorch has no read-only tensors; frozen weights are never written to.
   return at::from_blob(
-      const_cast<std::byte*>(stored.bytes.data()), stored.shape, [kept = std::move(file)](void*) {},
+      const_cast<std::byte*>(stored.bytes.data()), shape, [kept = std::move(file)](void*) {},
       at::dtype(dtype));
 }
 
@@ -74,16 +74,37 @@ class GgufWeights : public WeightSource {
   torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const override {
     const formats::GgufTensor& stored = find(gguf_name(key));
     const auto value = can_stay_in_file(stored, dtype)
-                           ? view_of(stored, dtype, file_)
+                           ? view_of(stored, stored.shape, dtype, file_)
                            : quant::dequantize(stored.type, stored.bytes, stored.shape, dtype);
-    const int64_t num_heads = num_permuted_heads(key, config_);
-    return num_heads > 0 ? unpermuted(value, num_heads) : value;
+    return in_order(key, value);
+  }
+
+  std::optional<tensor::StorageType> block_type(const std::string& key) const override {
+    const auto type = find(gguf_name(key)).type;
+    if (kernels::has_block_product(type)) return type;
+    return plain_dtype(type) ? std::nullopt : std::optional(tensor::StorageType::kQ8_0);
+  }
+
+  kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
+    const formats::GgufTensor& stored = find(gguf_name(key));
+    const auto rows = stored.shape[0];
+    const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / rows;
+    const auto bytes = stored.type == type
+                           ? view_of(stored, {rows, row_bytes}, at::kByte, file_)
+                           : quant::quantize(type, stored.type, stored.bytes, stored.shape);
+    return kernels::block_weight(type, in_order(key, bytes));
   }
 
   // Read with the config.
   bool is_ignored(const std::string& name) const override { return name == "rope_freqs.weight"; }
 
  private:
+  // Rows in Hugging Face's order: those of q and k are copied.
+  torch::Tensor in_order(const std::string& key, const torch::Tensor& rows) const {
+    const int64_t num_heads = num_permuted_heads(key, config_);
+    return num_heads > 0 ? unpermuted(rows, num_heads) : rows;
+  }
+
   const formats::GgufTensor& find(const std::string& name) const {
     const auto* tensor = file_->find_tensor(name);
     CPX_CHECK(tensor != nullptr, "[gguf_weights] {}: has no tensor '{}'.", file_->path().string(),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/models/llama.h"
 
+#include <algorithm>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -67,11 +68,11 @@ nn::ModelShape model_shape(const formats::ModelConfig& config) {
 }
 
 EmbeddingImpl::EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size) {
-  declare_frozen("weight", weight, {vocabulary_size, hidden_size});
+  declare_frozen("weight", weight, {vocabulary_size, hidden_size}, &blocks);
 }
 
 torch::Tensor EmbeddingImpl::forward(const torch::Tensor& ids) {
-  return weight.index_select(0, ids);
+  return blocks.is_defined() ? kernels::dequantized_rows(blocks, ids) : weight.index_select(0, ids);
 }
 
 DecoderImpl::DecoderImpl(const formats::ModelConfig& config) {
@@ -110,7 +111,7 @@ torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass
   if (pass.is_of_prompt()) {
     const auto length = static_cast<int32_t>(ids.size(0));
     cache.begin_prompt(pass.prompt, length);
-    return states({.ids = ids, .cu_seqlens = {0, length}}, {}, &pass);
+    return states({.ids = ids, .cu_seqlens = {0, length}}, {.is_by_row = is_quantized()}, &pass);
   }
   std::vector<int64_t> positions;
   for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
@@ -144,6 +145,7 @@ torch::Tensor Llama::states(const nn::PackedTokens& tokens, const nn::ForwardOpt
 
 torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                                const nn::ForwardOptions& options) {
+  kernels::check_not_quantized("token_nll", lm_head->blocks);
   const int64_t num_rows = hidden.size(0);
   const int64_t added = kernels::rounded_rows(num_rows, dtype(), device()) - num_rows;
   if (added > 0) {
@@ -163,6 +165,13 @@ torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor&
 
 torch::Tensor Llama::logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) {
   return lm_head->forward(hidden, nn::ForwardContext{.options = options});
+}
+
+bool Llama::is_quantized() const {
+  return std::ranges::any_of(modules(), [](const auto& module) {
+    const auto* frozen = dynamic_cast<const nn::FrozenModule*>(module.get());
+    return frozen != nullptr && frozen->is_quantized();
+  });
 }
 
 std::vector<nn::NamedParameter> Llama::trainable() const {

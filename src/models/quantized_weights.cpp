@@ -6,6 +6,7 @@
 #include "cpx/core/error.h"
 #include "cpx/formats/model_folder.h"
 #include "cpx/quant/awq.h"
+#include "cpx/quant/gguf_blocks.h"
 #include "cpx/quant/gptq.h"
 #include "weight_source.h"
 
@@ -59,6 +60,14 @@ class QuantizedWeights : public WeightSource {
     if (!is_quantized(key)) return plain_->tensor(key, dtype);
     return is_gptq() ? quant::dequantize_gptq(stored(key), gptq_format(), dtype)
                      : quant::dequantize_awq(stored(key), awq_format(), dtype);
+  }
+
+  // Their layers are computed with as dense ones.
+  std::optional<tensor::StorageType> block_type(const std::string&) const override { return {}; }
+
+  kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
+    if (!is_quantized(key)) return plain_->blocks(key, type);
+    return kernels::block_weight(type, quant::quantize(type, tensor(key, torch::kFloat32)));
   }
 
   // Quantisers of old gave every layer a bias, of zeros where the model has none.

@@ -5,6 +5,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/formats/model_folder.h"
+#include "cpx/quant/gguf_blocks.h"
 #include "cpx/tensor/device.h"
 
 namespace cpx::models {
@@ -29,13 +30,16 @@ class FolderWeights : public WeightSource {
   }
 
   torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const override {
-    auto stored = folder_.tensor(key);
-    if (!at::isFloatingType(stored.scalar_type()) || stored.element_size() < 2) {
-      throw_<DataError>(
-          "[load_model] {}: '{}' is stored as {}, expected float32, float16 or bfloat16.",
-          file_of(key).string(), key, tensor::dtype_name(stored.scalar_type()));
-    }
-    return stored.to(dtype);
+    return stored(key).to(dtype);
+  }
+
+  std::optional<tensor::StorageType> block_type(const std::string&) const override { return {}; }
+
+  kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
+    const auto numbers = stored(key);
+    const bool is_double = numbers.scalar_type() == at::kDouble;
+    return kernels::block_weight(
+        type, quant::quantize(type, is_double ? numbers.to(at::kFloat) : numbers));
   }
 
   // Buffers that old versions of transformers stored beside the weights.
@@ -44,6 +48,16 @@ class FolderWeights : public WeightSource {
   }
 
  private:
+  torch::Tensor stored(const std::string& key) const {
+    auto numbers = folder_.tensor(key);
+    if (!at::isFloatingType(numbers.scalar_type()) || numbers.element_size() < 2) {
+      throw_<DataError>(
+          "[load_model] {}: '{}' is stored as {}, expected float32, float16 or bfloat16.",
+          file_of(key).string(), key, tensor::dtype_name(numbers.scalar_type()));
+    }
+    return numbers;
+  }
+
   formats::ModelFolder folder_;
 };
 

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,6 +12,8 @@
 #include <torch/types.h>
 
 #include "cpx/formats/model_config.h"
+#include "cpx/kernels/block_weight.h"
+#include "cpx/tensor/storage_type.h"
 
 namespace cpx::models {
 
@@ -32,6 +35,12 @@ class WeightSource {
   /// The weight `key` in `dtype`, on the CPU; in the mapped file where it is stored so. Its shape
   /// was checked before. Throws DataError when it is stored in a type that is no number's.
   virtual torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const = 0;
+
+  /// The block type in which a quantised `key` is computed with: its own, or Q8_0 for Q6_K, which
+  /// has no product. Nothing for plain numbers.
+  virtual std::optional<tensor::StorageType> block_type(const std::string& key) const = 0;
+  /// The weight `key` in blocks of `type`, in the mapped file where it is stored so.
+  virtual kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const = 0;
 
   /// True for a tensor that the model has no place for and that is rightly passed over.
   virtual bool is_ignored(const std::string& name) const = 0;

@@ -39,7 +39,7 @@ LoraFactorImpl::LoraFactorImpl(torch::Tensor initial)
     : weight(register_parameter("weight", std::move(initial), /*requires_grad=*/true)) {}
 
 LinearImpl::LinearImpl(const LinearOptions& linear_options) : options(linear_options) {
-  declare_frozen("weight", weight, {options.out_features, options.in_features});
+  declare_frozen("weight", weight, {options.out_features, options.in_features}, &blocks);
   if (options.has_bias) declare_frozen("bias", bias, {options.out_features});
 }
 
@@ -49,7 +49,8 @@ void LinearImpl::attach_lora(const LoraConfig& config, uint64_t seed, uint64_t d
   lora_ = config;
   dropout_stream_ = dropout_stream;
   const double bound = 1.0 / std::sqrt(static_cast<double>(options.in_features));
-  const auto device = weight.device().is_meta() ? torch::Device(torch::kCPU) : weight.device();
+  const bool has_device = weight.defined() && !weight.is_meta();  // quantised ones are on the CPU
+  const auto device = has_device ? weight.device() : torch::Device(torch::kCPU);
   lora_A = register_module(
       "lora_A",
       LoraFactor(uniform_matrix(config.rank, options.in_features, bound, seed).to(device)));
@@ -67,7 +68,7 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& 
 
 kernels::LinearWeights LinearImpl::weights(const ForwardContext& context) const {
   kernels::LinearWeights weights{
-      .weight = weight, .bias = bias, .is_by_row = context.options.is_by_row};
+      .weight = weight, .blocks = blocks, .bias = bias, .is_by_row = context.options.is_by_row};
   if (!uses_lora()) return weights;
   weights.a = lora_A->weight;
   weights.b = lora_B->weight;

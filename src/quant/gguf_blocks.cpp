@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// The block formats, bit for bit: https://github.com/ggml-org/ggml/blob/master/src/ggml-common.h
-// (layout) and ggml-quants.c (order of the operations). Numbers are little-endian.
+// Blocks to numbers, in the order of the operations of
+// https://github.com/ggml-org/ggml/blob/master/src/ggml-quants.c.
 #include "cpx/quant/gguf_blocks.h"
 
 #include <cstdint>
 #include <cstring>
 #include <immintrin.h>
 
+#include "block_layout.h"
 #include "cpx/core/error.h"
 
 namespace cpx::quant {
@@ -15,34 +16,6 @@ using tensor::StorageLayout;
 using tensor::StorageType;
 
 namespace {
-
-// Each block is copied to a struct of bytes first: blocks lie at odd addresses.
-struct BlockQ8_0 {
-  uint16_t scale;  // f16, as all scales
-  int8_t values[32];
-};
-static_assert(sizeof(BlockQ8_0) == storage_layout(StorageType::kQ8_0).bytes);
-
-struct BlockQ4_0 {
-  uint16_t scale;
-  uint8_t values[16];  // number j in the low half of byte j, number j + 16 in the high half
-};
-static_assert(sizeof(BlockQ4_0) == storage_layout(StorageType::kQ4_0).bytes);
-
-struct BlockQ4_1 {
-  uint16_t scale;
-  uint16_t minimum;
-  uint8_t values[16];  // as in Q4_0
-};
-static_assert(sizeof(BlockQ4_1) == storage_layout(StorageType::kQ4_1).bytes);
-
-struct BlockQ6_K {
-  uint8_t low[128];   // lower four bits
-  uint8_t high[64];   // upper two bits
-  int8_t scales[16];  // one for 16 numbers
-  uint16_t scale;
-};
-static_assert(sizeof(BlockQ6_K) == storage_layout(StorageType::kQ6_K).bytes);
 
 float float_of_half(uint16_t half) { return _cvtsh_ss(half); }
 

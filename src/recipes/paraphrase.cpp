@@ -18,7 +18,6 @@
 #include "cpx/pipeline/shard_journal.h"
 #include "cpx/pipeline/templates.h"
 #include "cpx/tensor/device.h"
-#include "cpx/tensor/matmul_peak.h"
 #include "faults.h"
 #include "fingerprint.h"
 #include "output_path.h"
@@ -80,8 +79,7 @@ Decoding with_settled_type(const ParaphraseCommand& command) {
   if (const auto before = pipeline::recorded_setting(command.output, kTypeSetting)) {
     decoding.dtype = *before;
   } else {
-    const auto type = tensor::choose_compute_dtype(tensor::resolve_device(decoding.device));
-    decoding.dtype = tensor::dtype_name(type);
+    decoding.dtype = tensor::dtype_name(compute_dtype(decoding));
   }
   return decoding;
 }
@@ -93,6 +91,7 @@ std::vector<Setting> settings_of(const ParaphraseCommand& command, const Decodin
   std::vector<Setting> settings = {
       {"model", model_fingerprint(decoding.model)},
       {"adapter", decoding.adapter ? model_fingerprint(*decoding.adapter) : std::string()},
+      {"weights", decoding.weights},
       {kTypeSetting, decoding.dtype},
       {"polarity", command.polarity}};
   for (const Side& side : sides) {

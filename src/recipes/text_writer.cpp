@@ -13,7 +13,6 @@
 #include "cpx/models/load.h"
 #include "cpx/nn/frozen_module.h"
 #include "cpx/tensor/device.h"
-#include "cpx/tensor/matmul_peak.h"
 
 namespace cpx::recipes {
 
@@ -62,19 +61,26 @@ class RunningTexts {
 
 }  // namespace
 
+torch::Dtype compute_dtype(const Decoding& decoding) {
+  const auto wanted = tensor::parse_compute_dtype(decoding.dtype);
+  return wanted
+             ? *wanted
+             : models::decoding_dtype(decoding.model, models::parse_weight_format(decoding.weights),
+                                      tensor::resolve_device(decoding.device));
+}
+
 TextWriter::TextWriter(const Decoding& decoding)
     : decoding_(decoding), tokenizer_(models::read_tokenizer(decoding.model)) {
   uses_chat_ = decoding.prompt_form == "chat" ||
                (decoding.prompt_form == "auto" && !tokenizer_->chat_template().empty());
   const torch::Device device = tensor::resolve_device(decoding.device);
-  const auto wanted = tensor::parse_compute_dtype(decoding.dtype);
-  model_ = models::load_model(decoding.model,
-                              wanted ? *wanted : tensor::choose_compute_dtype(device), device);
+  model_ = models::load_for_decoding(decoding.model, models::parse_weight_format(decoding.weights),
+                                     compute_dtype(decoding), device);
   if (device.is_cpu()) nn::hold_in_memory(*model_);
   if (decoding.adapter) models::attach_adapter(*model_, formats::read_peft(*decoding.adapter));
   log_info("{}{} in {} on {}", decoding.model.string(),
            decoding.adapter ? " + " + decoding.adapter->string() : "",
-           tensor::dtype_name(model_->dtype()), tensor::device_description(device));
+           models::weight_types(*model_), tensor::device_description(device));
 }
 
 std::vector<int64_t> TextWriter::ids_of(const std::string& prompt) const {

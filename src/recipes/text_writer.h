@@ -38,6 +38,10 @@ struct WriterRun {
   std::function<void(Answer)> on_answer = {};
 };
 
+/// The compute type that is asked for, or that goes with the weights. Throws ConfigError for words
+/// that mean none, DataError for what cannot be read.
+torch::Dtype compute_dtype(const Decoding& decoding);
+
 /// Loads the model and its adapter. Not for several threads at once.
 class TextWriter {
  public:

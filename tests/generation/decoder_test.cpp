@@ -108,23 +108,56 @@ DecoderOptions sampled() {
 class SampleBits : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, SampleBits, testing::Values("llama_gqa", "mistral_window"));
 
-TEST_P(SampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
-  const auto model = load(GetParam(), /*with_adapter=*/true);
+void expect_same_in_any_batch(nn::CausalLm& model, DecoderOptions options) {
   auto prompts = seven_prompts();
-  auto options = sampled();
   options.batch_size = 1;
-  const auto expected = by_number(continue_prompts(*model, prompts, options));
+  const auto expected = by_number(continue_prompts(model, prompts, options));
   ASSERT_EQ(expected.size(), 1 + 2 + 3 + 4 + 1 + 2 + 3);
   for (const int64_t batch_size : {2, 5, 40}) {
     for (const int64_t num_prompts : {1, 3, 7}) {
       options.batch_size = batch_size;
       options.num_prompts = num_prompts;
-      EXPECT_EQ(by_number(continue_prompts(*model, prompts, options)), expected)
+      EXPECT_EQ(by_number(continue_prompts(model, prompts, options)), expected)
           << batch_size << " at once, of " << num_prompts << " prompts";
     }
   }
   std::reverse(prompts.begin(), prompts.end());
-  EXPECT_EQ(by_number(continue_prompts(*model, prompts, options)), expected);
+  EXPECT_EQ(by_number(continue_prompts(model, prompts, options)), expected);
+}
+
+TEST_P(SampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
+  expect_same_in_any_batch(*load(GetParam(), /*with_adapter=*/true), sampled());
+}
+
+std::shared_ptr<models::Llama> load_quantized(const std::string& name) {
+  return models::load_for_decoding(kFixtures / "gguf" / (name + ".gguf"),
+                                   models::WeightFormat::kAuto, torch::kFloat32, torch::kCPU);
+}
+
+class QuantizedSampleBits : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, QuantizedSampleBits,
+                         testing::Values("llama_mixed", "llama_tied_q4_1"));
+
+TEST_P(QuantizedSampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
+  const auto model = load_quantized(GetParam());
+  expect_same_in_any_batch(*model, sampled());
+  expect_same_in_any_batch(*model, greedy(20));
+}
+
+// 1 to 40 sequences at once, all greedy: each is what it is alone.
+TEST_P(QuantizedSampleBits, GreedyTextIsTheSameForAnyNumberOfSequences) {
+  const auto model = load_quantized(GetParam());
+  const std::vector<int64_t> ids = {5, 40, 17, 99, 3};
+  auto options = greedy(10);
+  const auto alone = continue_prompts(*model, {{.ids = ids}}, options)[0].ids;
+  ASSERT_EQ(alone.size(), 10U);
+  for (int64_t count = 2; count <= 40; ++count) {
+    options.batch_size = count;
+    for (const auto& one :
+         continue_prompts(*model, {{.ids = ids, .num_samples = count}}, options)) {
+      ASSERT_EQ(one.ids, alone) << count;
+    }
+  }
 }
 
 TEST(Decoder, SamplesOfAPromptAndSeedsDiffer) {

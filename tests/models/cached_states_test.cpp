@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // A text that is continued token by token has the hidden states and logits of the whole text.
+#include <functional>
+#include <gmock/gmock.h>
+#include <stdexcept>
+#include <string>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "cpx/core/random.h"
+#include "cpx/kernels/reference.h"
 #include "cpx/nn/kv_cache.h"
 #include "tests/models/model_fixture.h"
 #include "tests/tensor/close.h"
@@ -74,6 +80,34 @@ TEST_P(CachedStates, EqualTheWholeTexts) {
   }
 }
 
+// The logits of the first of so many sequences that continue one prompt, after three tokens.
+Tensor first_logits(Llama& model, int64_t num_sequences) {
+  const int64_t vocabulary = model.shape().vocabulary_size;
+  const auto prompt = random_ids(9, vocabulary, 3);
+  const auto next = random_ids(40, vocabulary, 4).narrow(0, 0, num_sequences);
+  auto cache = cache_for(model.shape(), 1, 40);
+  model.cached_states(prompt, {.cache = &cache, .prompt = 0});
+  std::vector<int64_t> sequences;
+  for (int64_t i = 0; i < num_sequences; ++i) {
+    cache.begin_sequence(i, 0);
+    sequences.push_back(i);
+  }
+  Tensor logits;
+  const torch::NoGradGuard no_grad;
+  for (int step = 0; step < 3; ++step) {
+    const auto states = model.cached_states(next, {.cache = &cache, .sequences = sequences});
+    logits = model.logits(states, {.is_by_row = true})[0];
+  }
+  return logits;
+}
+
+void expect_rows_by_themselves(Llama& model) {
+  const auto alone = first_logits(model, 1);
+  for (int64_t count = 2; count <= 40; ++count) {
+    ASSERT_TRUE(at::equal(first_logits(model, count), alone)) << count;
+  }
+}
+
 // Three tokens are tried at each step; the text goes on with the second.
 TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
   const auto model = load_fixture_with_adapter(GetParam());
@@ -97,31 +131,71 @@ TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
   }
 }
 
-// 1 to 40 sequences that continue one prompt: what a row gets does not depend on the others.
 TEST_P(CachedStates, ARowsBitsDoNotDependOnTheOthers) {
-  const auto model = load_fixture_with_adapter(GetParam());
-  const auto prompt = random_ids(9, model->shape().vocabulary_size, 3);
-  const auto next = random_ids(40, model->shape().vocabulary_size, 4);
-  const auto first_logits = [&](int64_t count) {
-    auto cache = cache_for(model->shape(), 1, 40);
-    model->cached_states(prompt, {.cache = &cache, .prompt = 0});
-    std::vector<int64_t> sequences;
-    for (int64_t i = 0; i < count; ++i) {
-      cache.begin_sequence(i, 0);
-      sequences.push_back(i);
-    }
-    Tensor logits;
-    for (int step = 0; step < 3; ++step) {
-      const auto states =
-          model->cached_states(next.narrow(0, 0, count), {.cache = &cache, .sequences = sequences});
-      logits = model->logits(states, {.is_by_row = true})[0];
-    }
-    return logits;
-  };
-  const auto alone = first_logits(1);
-  for (int64_t count = 2; count <= 40; ++count) {
-    ASSERT_TRUE(at::equal(first_logits(count), alone)) << count;
+  expect_rows_by_themselves(*load_fixture_with_adapter(GetParam()));
+}
+
+// ---- Quantised weights --------------------------------------------------------------------------
+
+class QuantizedStates : public testing::TestWithParam<std::string> {
+ protected:
+  std::shared_ptr<Llama> quantized() const {
+    return load_for_decoding(gguf_file(GetParam()), WeightFormat::kAuto, torch::kFloat32,
+                             torch::kCPU);
   }
+};
+// All quantised types, F16 and BF16, untied; and one type, tied.
+INSTANTIATE_TEST_SUITE_P(Ggufs, QuantizedStates, testing::Values("llama_mixed", "llama_tied_q4_1"));
+
+// By the formulas the blocks are the dense weights, whose logits are transformers' own.
+TEST_P(QuantizedStates, ByTheFormulasEqualTheDenseModel) {
+  const auto dense = load_model(gguf_file(GetParam()), torch::kFloat32, torch::kCPU);
+  const auto expected = first_logits(*dense, 2);
+  if (GetParam() == "llama_mixed") return;  // its Q6_K weights are rounded anew
+  const kernels::ReferenceGuard plain;
+  EXPECT_TRUE(is_close(first_logits(*quantized(), 2), expected));
+}
+
+// Inputs rounded to 8 bits: no worse than bfloat16, which has as many.
+TEST_P(QuantizedStates, AreNearTheDenseModel) {
+  const auto dense = load_model(gguf_file(GetParam()), torch::kFloat32, torch::kCPU);
+  const auto model = quantized();
+  EXPECT_TRUE(is_close(first_logits(*model, 2), first_logits(*dense, 2), torch::kBFloat16));
+  const nn::LoraConfig config{.rank = 4, .alpha = 32};
+  for (const auto& each : {dense, model}) {
+    attach_adapter(*each, config, {"all-linear"}, /*seed=*/1);
+    const torch::NoGradGuard no_grad;
+    for (const auto& factor : each->trainable()) {
+      if (factor.name.ends_with("lora_B.weight")) factor.value.fill_(0.02);
+    }
+  }
+  EXPECT_TRUE(is_close(first_logits(*model, 2), first_logits(*dense, 2), torch::kBFloat16));
+}
+
+TEST_P(QuantizedStates, ARowsBitsDoNotDependOnTheOthers) {
+  const auto model = quantized();
+  expect_rows_by_themselves(*model);
+}
+
+TEST_P(QuantizedStates, AreForDecodingAlone) {
+  const auto model = quantized();
+  const auto ids = random_ids(5, model->shape().vocabulary_size, 1);
+  const auto message_of = [](const std::function<void()>& action) -> std::string {
+    try {
+      action();
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "no error";
+  };
+  EXPECT_THAT(message_of([&] { whole_text(*model, ids); }),
+              testing::AllOf(testing::StartsWith("[linear] weight type: got Q4_"),
+                             testing::HasSubstr("Quantised weights are for decoding alone")));
+  if (GetParam() != "llama_tied_q4_1") return;
+  const auto hidden = at::ones({5, model->shape().hidden_size});
+  EXPECT_EQ(message_of([&] { model->token_nll(hidden, ids, {}); }),
+            "[token_nll] weight type: got Q4_1, expected float32, bfloat16 or float16. Quantised "
+            "weights are for decoding alone: row by row, without gradients.");
 }
 
 }  // namespace

@@ -12,6 +12,10 @@ std::filesystem::path model_folder(const std::string& name) {
   return formats::fixture("models/" + name);
 }
 
+std::filesystem::path gguf_file(const std::string& name) {
+  return formats::fixture("gguf/" + name + ".gguf");
+}
+
 std::shared_ptr<Llama> load_fixture(const std::string& name) {
   return load_model(model_folder(name), torch::kFloat32, torch::kCPU);
 }

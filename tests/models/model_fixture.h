@@ -17,6 +17,9 @@ namespace cpx::models {
 /// tests/fixtures/models/NAME.
 std::filesystem::path model_folder(const std::string& name);
 
+/// tests/fixtures/gguf/NAME.gguf.
+std::filesystem::path gguf_file(const std::string& name);
+
 /// The model in float32 on the CPU.
 std::shared_ptr<Llama> load_fixture(const std::string& name);
 

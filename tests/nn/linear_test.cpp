@@ -8,7 +8,9 @@
 #include <gtest/gtest.h>
 
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/quantized_product.h"
 #include "cpx/nn/causal_lm.h"
+#include "cpx/quant/gguf_blocks.h"
 #include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 
@@ -145,6 +147,53 @@ TEST(Linear, DropoutActsInTrainingOnlyAndFollowsKeyAndStream) {
   const auto key = linear->dropout_key(context.options);
   context.options.dropout_key = 12;
   EXPECT_NE(linear->dropout_key(context.options), key);
+}
+
+kernels::BlockWeight quantized_weight() {
+  const auto weight = random_tensor({kOutputs, kInputs}, 1).to(torch::kFloat32);
+  const auto type = tensor::StorageType::kQ4_0;
+  return kernels::block_weight(type, quant::quantize(type, weight));
+}
+
+TEST(Linear, AQuantisedWeightTakesThePlaceOfTheDenseOne) {
+  auto linear = small_linear();
+  EXPECT_FALSE(linear->is_quantized());
+  const auto blocks = quantized_weight();
+  linear->set_frozen("weight", blocks);
+  EXPECT_TRUE(linear->is_quantized());
+  EXPECT_FALSE(linear->weight.defined());
+  EXPECT_EQ(linear->blocks.bytes.data_ptr(), blocks.bytes.data_ptr());
+  EXPECT_EQ(linear->blocks_of("weight").bytes.data_ptr(), blocks.bytes.data_ptr());
+  EXPECT_FALSE(linear->blocks_of("bias").is_defined());
+  EXPECT_EQ(linear->named_parameters()["weight"].sizes(), (std::vector<int64_t>{8, 64}));
+
+  linear->attach_lora({.rank = 4, .alpha = 6}, /*seed=*/1, /*dropout_stream=*/0);
+  fill_b(linear);
+  const torch::NoGradGuard no_grad;
+  const auto update =
+      1.5 * at::mm(at::mm(input(), linear->lora_A->weight.t()), linear->lora_B->weight.t());
+  EXPECT_TRUE(is_close(linear->forward(input(), {.options = {.is_by_row = true}}),
+                       kernels::quantized_product(input(), blocks) + linear->bias + update));
+
+  linear->set_frozen("weight", at::ones({kOutputs, kInputs}));
+  EXPECT_FALSE(linear->is_quantized());
+  EXPECT_TRUE(linear->weight.defined());
+}
+
+TEST(Linear, AQuantisedWeightThatDoesNotFitIsRefused) {
+  auto linear = small_linear();
+  const auto message_of = [&](const std::string& name, int64_t rows) {
+    auto blocks = quantized_weight();
+    blocks.bytes = blocks.bytes.narrow(0, 0, rows);
+    try {
+      linear->set_frozen(name, blocks);
+    } catch (const std::invalid_argument& error) {
+      return std::string(error.what());
+    }
+    return std::string("no error");
+  };
+  EXPECT_EQ(message_of("weight", 7), "[set_frozen] 'weight' is [7, 64], expected [8, 64].");
+  EXPECT_EQ(message_of("bias", 8), "[set_frozen] 'bias' cannot be quantised.");
 }
 
 TEST(Linear, ASecondUpdateOrRankZeroIsRefused) {

@@ -40,8 +40,9 @@ class GenerateTool : public TinyRun {
 TEST_F(GenerateTool, HelpNamesItsFlagsAndExamples) {
   const ToolResult result = run_tool("cpx-generate", {"--help"});
   EXPECT_EQ(result.exit_code, 0);
-  EXPECT_THAT(result.out, AllOf(HasSubstr("--prompt"), HasSubstr("--compare"), HasSubstr("--top-p"),
-                                HasSubstr("--penalty-alpha"), HasSubstr("Examples:")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("--prompt"), HasSubstr("--compare"), HasSubstr("--top-p"),
+                    HasSubstr("--penalty-alpha"), HasSubstr("--weights"), HasSubstr("Examples:")));
 }
 
 TEST_F(GenerateTool, OnePromptIsContinuedOnStandardOutput) {
@@ -133,6 +134,50 @@ TEST_F(GenerateTool, LinesOfStandardInputAreATurnEach) {
     return generate({"--temperature", "0", "--prompt", prompt}).out;
   };
   EXPECT_EQ(result.out, alone("The kettle") + alone("Good morning"));
+}
+
+TEST_F(GenerateTool, WeightsAreQuantisedAsAskedFor) {
+  const auto run = [](const std::string& path, const std::string& weights) {
+    return run_tool("cpx-generate",
+                    {"--model", path, "--weights", weights, "--template", "plain", "--prompt",
+                     "The kettle", "--temperature", "0", "--max-new-tokens", "12"});
+  };
+  const std::string gguf = "tests/fixtures/gguf/llama_tied_q4_1.gguf";
+  const ToolResult as_stored = run(gguf, "auto");
+  ASSERT_EQ(as_stored.exit_code, 0) << as_stored.err;
+  EXPECT_THAT(as_stored.err, HasSubstr(gguf + " in Q4_1 on "));
+  EXPECT_THAT(run(gguf, "float32").err, HasSubstr(gguf + " in float32 on "));
+  EXPECT_THAT(run(gguf, "bfloat16").err, HasSubstr(gguf + " in bfloat16 on "));
+  EXPECT_THAT(run(gguf, "q8_0").err, HasSubstr(gguf + " in Q8_0 on "));
+  EXPECT_THAT(run(model(), "q4_0").err, HasSubstr(model() + " in Q4_0 + Q8_0 + float32 on "));
+  EXPECT_GT(run(model(), "q8_0").out.size(), 3U);
+}
+
+TEST_F(GenerateTool, QuantisedWeightsTakeAnAdapterAndAnyBatch) {
+  write("prompts.txt", "The kettle\nGood morning\nThank you\n");
+  const auto texts = [&](const std::string& name, const std::string& batch) {
+    const ToolResult result =
+        generate({"--weights", "q8_0", "--adapter", adapter(), "--compare", "--input",
+                  path("prompts.txt"), "--samples", "3", "--batch", batch, "--output", path(name)});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return read(name);
+  };
+  const std::string all = texts("a.jsonl", "20");
+  EXPECT_EQ(texts("b.jsonl", "1"), all);
+  const auto objects = lines("a.jsonl");
+  ASSERT_EQ(objects.size(), 18);
+  EXPECT_NE(objects[0]["text"], objects[3]["text"]);  // of the base, of the adapter
+}
+
+TEST_F(GenerateTool, WrongWeightsAreTold) {
+  ToolResult result = generate({"--prompt", "x", "--weights", "q5_k"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err, HasSubstr("[weights] unknown format: got 'q5_k', expected auto, float32, "
+                                    "bfloat16, q8_0 or q4_0."));
+  result = generate({"--prompt", "x", "--weights", "bfloat16"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_THAT(result.err,
+              HasSubstr("[weights] bfloat16: got dtype float32, expected auto or bfloat16."));
 }
 
 TEST_F(GenerateTool, WrongUseIsToldAtOnce) {

@@ -9,6 +9,8 @@
 
 #include <torch/types.h>
 
+#include "cpx/kernels/block_weight.h"
+
 namespace cpx::kernels {
 
 struct LoraOptions {
@@ -23,18 +25,20 @@ struct LoraOptions {
 /// A frozen linear layer and its update.
 struct LinearWeights {
   torch::Tensor weight = {};  // [O, I], the dtype of the input
+  BlockWeight blocks = {};    // in place of `weight` where it is quantised; by row only
   torch::Tensor bias = {};    // [O]; may be undefined
   torch::Tensor a = {};       // [R, I], float32 or the dtype of the input; undefined: no update
   torch::Tensor b = {};       // [O, R]
   LoraOptions options = {};
-  /// Each row by itself (row_product.h), where the weight allows: a row's bits do not depend on how
-  /// many there are. Without gradients or dropout.
+  /// Each row by itself (row_product.h, quantized_product.h), where the weight allows: a row's bits
+  /// do not depend on how many there are. Without gradients or dropout.
   bool is_by_row = false;
 };
 
 /// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O], of `x` [T, I]. Differentiable in x, a
 /// and b; the dropped input is not kept for the backward pass, only one bit a place, and without an
-/// update nothing is. Throws std::invalid_argument where shapes do not fit.
+/// update nothing is. Throws std::invalid_argument where shapes do not fit, and for a quantised
+/// weight that is not taken by row or would lose a gradient.
 torch::Tensor linear(const torch::Tensor& x, const LinearWeights& layer);
 
 /// The same of several layers that read one `x`, in their order. They share its work: one product

@@ -13,6 +13,7 @@
 #include <torch/types.h>
 
 #include "cpx/formats/model_config.h"
+#include "cpx/kernels/block_weight.h"
 #include "cpx/nn/causal_lm.h"
 #include "cpx/nn/decoder_block.h"
 #include "cpx/nn/frozen_module.h"
@@ -23,14 +24,15 @@ namespace cpx::models {
 /// The sizes that decide about time and memory, without a model.
 nn::ModelShape model_shape(const formats::ModelConfig& config);
 
-/// The look-up table of token embeddings.
+/// The look-up table of token embeddings; quantised rows are looked up in float32.
 class EmbeddingImpl : public nn::FrozenModule {
  public:
   EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size);
   /// `ids` [T] int64 to [T, D].
   torch::Tensor forward(const torch::Tensor& ids);
 
-  torch::Tensor weight;  // [V, D]
+  torch::Tensor weight;         // [V, D]
+  kernels::BlockWeight blocks;  // in place of `weight` where it is quantised
 };
 TORCH_MODULE(Embedding);
 
@@ -49,7 +51,8 @@ TORCH_MODULE(Decoder);
 
 /// A causal language model of the LLaMA or Mistral kind. With tied embeddings the head is a linear
 /// layer of its own whose weight is the embedding's tensor, so that an adapter on lm_head acts on
-/// the logits alone.
+/// the logits alone. Quantised weights are for cached_states() and logits() by row; what else meets
+/// one throws std::invalid_argument.
 class Llama : public torch::nn::Module, public nn::CausalLm {
  public:
   explicit Llama(const formats::ModelConfig& config);
@@ -62,10 +65,12 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override;
   std::vector<nn::NamedParameter> trainable() const override;
   const nn::ModelShape& shape() const override { return shape_; }
-  torch::Device device() const override { return model->embed_tokens->weight.device(); }
-  torch::Dtype dtype() const override { return model->embed_tokens->weight.scalar_type(); }
+  torch::Device device() const override { return model->norm->weight.device(); }
+  torch::Dtype dtype() const override { return model->norm->weight.scalar_type(); }
 
   const formats::ModelConfig& config() const { return config_; }
+  /// True where any weight is quantised: prompts are taken by row then.
+  bool is_quantized() const;
 
   Decoder model{nullptr};
   nn::Linear lm_head{nullptr};  // [V, D]

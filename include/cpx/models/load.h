@@ -7,6 +7,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <torch/types.h>
@@ -30,6 +31,34 @@ std::shared_ptr<const tokenizer::Tokenizer> read_tokenizer(const std::filesystem
 /// shapes where a weight does not fit the config.
 std::shared_ptr<Llama> load_model(const std::filesystem::path& path, torch::Dtype dtype,
                                   const torch::Device& device);
+
+/// How a model that only decodes holds its matrices.
+enum class WeightFormat {
+  kAuto,      // on the CPU a GGUF's quantised ones as they are, in float32; else dense
+  kFloat32,   // dense
+  kBFloat16,  // dense
+  kQ8_0,      // quantised when they are loaded, 8.5 bits a weight
+  kQ4_0,      // the same, 4.5 bits; embedding and head Q8_0, as llama-quantize keeps them apart
+};
+
+/// The format of a name: auto, float32, bfloat16, q8_0 or q4_0. Throws ConfigError for another.
+WeightFormat parse_weight_format(std::string_view name);
+
+/// The compute type that goes with the format, for whoever leaves it open: float32 with quantised
+/// weights, else as stated or, for dense `auto`, by measuring the device. Throws DataError.
+torch::Dtype decoding_dtype(const std::filesystem::path& path, WeightFormat format,
+                            const torch::Device& device);
+
+/// A model for decoding alone: nn::CausalLm::cached_states(), and logits() by row. Quantised
+/// weights stay in the mapped file where they are stored so, but for the rows of q and k, which a
+/// GGUF holds in another order. Q6_K becomes Q8_0. What is no whole number of blocks stays dense,
+/// as norms and biases do. With a half type `auto` is dense. Throws ConfigError where format, dtype
+/// and device do not fit, else as load_model().
+std::shared_ptr<Llama> load_for_decoding(const std::filesystem::path& path, WeightFormat format,
+                                         torch::Dtype dtype, const torch::Device& device);
+
+/// What the matrices are held in, for the log: "Q4_1 + Q8_0", "bfloat16".
+std::string weight_types(const Llama& model);
 
 /// Checks names and shapes of the weights on disk against the config, without reading the weights.
 /// Throws DataError as load_model().

@@ -9,6 +9,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include "cpx/kernels/block_weight.h"
 #include "cpx/kernels/lora_linear.h"
 #include "cpx/nn/forward_context.h"
 #include "cpx/nn/frozen_module.h"
@@ -45,7 +46,7 @@ class LoraFactorImpl : public torch::nn::Module {
 TORCH_MODULE(LoraFactor);
 
 /// x weight^T + bias, plus scale * dropout(x) A^T B^T where an update is attached and not
-/// switched off.
+/// switched off. A quantised weight is for decoding alone (ForwardOptions::is_by_row).
 class LinearImpl : public FrozenModule {
  public:
   explicit LinearImpl(const LinearOptions& linear_options);
@@ -68,10 +69,11 @@ class LinearImpl : public FrozenModule {
   const LoraConfig& lora() const { return lora_; }
 
   LinearOptions options;
-  torch::Tensor weight;        // [O, I], frozen
-  torch::Tensor bias;          // [O], frozen, undefined without bias
-  LoraFactor lora_A{nullptr};  // [R, I]
-  LoraFactor lora_B{nullptr};  // [O, R]
+  torch::Tensor weight;         // [O, I], frozen
+  kernels::BlockWeight blocks;  // in place of `weight` where it is quantised
+  torch::Tensor bias;           // [O], frozen, undefined without bias
+  LoraFactor lora_A{nullptr};   // [R, I]
+  LoraFactor lora_B{nullptr};   // [O, R]
 
  private:
   LoraConfig lora_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The block codecs of GGUF files: quantised blocks to float32, bit for bit as ggml does it.
+// The block codecs of GGUF files: quantised blocks to float32 and back, bit for bit as ggml does
+// it.
 #pragma once
 
 #include <cstddef>
@@ -20,5 +21,20 @@ void dequantize_blocks(tensor::StorageType type, std::span<const std::byte> bloc
 /// float32) from stored `bytes`; rows are shared among LibTorch's threads.
 torch::Tensor dequantize(tensor::StorageType type, std::span<const std::byte> bytes,
                          at::IntArrayRef shape, torch::Dtype dtype);
+
+/// Writes `values` as blocks of `type` (Q8_0, Q4_0 or Q4_1) to `blocks`, whose size must be that of
+/// the values; throws std::invalid_argument otherwise, and where a value is not finite. Runs in the
+/// calling thread.
+void quantize_blocks(tensor::StorageType type, std::span<const float> values,
+                     std::span<std::byte> blocks);
+
+/// A weight of `shape` [O, I], stored as `from` in `bytes`, as blocks of `type`: uint8 [O, bytes of
+/// a row]. Goes row by row, shared among LibTorch's threads. Throws std::invalid_argument where a
+/// row is no whole number of blocks.
+torch::Tensor quantize(tensor::StorageType type, tensor::StorageType from,
+                       std::span<const std::byte> bytes, at::IntArrayRef shape);
+
+/// The same of a weight in float32, bfloat16 or float16 on the CPU.
+torch::Tensor quantize(tensor::StorageType type, const torch::Tensor& weight);
 
 }  // namespace cpx::quant

@@ -26,6 +26,7 @@ struct Decoding {
   uint64_t seed = 42;
   int64_t batch_size = 20;
 
+  std::string weights = "auto";  // auto, float32, bfloat16, q8_0 or q4_0: models::WeightFormat
   std::string dtype = "auto";
   std::string device = "auto";
 };
