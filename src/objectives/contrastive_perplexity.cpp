@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "cpx/core/error.h"
+#include "group_cross_entropy.h"
+#include "token_ranges.h"
 
 namespace cpx::objectives {
 
@@ -18,6 +20,10 @@ using Members = std::vector<size_t>;  // indices of texts
 
 bool is_positive(const ContrastText& text) { return text.role == TextRole::kPositive; }
 bool is_hard(const ContrastText& text) { return text.role == TextRole::kHardNegative; }
+
+TokenRange own_range(const ContrastText& text) {
+  return {.first = text.first, .count = text.count};
+}
 
 int64_t counted_pads(const ContrastText& text, const Options& options) {
   return options.padding == Options::Padding::kPublished ? text.num_pads : 0;
@@ -57,7 +63,6 @@ void check_pads(const ContrastText& text, size_t index, const ContrastBatch& bat
 
 void check_text(const ContrastText& text, size_t index, const ContrastBatch& batch,
                 const Options& options) {
-  const auto num_predictions = std::ssize(batch.token_nll);
   CPX_CHECK(text.role != TextRole::kInput,
             "[contrastive_perplexity] text {}: got role {}, expected positive, hard_negative or "
             "random_negative.",
@@ -65,14 +70,8 @@ void check_text(const ContrastText& text, size_t index, const ContrastBatch& bat
   CPX_CHECK(text.group >= 0 && text.group < batch.num_groups,
             "[contrastive_perplexity] text {}: got group {}, expected 0 to {}.", index, text.group,
             batch.num_groups - 1);
-  CPX_CHECK(text.count > 0,
-            "[contrastive_perplexity] text {} has no predicted token: got count {}, expected 1 or "
-            "more.",
-            index, text.count);
-  CPX_CHECK(text.first >= 0 && text.first <= num_predictions - text.count,
-            "[contrastive_perplexity] text {} leaves the predictions: got first {} and count {}, "
-            "expected them within {} predictions.",
-            index, text.first, text.count, num_predictions);
+  check_token_range("contrastive_perplexity", "text", index, own_range(text),
+                    batch.token_nll.size());
   if (options.padding == Options::Padding::kPublished) {
     check_pads(text, index, batch);
   }
@@ -114,11 +113,6 @@ int64_t count_role(const ContrastBatch& batch, const Members& members, TextRole 
   return std::ranges::count_if(members, [&](size_t i) { return batch.texts[i].role == role; });
 }
 
-double own_nll_sum(const ContrastText& text, std::span<const double> nll) {
-  const auto own = nll.subspan(text.first, text.count);
-  return std::accumulate(own.begin(), own.end(), 0.0);
-}
-
 /// d m / d nll of each of the text's own predictions, m its mean NLL with the pads that count.
 double token_weight(const ContrastText& text, const Options& options) {
   return 1.0 / static_cast<double>(text.count + counted_pads(text, options));
@@ -126,10 +120,10 @@ double token_weight(const ContrastText& text, const Options& options) {
 
 /// Mean NLL m of a text. With k > 0 pads that count: k - 1 pads predict a pad each, the last one
 /// predicts the text's first token.
-double mean_nll(const ContrastText& text, const ContrastBatch& batch, std::span<const double> nll,
-                const Options& options) {
+double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
+                     std::span<const double> nll, const Options& options) {
   const int64_t num_pads = counted_pads(text, options);
-  double sum = own_nll_sum(text, nll);
+  double sum = nll_sum(own_range(text), nll);
   if (num_pads > 0) {
     sum += nll[text.pad_prediction];
   }
@@ -144,9 +138,7 @@ void add_mean_nll_gradient(const ContrastText& text, const ContrastBatch& batch,
                            const Options& options, double slope, std::vector<double>& gradient) {
   const int64_t num_pads = counted_pads(text, options);
   const double token_slope = slope * token_weight(text, options);
-  for (int64_t t = text.first; t < text.first + text.count; ++t) {
-    gradient[t] += token_slope;
-  }
+  add_token_slope(own_range(text), token_slope, gradient);
   if (num_pads > 0) {
     gradient[text.pad_prediction] += token_slope;
   }
@@ -161,7 +153,7 @@ std::vector<double> mean_nlls(const ContrastBatch& batch, std::span<const double
   std::vector<double> means;
   means.reserve(batch.texts.size());
   for (const ContrastText& text : batch.texts) {
-    means.push_back(mean_nll(text, batch, nll, options));
+    means.push_back(text_mean_nll(text, batch, nll, options));
   }
   return means;
 }
@@ -181,10 +173,9 @@ void add_text_sums(const ContrastBatch& batch, const std::vector<double>& means,
                    ObjectiveResult& result) {
   for (size_t i = 0; i < batch.texts.size(); ++i) {
     const ContrastText& text = batch.texts[i];
-    sums_of_role(result, text.role) += {.texts = 1,
-                                        .tokens = text.count,
-                                        .nll_sum = own_nll_sum(text, batch.token_nll),
-                                        .text_nll_sum = means[i]};
+    TextSums sums = text_sums(own_range(text), batch.token_nll);
+    sums.text_nll_sum = means[i];  // pads may count in it
+    sums_of_role(result, text.role) += sums;
   }
 }
 
@@ -245,61 +236,30 @@ void add_centroid_slopes(const ContrastBatch& batch, const std::vector<Members>&
 // ---- Scores and cross entropy -------------------------------------------------------------------
 
 /// s = exp(-d) / tau with its derivative by the text's mean NLL.
-struct Score {
-  double value;
-  double slope;
-};
-
 Score score(const ContrastText& text, double mean, double centre, const Options& options) {
   const double difference = mean - centre;
-  const bool is_signed = options.distance == Options::Distance::kSigned && !is_positive(text);
-  const double distance = is_signed ? difference : std::abs(difference);
-  const double sign = is_signed || difference > 0.0 ? 1.0 : (difference < 0.0 ? -1.0 : 0.0);
-  const double value = std::exp(-distance) / options.tau;
-  return {.value = value, .slope = -value * sign};
+  if (options.distance == Options::Distance::kSigned && !is_positive(text)) {
+    const double value = std::exp(-difference) / options.tau;
+    return {.value = value, .slope = -value};
+  }
+  const Score score = closeness(difference, /*rate=*/1.0);
+  return {.value = score.value / options.tau, .slope = score.slope / options.tau};
 }
-
-/// -sum_i y_i log softmax(z)_i of one group, in two parts that add up to it.
-struct CrossEntropy {
-  double margin = 0.0;         // the part that the texts decide
-  double constant = 0.0;       // the part that alpha puts in; no gradient
-  std::vector<double> slopes;  // [members] d / d score
-};
 
 // Softmax does not change when all logits move together, so where there are hard negatives alpha is
 // taken from the other texts instead of given to them. Each target y then meets
 // log-sum-exp - s + alpha [not hard], whose last term is the constant, kept apart.
-CrossEntropy cross_entropy(const ContrastBatch& batch, const Members& members,
-                           const std::vector<Score>& scores, const Options& options) {
-  const auto num_texts = static_cast<double>(members.size());
-  const double shift =
-      count_role(batch, members, TextRole::kHardNegative) > 0 ? options.alpha : 0.0;
-  const auto offset = [&](size_t i) { return is_hard(batch.texts[i]) ? 0.0 : shift; };
-  const auto target = [&](size_t i) {
-    const double label = is_positive(batch.texts[i]) ? 1.0 : 0.0;
-    return label * (1.0 - options.label_smoothing) + options.label_smoothing / num_texts;
-  };
-
-  double max_logit = -std::numeric_limits<double>::infinity();
+CrossEntropy group_loss(const ContrastBatch& batch, const Members& members,
+                        const std::vector<Score>& scores, const Options& options) {
+  const double lead = count_role(batch, members, TextRole::kHardNegative) > 0 ? options.alpha : 0.0;
+  std::vector<ClassScore> classes;
   for (const size_t i : members) {
-    max_logit = std::max(max_logit, scores[i].value - offset(i));
+    const ContrastText& text = batch.texts[i];
+    classes.push_back({.score = scores[i].value,
+                       .lag = is_hard(text) ? 0.0 : lead,
+                       .is_target = is_positive(text)});
   }
-  double exp_sum = 0.0;
-  double target_sum = 0.0;
-  for (const size_t i : members) {
-    exp_sum += std::exp(scores[i].value - offset(i) - max_logit);
-    target_sum += target(i);
-  }
-  const double log_sum_exp = max_logit + std::log(exp_sum);
-
-  CrossEntropy result;
-  for (const size_t i : members) {
-    result.margin += target(i) * (log_sum_exp - scores[i].value);
-    result.constant += target(i) * offset(i);
-    const double probability = std::exp(scores[i].value - offset(i) - log_sum_exp);
-    result.slopes.push_back(target_sum * probability - target(i));
-  }
-  return result;
+  return cross_entropy(classes, options.label_smoothing);
 }
 
 /// Has the loss a constant that is only alpha's? Not with smoothing, not without hard negatives.
@@ -330,11 +290,11 @@ void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& g
     const auto divisor = static_cast<double>(count_role(batch, group, TextRole::kPositive) + 1 +
                                              count_role(batch, group, TextRole::kRandomNegative));
     const double weight = options.beta / divisor / static_cast<double>(step.groups);
-    const CrossEntropy group_loss = cross_entropy(batch, group, scores, options);
-    margin += weight * group_loss.margin;
-    constant += weight * group_loss.constant;
+    const CrossEntropy loss = group_loss(batch, group, scores, options);
+    margin += weight * loss.margin;
+    constant += weight * loss.constant;
     for (size_t k = 0; k < group.size(); ++k) {
-      slopes[group[k]] = weight * group_loss.slopes[k] * scores[group[k]].slope;
+      slopes[group[k]] = weight * loss.slopes[k] * scores[group[k]].slope;
     }
   }
   if (options.centroid != Options::Centroid::kBase) {
@@ -360,22 +320,14 @@ double add_anchor_and_hold(const ContrastBatch& batch, const Options& options,
     if (!is_positive(text)) {
       continue;
     }
-    const double token_anchor = anchor / static_cast<double>(text.count);
-    for (int64_t t = text.first; t < text.first + text.count; ++t) {
-      loss += token_anchor * batch.token_nll[t];
-      gradient[t] += token_anchor;
-      if (options.hold != 0.0) {
-        const double difference = batch.token_nll[t] - batch.base_token_nll[t];
-        loss += hold * difference * difference;
-        gradient[t] += 2.0 * hold * difference;
-      }
+    const TokenRange tokens = own_range(text);
+    loss += anchor * mean_nll(tokens, batch.token_nll);
+    add_mean_slope(tokens, anchor, gradient);
+    if (options.hold != 0.0) {
+      loss += add_squared_distance(tokens, batch.token_nll, batch.base_token_nll, hold, gradient);
     }
   }
   return loss;
-}
-
-bool all_finite(std::span<const double> values) {
-  return std::ranges::all_of(values, [](double value) { return std::isfinite(value); });
 }
 
 }  // namespace

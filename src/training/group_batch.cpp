@@ -108,12 +108,6 @@ MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch
   return info;
 }
 
-void add_counts(objectives::StepCounts& counts, const objectives::StepCounts& other) {
-  counts.groups += other.groups;
-  counts.positive_texts += other.positive_texts;
-  counts.positive_tokens += other.positive_tokens;
-}
-
 void add_result(objectives::ObjectiveResult& sum, const objectives::ObjectiveResult& other) {
   const bool is_first = sum.positives.texts == 0;
   sum.loss += other.loss;
@@ -127,6 +121,7 @@ void add_result(objectives::ObjectiveResult& sum, const objectives::ObjectiveRes
   sum.positives += other.positives;
   sum.hard_negatives += other.hard_negatives;
   sum.random_negatives += other.random_negatives;
+  sum.preferences += other.preferences;
 }
 
 void add_scored_texts(std::vector<objectives::ScoredText>& scored, const data::PackedBatch& packed,

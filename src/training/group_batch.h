@@ -64,9 +64,6 @@ GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
 MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch& packed,
                                 std::span<const data::Record> records);
 
-/// Adds `other` to `counts`.
-void add_counts(objectives::StepCounts& counts, const objectives::StepCounts& other);
-
 /// Adds another micro batch's loss, contrast and sums; gradients are left out.
 void add_result(objectives::ObjectiveResult& sum, const objectives::ObjectiveResult& other);
 

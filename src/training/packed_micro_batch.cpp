@@ -36,7 +36,7 @@ EvaluationResult evaluate_batches(nn::CausalLm& model,
                                   std::span<const std::unique_ptr<PackedMicroBatch>> batches) {
   const torch::NoGradGuard no_grad;
   StepCounts counts;
-  for (const auto& batch : batches) add_counts(counts, batch->info().counts);
+  for (const auto& batch : batches) counts += batch->info().counts;
   ObjectiveResult sum;
   std::vector<objectives::ScoredText> scored;
   for (const auto& batch : batches) {

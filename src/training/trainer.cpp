@@ -182,7 +182,7 @@ class Trainer::Session {
     objectives::StepCounts counts;
     for (const auto& micro_batch : micro_batches) {
       const MicroBatchInfo& info = micro_batch->info();
-      add_counts(counts, info.counts);
+      counts += info.counts;
       step.tokens += info.num_tokens;
       step.padded_tokens += info.num_padded_tokens;
       step.records.insert(step.records.end(), info.records.begin(), info.records.end());

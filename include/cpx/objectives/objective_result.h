@@ -10,11 +10,17 @@
 namespace cpx::objectives {
 
 /// Counts over a whole optimizer step, all its micro batches together: what the terms of a loss are
-/// divided by, so that the losses of the micro batches add up to the loss of the step.
+/// divided by, so that the losses of the micro batches add up to the loss of the step. Each
+/// objective says which of them it reads.
 struct StepCounts {
   int64_t groups = 0;
   int64_t positive_texts = 0;
   int64_t positive_tokens = 0;  // predicted tokens of the positive texts, pads not counted
+  int64_t negative_texts = 0;
+  /// Preferences, or texts that lead from one wording to another (transfer, cycle).
+  int64_t pairs = 0;
+
+  StepCounts& operator+=(const StepCounts& other);
 };
 
 /// Sums over the texts of one role; those of several micro batches add up.
@@ -26,6 +32,17 @@ struct TextSums {
   double text_nll_sum = 0.0;  // of the texts' mean NLL m_i; under published padding pads count
 
   TextSums& operator+=(const TextSums& other);
+};
+
+/// Sums over preferences; those of several micro batches add up. A reward is what an objective
+/// takes an answer to be worth; the mean margin is the difference of the two sums over `pairs`.
+struct PreferenceSums {
+  int64_t pairs = 0;
+  int64_t num_correct = 0;         // the chosen answer has a higher reward than every rejected one
+  double chosen_reward_sum = 0.0;  // of the chosen answers
+  double rejected_reward_sum = 0.0;  // of the pairs' mean over their rejected answers
+
+  PreferenceSums& operator+=(const PreferenceSums& other);
 };
 
 /// The loss of one micro batch with its gradient.
@@ -40,6 +57,7 @@ struct ObjectiveResult {
   TextSums positives;
   TextSums hard_negatives;
   TextSums random_negatives;
+  PreferenceSums preferences;
 };
 
 }  // namespace cpx::objectives

@@ -6,14 +6,9 @@
 #include <span>
 
 #include "cpx/objectives/objective_result.h"
+#include "cpx/objectives/token_range.h"
 
 namespace cpx::objectives {
-
-/// The predictions of one text, token_nll[first, first + count); ranges do not overlap.
-struct TokenRange {
-  int64_t first = 0;
-  int64_t count = 0;
-};
 
 /// Sum of the texts' token NLLs over `step_tokens`, the predicted tokens of the whole optimizer
 /// step. Predictions of `token_nll` ([N], natural log) outside the texts get no gradient. The sums
