@@ -6,14 +6,11 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
+#include "epoch_order.h"
 
 namespace cpx::data {
 
 namespace {
-
-// First part of a random stream's key: what the stream is for.
-constexpr uint64_t kOrderStream = 1;
-constexpr uint64_t kTextStream = 2;
 
 void check_options(const GroupOptions& options) {
   CPX_CHECK(options.num_positives >= 1,
@@ -103,8 +100,7 @@ DrawnText ContrastGroups::foreign_text(int64_t record, int64_t index) const {
 std::vector<int64_t> ContrastGroups::epoch_order(int64_t epoch) const {
   CPX_CHECK(epoch >= 0, "[contrast_groups] epoch: got {}, expected 0 or more.", epoch);
   if (!options_.shuffle) return usable_;
-  std::vector<int64_t> order = random_permutation(
-      num_groups(), CounterRng(options_.seed, {kOrderStream, static_cast<uint64_t>(epoch)}));
+  std::vector<int64_t> order = data::epoch_order(num_groups(), options_.seed, epoch);
   std::ranges::transform(order, order.begin(), [this](int64_t i) { return usable_[i]; });
   return order;
 }

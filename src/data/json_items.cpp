@@ -205,6 +205,14 @@ std::string describe(const Json& value) {
   return value.dump();  // null, true, false
 }
 
+std::string names_of(const Json& object) {
+  std::string names;
+  for (const auto& [key, value] : object.items()) {
+    names += (names.empty() ? "" : ", ") + key;
+  }
+  return names.empty() ? "no keys" : names;
+}
+
 void append_faults(const fs::path& file, const std::vector<std::string>& of_file,
                    std::vector<std::string>& all) {
   const size_t num_shown = std::min(of_file.size(), kFaultsOfAFile);

@@ -42,6 +42,9 @@ std::string describe(const Json& value);
 /// `text` as a JSON string on one line, cut to a few words.
 std::string quote(const std::string& text);
 
+/// The keys of an object, for messages: "input, id".
+std::string names_of(const Json& object);
+
 /// Appends a file's faults to `all`, the first twenty and the number of the others.
 void append_faults(const std::filesystem::path& file, const std::vector<std::string>& of_file,
                    std::vector<std::string>& all);

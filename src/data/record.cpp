@@ -36,14 +36,6 @@ bool is_blank(const std::string& text) {
   return text.find_first_not_of(" \t\r\n\v\f") == text.npos;
 }
 
-std::string names_of(const Json& object) {
-  std::string names;
-  for (const auto& [key, value] : object.items()) {
-    names += (names.empty() ? "" : ", ") + key;
-  }
-  return names.empty() ? "no keys" : names;
-}
-
 /// Reads one record and collects what is wrong with it.
 class RecordReader {
  public:
