@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "has_text.h"
 #include "json_items.h"
 
 namespace cpx::data {
@@ -40,16 +41,14 @@ std::string fill(std::string_view prompt_template, std::string_view input) {
   return prompt.append(prompt_template);
 }
 
-bool is_empty_or_blank(std::string_view text) {
-  return text.find_first_not_of(" \t\r\n\v\f") == std::string_view::npos;
-}
+enum class Answers { kNeeded, kOptional };
 
 /// Reads one object of preferences and collects what is wrong with it.
 class PreferenceReader {
  public:
-  PreferenceReader(const JsonItem& item, const std::string& prompt_template,
+  PreferenceReader(const JsonItem& item, const std::string& prompt_template, Answers answers,
                    std::vector<std::string>& faults)
-      : item_(item), prompt_template_(prompt_template), faults_(faults) {}
+      : item_(item), prompt_template_(prompt_template), answers_(answers), faults_(faults) {}
 
   /// The item, or nothing when it has a fault.
   std::optional<PreferenceItem> read() {
@@ -63,10 +62,10 @@ class PreferenceReader {
       fault(quote(key), "the key twice in one object", "it once");
     }
     PreferenceItem preference{.prompt = read_prompt(), .where = item_.where};
-    if (const Json* chosen = find(kChosenKey, "a text")) {
+    if (const Json* chosen = find_answer(kChosenKey, "a text")) {
       add_answer(kChosenKey, *chosen, preference.chosen);
     }
-    if (const Json* rejected = find(kRejectedKey, "a text or a list of texts")) {
+    if (const Json* rejected = find_answer(kRejectedKey, "a text or a list of texts")) {
       read_rejected(*rejected, preference.rejected);
     }
     if (faults_.size() > num_faults_before) return std::nullopt;
@@ -84,6 +83,11 @@ class PreferenceReader {
     if (found != item_.value.end()) return &*found;
     fault(key, fmt::format("no such key (keys: {})", names_of(item_.value)), expected);
     return nullptr;
+  }
+
+  const Json* find_answer(const char* key, std::string_view expected) {
+    if (answers_ == Answers::kOptional && !item_.value.contains(key)) return nullptr;
+    return find(key, expected);
   }
 
   std::string read_prompt() {
@@ -122,18 +126,19 @@ class PreferenceReader {
   }
 
   void check_answer(std::string_view name, const std::string& text) {
-    if (is_empty_or_blank(text))
-      fault(name, text.empty() ? "an empty text" : "only blanks", "a text");
+    if (has_text(text)) return;
+    fault(name, text.empty() ? "an empty text" : "only blanks", "a text");
   }
 
   const JsonItem& item_;
   const std::string& prompt_template_;
+  Answers answers_;
   std::vector<std::string>& faults_;
 };
 
 enum class FileKind { kUnknown, kPreferences, kContrastRecords };
 
-FileKind kind_of(const JsonItems& read) {
+FileKind kind_of(const JsonItems& read, Answers answers) {
   for (const JsonItem& item : read.items) {
     if (!item.value.is_object()) continue;
     for (const char* key : {"paraphrases", "paraphrases_toxic"}) {
@@ -142,18 +147,22 @@ FileKind kind_of(const JsonItems& read) {
     for (const char* key : {kPromptKey, kChosenKey, kRejectedKey}) {
       if (item.value.contains(key)) return FileKind::kPreferences;
     }
+    if (answers == Answers::kOptional && item.value.contains(kInputKey)) {
+      return FileKind::kPreferences;
+    }
   }
   return FileKind::kUnknown;
 }
 
-std::string unknown_kind(const fs::path& file, const JsonItems& read) {
+std::string unknown_kind(const fs::path& file, const JsonItems& read, Answers answers) {
   const Json& first = read.items.front().value;
   const std::string got =
       first.is_object() ? fmt::format("the keys {}", names_of(first)) : describe(first);
   return fmt::format(
-      "[{}] got {}, expected objects with 'chosen' and 'rejected', or contrast records with "
-      "'paraphrases' and 'paraphrases_toxic'.",
-      file.string(), got);
+      "[{}] got {}, expected objects with {}, or contrast records with 'paraphrases' and "
+      "'paraphrases_toxic'.",
+      file.string(), got,
+      answers == Answers::kNeeded ? "'chosen' and 'rejected'" : "'prompt' or 'input'");
 }
 
 PreferenceContent read_contrast_records(const fs::path& file, const std::string& prompt_template) {
@@ -163,19 +172,20 @@ PreferenceContent read_contrast_records(const fs::path& file, const std::string&
   return content;
 }
 
-PreferenceContent read_file(const fs::path& file, const std::string& prompt_template) {
+PreferenceContent read_file(const fs::path& file, const std::string& prompt_template,
+                            Answers answers) {
   JsonItems read = read_json_items(file, "record");
-  const FileKind kind = kind_of(read);
+  const FileKind kind = kind_of(read, answers);
   if (kind == FileKind::kContrastRecords) return read_contrast_records(file, prompt_template);
   PreferenceContent content;
   std::vector<std::string> faults = std::move(read.faults);
   if (kind == FileKind::kPreferences) {
     for (const JsonItem& item : read.items) {
-      auto preference = PreferenceReader(item, prompt_template, faults).read();
+      auto preference = PreferenceReader(item, prompt_template, answers, faults).read();
       if (preference) content.items.push_back(std::move(*preference));
     }
   } else if (!read.items.empty()) {
-    faults.push_back(unknown_kind(file, read));
+    faults.push_back(unknown_kind(file, read, answers));
   }
   append_faults(file, faults, content.faults);
   return content;
@@ -186,6 +196,19 @@ void move_behind(std::vector<T>& from, std::vector<T>& to) {
   std::ranges::move(from, std::back_inserter(to));
 }
 
+PreferenceContent read_files(std::span<const fs::path> files, const std::string& prompt_template,
+                             Answers answers) {
+  check_template(prompt_template);
+  PreferenceContent content;
+  for (const fs::path& file : files) {
+    PreferenceContent of_file = read_file(file, prompt_template, answers);
+    move_behind(of_file.items, content.items);
+    move_behind(of_file.faults, content.faults);
+    content.num_without_input += of_file.num_without_input;
+  }
+  return content;
+}
+
 }  // namespace
 
 PreferenceContent preferences_of(std::span<const Record> records,
@@ -193,7 +216,7 @@ PreferenceContent preferences_of(std::span<const Record> records,
   check_template(prompt_template);
   PreferenceContent content;
   for (const Record& record : records) {
-    if (is_empty_or_blank(record.input)) {
+    if (!has_text(record.input)) {
       ++content.num_without_input;
       continue;
     }
@@ -207,15 +230,12 @@ PreferenceContent preferences_of(std::span<const Record> records,
 
 PreferenceContent read_preferences(std::span<const fs::path> files,
                                    const std::string& prompt_template) {
-  check_template(prompt_template);
-  PreferenceContent content;
-  for (const fs::path& file : files) {
-    PreferenceContent of_file = read_file(file, prompt_template);
-    move_behind(of_file.items, content.items);
-    move_behind(of_file.faults, content.faults);
-    content.num_without_input += of_file.num_without_input;
-  }
-  return content;
+  return read_files(files, prompt_template, Answers::kNeeded);
+}
+
+PreferenceContent read_prompts(std::span<const fs::path> files,
+                               const std::string& prompt_template) {
+  return read_files(files, prompt_template, Answers::kOptional);
 }
 
 }  // namespace cpx::data

@@ -91,6 +91,39 @@ TEST_F(PreferencesTest, FilesOfBothKindsComeInTheirOrder) {
   EXPECT_EQ(content.items[1].prompt, "i");
 }
 
+TEST_F(PreferencesTest, PromptsNeedNoAnswers) {
+  const std::vector<fs::path> files = {
+      write("a.jsonl", "{\"prompt\": \"p\"}\n{\"input\": \"i\", \"rejected\": \"r\"}\n"),
+      write("b.json", R"([{"input": "i", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])"),
+      write("c.json", R"([{"input": "first key"}])")};
+  const PreferenceContent content = read_prompts(files, "[{input}]");
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 4);
+  EXPECT_EQ(content.items[0].prompt, "p");
+  EXPECT_THAT(content.items[0].rejected, IsEmpty());
+  EXPECT_EQ(content.items[1].prompt, "[i]");
+  EXPECT_THAT(content.items[1].rejected, ElementsAre("r"));
+  EXPECT_EQ(content.items[2].prompt, "[i]");
+  EXPECT_THAT(content.items[2].rejected, ElementsAre("t"));
+  EXPECT_EQ(content.items[3].prompt, "[first key]");
+}
+
+TEST_F(PreferencesTest, PromptsWithFaultsAreFaults) {
+  const std::vector<fs::path> files = {
+      write("a.jsonl", "{\"prompt\": \"p\", \"rejected\": 1}\n{\"rejected\": \"r\"}\n"),
+      write("b.json", R"([{"text": "x"}])")};
+  PreferenceContent content = read_prompts(files, "{input}");
+  for (std::string& fault : content.faults) fault = without_folder(fault);
+  EXPECT_THAT(content.items, IsEmpty());
+  EXPECT_THAT(
+      content.faults,
+      ElementsAre("[a.jsonl: record 1, line 1] rejected: got the number 1, expected a text.",
+                  "[a.jsonl: record 2, line 2] prompt: got no such key (keys: rejected), "
+                  "expected a text under 'prompt' or 'input'.",
+                  "[b.json] got the keys text, expected objects with 'prompt' or 'input', "
+                  "or contrast records with 'paraphrases' and 'paraphrases_toxic'."));
+}
+
 TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
   const auto content = read("a.jsonl",
                             "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n"

@@ -46,4 +46,9 @@ PreferenceContent preferences_of(std::span<const Record> records,
 PreferenceContent read_preferences(std::span<const std::filesystem::path> files,
                                    const std::string& prompt_template);
 
+/// The same for prompts alone: objects need neither `chosen` nor `rejected`; where these are there,
+/// they are read.
+PreferenceContent read_prompts(std::span<const std::filesystem::path> files,
+                               const std::string& prompt_template);
+
 }  // namespace cpx::data
