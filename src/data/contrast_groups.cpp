@@ -7,6 +7,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
 #include "epoch_order.h"
+#include "has_text.h"
 
 namespace cpx::data {
 
@@ -25,7 +26,8 @@ void check_options(const GroupOptions& options) {
 
 bool has_enough(const Record& record, const GroupOptions& options) {
   return std::ssize(record.neutral) >= options.num_positives &&
-         std::ssize(record.toxic) >= options.num_hard_negatives;
+         std::ssize(record.toxic) >= options.num_hard_negatives &&
+         (!options.with_input || has_text(record.input));
 }
 
 }  // namespace
@@ -40,8 +42,10 @@ ContrastGroups::ContrastGroups(std::span<const Record> records, const GroupOptio
   if (usable_.empty()) {
     throw_<DataError>(
         "[contrast_groups] no record can be used: got {} records, expected one with at least {} "
-        "neutral and {} toxic texts. Lower num_positives or num_hard_negatives, or check the data.",
-        records.size(), options.num_positives, options.num_hard_negatives);
+        "neutral and {} toxic texts{}. Lower num_positives or num_hard_negatives, or check the "
+        "data.",
+        records.size(), options.num_positives, options.num_hard_negatives,
+        options.with_input ? ", and an input" : "");
   }
   if (options.num_random_negatives > 0) fill_random_pool();
 }
@@ -141,6 +145,7 @@ DrawnGroup ContrastGroups::draw(int64_t record, int64_t epoch) const {
             "[contrast_groups] record: got {}, expected one of the usable records.", record);
   DrawnGroup group{.record = record};
   const Record& source = records_[record];
+  if (options_.with_input) group.texts.push_back({.role = TextRole::kInput, .record = record});
   draw_own(TextRole::kPositive, std::ssize(source.neutral), options_.num_positives, epoch, group);
   draw_own(TextRole::kHardNegative, std::ssize(source.toxic), options_.num_hard_negatives, epoch,
            group);

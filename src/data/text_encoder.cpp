@@ -87,7 +87,15 @@ PromptedText TextEncoder::render(const std::string& prompt, const std::string& a
 EncodedText TextEncoder::encode(const std::string& text) const {
   // A chat template writes its special tokens itself.
   const bool add_special_tokens = options_.text_template != PromptTemplate::kChat;
-  EncodedText encoded{.ids = tokenizer_->encode(render(text), add_special_tokens).ids};
+  return finish(tokenizer_->encode(render(text), add_special_tokens).ids);
+}
+
+EncodedText TextEncoder::encode_unframed(const std::string& text) const {
+  return finish(tokenizer_->encode(text).ids);
+}
+
+EncodedText TextEncoder::finish(std::vector<TokenId> ids) const {
+  EncodedText encoded{.ids = std::move(ids)};
   const bool ends_in_eos = !encoded.ids.empty() && encoded.ids.back() == tokenizer_->eos_id();
   if (options_.append_eos && !ends_in_eos) encoded.ids.push_back(*tokenizer_->eos_id());
   if (options_.max_tokens > 0 && std::ssize(encoded.ids) > options_.max_tokens) {

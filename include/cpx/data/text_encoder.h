@@ -48,6 +48,9 @@ class TextEncoder {
   /// own) and EOS, cut to max_tokens.
   EncodedText encode(const std::string& text) const;
 
+  /// The same for a text that has a frame of its own: without the template.
+  EncodedText encode_unframed(const std::string& text) const;
+
   /// `text` in its template, as it is tokenized.
   std::string render(const std::string& text) const;
 
@@ -59,6 +62,8 @@ class TextEncoder {
   const EncodeOptions& options() const { return options_; }
 
  private:
+  EncodedText finish(std::vector<tokenizer::TokenId> ids) const;
+
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   EncodeOptions options_;
 };
