@@ -21,14 +21,16 @@ constexpr TokenId kPiece = PieceTokenizer::kFirstPiece;
 
 struct Settings {
   std::vector<std::string> pieces = {};
-  ByteTokenizer bytes = {};
+  bool adds_bos = true;
+  bool adds_eos = false;
   EncodeOptions encode = {.max_tokens = 0};
   int64_t max_prompt_tokens = 0;
 };
 
 PairEncoder make(const Settings& settings) {
   auto tokenizer = std::make_shared<PieceTokenizer>(settings.pieces);
-  tokenizer->bytes = settings.bytes;
+  tokenizer->adds_bos = settings.adds_bos;
+  tokenizer->adds_eos = settings.adds_eos;
   return {TextEncoder(std::move(tokenizer), settings.encode), settings.max_prompt_tokens};
 }
 
@@ -93,13 +95,13 @@ TEST(PairEncoder, AnswersThatBeginAlikeDoNotLengthenThePrompt) {
 
 TEST(PairEncoder, BosStandsOnceInFront) {
   EXPECT_THAT(encode({}, "<s>a", {"b"}).prompt, ElementsAre(kBos, 'a'));
-  const Settings without_bos = {.bytes = {.adds_bos = false}};
+  const Settings without_bos = {.adds_bos = false};
   EXPECT_THAT(encode(without_bos, "<s>a", {"b"}).prompt, ElementsAre(kBos, 'a'));
   EXPECT_THAT(encode(without_bos, "a", {"b"}).prompt, ElementsAre('a'));
 }
 
 TEST(PairEncoder, EosStandsOnceAtTheEnd) {
-  const Settings with_eos = {.bytes = {.adds_eos = true}};
+  const Settings with_eos = {.adds_eos = true};
   EXPECT_THAT(encode(with_eos, "a", {"b"}).answers[0].ids, ElementsAre('b', kEos));
   EXPECT_THAT(encode({}, "a", {"b</s>"}).answers[0].ids, ElementsAre('b', kEos));
   const Settings without_eos = {.encode = {.append_eos = false, .max_tokens = 0}};
@@ -113,7 +115,7 @@ TEST(PairEncoder, TheEosOfThePromptIsNotTheAnswers) {
 }
 
 TEST(PairEncoder, WithoutAPromptTheFirstTokenIsNotPredicted) {
-  const EncodedPair pair = encode({.bytes = {.adds_bos = false}}, "", {"ab", "c"});
+  const EncodedPair pair = encode({.adds_bos = false}, "", {"ab", "c"});
   EXPECT_THAT(pair.prompt, IsEmpty());
   EXPECT_EQ(pair.num_predicted(0), 2);
   EXPECT_EQ(pair.num_predicted(1), 1);
@@ -143,7 +145,7 @@ TEST(PairEncoder, MaxPromptTokensCutsThePromptsBeginningButNotItsBos) {
   EXPECT_TRUE(pair.is_prompt_cut);
   EXPECT_THAT(pair.answers[0].ids, ElementsAre('e', kEos));
   EXPECT_FALSE(pair.answers[0].is_cut);
-  const Settings without_bos = {.bytes = {.adds_bos = false}, .max_prompt_tokens = 3};
+  const Settings without_bos = {.adds_bos = false, .max_prompt_tokens = 3};
   EXPECT_THAT(encode(without_bos, "abcd", {"e"}).prompt, ElementsAre('b', 'c', 'd'));
   EXPECT_FALSE(encode({.max_prompt_tokens = 5}, "abcd", {"e"}).is_prompt_cut);
 }
@@ -272,7 +274,7 @@ TEST(DropUnusable, EveryPairOfWhatIsLeftHasPredictedTokens) {
         std::vector<PreferenceItem> items = {
             {.prompt = prompt, .chosen = answers, .rejected = answers}};
         const PairEncoder encoder = make({.pieces = {"aa", "ab", "abab", "ba"},
-                                          .bytes = {.adds_bos = adds_bos},
+                                          .adds_bos = adds_bos,
                                           .encode = {.append_eos = false, .max_tokens = max_tokens},
                                           .max_prompt_tokens = 2});
         items[0].rejected.push_back("c");

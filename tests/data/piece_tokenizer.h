@@ -17,18 +17,19 @@ class PieceTokenizer final : public tokenizer::Tokenizer {
 
   explicit PieceTokenizer(std::vector<std::string> pieces) : pieces_(std::move(pieces)) {}
 
-  ByteTokenizer bytes = {};  // its settings hold here too
+  bool adds_bos = true;
+  bool adds_eos = false;
 
   tokenizer::Encoding encode(std::string_view text, bool add_special_tokens) const override {
     tokenizer::Encoding encoding;
-    if (add_special_tokens && bytes.adds_bos) add(ByteTokenizer::kBos, 0, 0, encoding);
+    if (add_special_tokens && adds_bos) add(ByteTokenizer::kBos, 0, 0, encoding);
     for (size_t at = 0; at < text.size();) {
       const auto [id, length] = next(text.substr(at));
       add(id, at, at + length, encoding);
       at += length;
     }
     // As the tokenizers of cpx do: special tokens they add have the range 0, 0 wherever they stand.
-    if (add_special_tokens && bytes.adds_eos) add(ByteTokenizer::kEos, 0, 0, encoding);
+    if (add_special_tokens && adds_eos) add(ByteTokenizer::kEos, 0, 0, encoding);
     return encoding;
   }
 
@@ -40,13 +41,13 @@ class PieceTokenizer final : public tokenizer::Tokenizer {
 
   int64_t vocabulary_size() const override { return kFirstPiece + std::ssize(pieces_); }
   std::string piece(tokenizer::TokenId id) const override {
-    return id < kFirstPiece ? bytes.piece(id) : pieces_.at(id - kFirstPiece);
+    return id < kFirstPiece ? bytes_.piece(id) : pieces_.at(id - kFirstPiece);
   }
   std::optional<tokenizer::TokenId> find(std::string_view) const override { return std::nullopt; }
-  bool is_special(tokenizer::TokenId id) const override { return bytes.is_special(id); }
-  std::optional<tokenizer::TokenId> bos_id() const override { return bytes.bos_id(); }
-  std::optional<tokenizer::TokenId> eos_id() const override { return bytes.eos_id(); }
-  const std::string& chat_template() const override { return bytes.template_text; }
+  bool is_special(tokenizer::TokenId id) const override { return bytes_.is_special(id); }
+  std::optional<tokenizer::TokenId> bos_id() const override { return bytes_.bos_id(); }
+  std::optional<tokenizer::TokenId> eos_id() const override { return bytes_.eos_id(); }
+  const std::string& chat_template() const override { return bytes_.template_text; }
 
  private:
   static void add(tokenizer::TokenId id, size_t begin, size_t end, tokenizer::Encoding& encoding) {
@@ -67,6 +68,7 @@ class PieceTokenizer final : public tokenizer::Tokenizer {
   }
 
   std::vector<std::string> pieces_;
+  ByteTokenizer bytes_;
 };
 
 }  // namespace cpx

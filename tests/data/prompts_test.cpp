@@ -55,7 +55,8 @@ TEST(Prompts, TextsAreCutAndShorterOnesLeftOut) {
 
 TEST(Prompts, ATextShorterThanItsDrawnLengthStaysWhole) {
   const std::vector<PreferenceItem> items(50, {.prompt = "abc"});
-  for (const Prompt& prompt : Prompts(items, make(), {.min_tokens = 2, .max_tokens = 9}).train()) {
+  const Prompts prompts(items, make(), {.min_tokens = 2, .max_tokens = 9});
+  for (const Prompt& prompt : prompts.train()) {
     EXPECT_LE(prompt.ids.size(), 4);
     EXPECT_GE(prompt.ids.size(), 2);
   }
@@ -77,7 +78,8 @@ TEST(Prompts, ZeroMaxTokensLeavesTextsWhole) {
 // 11 lengths over 5500 prompts: 500 each are expected (standard deviation 21.3); 5 of them.
 TEST(Prompts, LengthsAreDrawnEquallyOftenAndIncludeBothEnds) {
   std::map<size_t, int> counts;
-  for (const Prompt& prompt : Prompts(long_items(5500), make(), {.seed = 3}).train()) {
+  const Prompts prompts(long_items(5500), make(), {.seed = 3});
+  for (const Prompt& prompt : prompts.train()) {
     ++counts[prompt.ids.size()];
   }
   EXPECT_EQ(counts.size(), 11);

@@ -16,8 +16,10 @@ using tokenizer::PromptTemplate;
 constexpr auto kBos = ByteTokenizer::kBos;
 constexpr auto kEos = ByteTokenizer::kEos;
 
-TextEncoder make(const EncodeOptions& options = {}, const ByteTokenizer& tokenizer = {}) {
-  return {std::make_shared<ByteTokenizer>(tokenizer), options};
+TextEncoder make(const EncodeOptions& options = {}, bool adds_bos = true) {
+  auto tokenizer = std::make_shared<ByteTokenizer>();
+  tokenizer->adds_bos = adds_bos;
+  return {std::move(tokenizer), options};
 }
 
 /// "role: text" of each item.
@@ -53,7 +55,7 @@ TEST(TransferItems, EachTextIsCutByItselfAndLosesNoWordAtTheJoint) {
 }
 
 TEST(TransferItems, WithoutBosNoFirstTokenIsLost) {
-  const TextEncoder encoder = make({.append_eos = false}, {.adds_bos = false});
+  const TextEncoder encoder = make({.append_eos = false}, /*adds_bos=*/false);
   const GroupTexts texts = {.input = "i", .positives = {"p"}, .negatives = {"n"}};
   EXPECT_THAT(shown(transfer_items(texts, encoder), encoder),
               ElementsAre("positive_input: pi", "negative_input: ni", "input_negative: in"));
