@@ -6,14 +6,12 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
+#include "epoch_order.h"
+#include "has_text.h"
 
 namespace cpx::data {
 
 namespace {
-
-// First part of a random stream's key: what the stream is for.
-constexpr uint64_t kOrderStream = 1;
-constexpr uint64_t kTextStream = 2;
 
 void check_options(const GroupOptions& options) {
   CPX_CHECK(options.num_positives >= 1,
@@ -28,7 +26,8 @@ void check_options(const GroupOptions& options) {
 
 bool has_enough(const Record& record, const GroupOptions& options) {
   return std::ssize(record.neutral) >= options.num_positives &&
-         std::ssize(record.toxic) >= options.num_hard_negatives;
+         std::ssize(record.toxic) >= options.num_hard_negatives &&
+         (!options.with_input || has_text(record.input));
 }
 
 }  // namespace
@@ -43,8 +42,10 @@ ContrastGroups::ContrastGroups(std::span<const Record> records, const GroupOptio
   if (usable_.empty()) {
     throw_<DataError>(
         "[contrast_groups] no record can be used: got {} records, expected one with at least {} "
-        "neutral and {} toxic texts. Lower num_positives or num_hard_negatives, or check the data.",
-        records.size(), options.num_positives, options.num_hard_negatives);
+        "neutral and {} toxic texts{}. Lower num_positives or num_hard_negatives, or check the "
+        "data.",
+        records.size(), options.num_positives, options.num_hard_negatives,
+        options.with_input ? ", and an input" : "");
   }
   if (options.num_random_negatives > 0) fill_random_pool();
 }
@@ -103,8 +104,7 @@ DrawnText ContrastGroups::foreign_text(int64_t record, int64_t index) const {
 std::vector<int64_t> ContrastGroups::epoch_order(int64_t epoch) const {
   CPX_CHECK(epoch >= 0, "[contrast_groups] epoch: got {}, expected 0 or more.", epoch);
   if (!options_.shuffle) return usable_;
-  std::vector<int64_t> order = random_permutation(
-      num_groups(), CounterRng(options_.seed, {kOrderStream, static_cast<uint64_t>(epoch)}));
+  std::vector<int64_t> order = data::epoch_order(num_groups(), options_.seed, epoch);
   std::ranges::transform(order, order.begin(), [this](int64_t i) { return usable_[i]; });
   return order;
 }
@@ -145,6 +145,7 @@ DrawnGroup ContrastGroups::draw(int64_t record, int64_t epoch) const {
             "[contrast_groups] record: got {}, expected one of the usable records.", record);
   DrawnGroup group{.record = record};
   const Record& source = records_[record];
+  if (options_.with_input) group.texts.push_back({.role = TextRole::kInput, .record = record});
   draw_own(TextRole::kPositive, std::ssize(source.neutral), options_.num_positives, epoch, group);
   draw_own(TextRole::kHardNegative, std::ssize(source.toxic), options_.num_hard_negatives, epoch,
            group);

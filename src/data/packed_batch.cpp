@@ -18,6 +18,9 @@ void check_texts(std::span<const BatchText> texts) {
     CPX_CHECK(!texts[i].ids.empty(), "[pack] text {}: got no tokens, expected 1 or more.", i);
     CPX_CHECK(texts[i].group >= 0, "[pack] text {}: got group {}, expected 0 or more.", i,
               texts[i].group);
+    CPX_CHECK(texts[i].num_given >= 0 && texts[i].num_given <= std::ssize(texts[i].ids),
+              "[pack] text {}: got {} given tokens, expected 0 to {}.", i, texts[i].num_given,
+              texts[i].ids.size());
     num_tokens += std::ssize(texts[i].ids);
   }
   CPX_CHECK(num_tokens <= std::numeric_limits<int32_t>::max(),
@@ -47,13 +50,14 @@ int64_t add_prediction(int64_t row, int64_t target, PackedBatch& batch) {
 }
 
 void add_text(const BatchText& text, PackedBatch& batch) {
+  const int64_t num_given = std::max<int64_t>(text.num_given, 1);
   const int64_t begin = batch.num_tokens;
   add_sequence(text.ids, batch);
   batch.texts.push_back({.group = text.group,
                          .role = text.role,
                          .first = std::ssize(batch.rows),
-                         .count = std::ssize(text.ids) - 1});
-  for (int64_t t = begin + 1; t < batch.num_tokens; ++t) {
+                         .count = std::ssize(text.ids) - num_given});
+  for (int64_t t = begin + num_given; t < batch.num_tokens; ++t) {
     add_prediction(t - 1, batch.ids[t], batch);
   }
   batch.num_groups = std::max(batch.num_groups, text.group + 1);

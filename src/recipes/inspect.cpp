@@ -56,7 +56,7 @@ std::string finished(const Rows& rows) {
 }  // namespace
 
 std::string token_table(const tokenizer::Tokenizer& tokenizer,
-                        std::span<const tokenizer::TokenId> ids, size_t width) {
+                        std::span<const tokenizer::TokenId> ids, size_t width, size_t num_given) {
   std::string table;
   Rows rows;
   size_t used = 0;
@@ -71,10 +71,25 @@ std::string token_table(const tokenizer::Tokenizer& tokenizer,
     }
     rows.pieces += padded(piece, column);
     rows.ids += padded(id, column);
-    rows.mask += padded(i == 0 ? "0" : "1", column);
+    rows.mask += padded(i < num_given ? "0" : "1", column);
     used += column + 1;
   }
   return used > 0 ? table + finished(rows) : table;
+}
+
+std::string pair_tables(const tokenizer::Tokenizer& tokenizer, const data::EncodedPair& pair,
+                        size_t width) {
+  std::string text = fmt::format("prompt of all answers: {} tokens{}\n", pair.prompt.size(),
+                                 pair.is_prompt_cut ? ", cut" : "");
+  text += token_table(tokenizer, pair.prompt, width, pair.prompt.size());
+  for (size_t i = 0; i < pair.answers.size(); ++i) {
+    const data::EncodedAnswer& answer = pair.answers[i];
+    text += fmt::format("{}: {} tokens, {} predicted{}\n", i == 0 ? "chosen" : "rejected",
+                        answer.ids.size(), pair.num_predicted(static_cast<int64_t>(i)),
+                        answer.is_cut ? ", cut" : "");
+    text += token_table(tokenizer, answer.ids, width, pair.prompt.empty() ? 1 : 0);
+  }
+  return text;
 }
 
 }  // namespace cpx::recipes

@@ -27,7 +27,7 @@ class ByteTokenizer final : public tokenizer::Tokenizer {
       add(id, at, at + length, encoding);
       at += length;
     }
-    if (add_special_tokens && adds_eos) add(kEos, text.size(), text.size(), encoding);
+    if (add_special_tokens && adds_eos) add(kEos, 0, 0, encoding);
     return encoding;
   }
 

@@ -204,6 +204,23 @@ TEST(ContrastGroups, TextOfAnInputIsTheRecordsInput) {
   EXPECT_EQ(groups.text({.role = TextRole::kInput, .record = 2}), "the input");
 }
 
+TEST(ContrastGroups, AnInputIsTheFirstTextWhereAskedFor) {
+  std::vector<Record> records = twelve_records();
+  records[2].input = "the input";
+  records[3].input = " \n";
+  GroupOptions options = kThreeTwoFour;
+  options.with_input = true;
+  const ContrastGroups groups(records, options);
+  EXPECT_THAT(groups.usable_records(), ElementsAre(2));
+  EXPECT_EQ(groups.num_skipped(), 11);
+  const DrawnGroup group = groups.draw(2, 3);
+  ASSERT_EQ(group.texts.size(), 10);
+  EXPECT_EQ(group.texts[0].role, TextRole::kInput);
+  EXPECT_EQ(groups.text(group.texts[0]), "the input");
+  const DrawnGroup without = ContrastGroups(records, kThreeTwoFour).draw(2, 3);
+  EXPECT_EQ(texts_of(group, TextRole::kPositive), texts_of(without, TextRole::kPositive));
+}
+
 template <class Error>
 std::string message_of(const std::vector<Record>& records, const GroupOptions& options) {
   try {
@@ -220,6 +237,8 @@ TEST(ContrastGroups, NoUsableRecordIsAnError) {
             "neutral and 6 toxic texts. Lower num_positives or num_hard_negatives, or check the "
             "data.");
   EXPECT_THAT(message_of<DataError>({}, {}), HasSubstr("no record can be used: got 0 records"));
+  EXPECT_THAT(message_of<DataError>({make_record("0", "a", 6, 6)}, {.with_input = true}),
+              HasSubstr("with at least 6 neutral and 6 toxic texts, and an input. Lower"));
 }
 
 TEST(ContrastGroups, OneTargetGroupGivesNoRandomNegatives) {

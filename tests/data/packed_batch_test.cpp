@@ -48,6 +48,21 @@ TEST(Pack, IsTheLayoutWorkedOutByHand) {
   EXPECT_EQ(batch.texts[0].pad_prediction, -1);
 }
 
+// Of ten, eleven and twelve the last is predicted, of thirty and thirty-one none.
+TEST(Pack, GivenTokensAreNotPredicted) {
+  const std::vector<BatchText> texts = {{.ids = kThree, .num_given = 2},
+                                        {.ids = kTwo, .num_given = 2},
+                                        {.ids = kThree, .num_given = 1}};
+  const PackedBatch batch = pack(texts);
+  EXPECT_THAT(batch.ids, ElementsAre(10, 11, 12, 30, 31, 10, 11, 12));
+  EXPECT_THAT(batch.rows, ElementsAre(1, 5, 6));
+  EXPECT_THAT(batch.targets, ElementsAre(12, 11, 12));
+  EXPECT_EQ(batch.texts[0].count, 1);
+  EXPECT_EQ(batch.texts[1].count, 0);
+  EXPECT_EQ(batch.texts[2].first, 1);
+  EXPECT_EQ(batch.texts[2].count, 2);
+}
+
 // Longest 3, padded length 8: pads 5, 7, 6. The pad is token 6 of the pack; it predicts itself
 // (prediction 3) and each first token (predictions 4 to 6).
 TEST(PackWithPublishedPadding, IsTheLayoutWorkedOutByHand) {
@@ -126,6 +141,10 @@ TEST(Pack, TextsThatDoNotFitAreErrors) {
   EXPECT_EQ(message_of({{.ids = kOne}, {}}), "[pack] text 1: got no tokens, expected 1 or more.");
   EXPECT_EQ(message_of({{.ids = kOne, .group = -1}}),
             "[pack] text 0: got group -1, expected 0 or more.");
+  EXPECT_EQ(message_of({{.ids = kThree, .num_given = 4}}),
+            "[pack] text 0: got 4 given tokens, expected 0 to 3.");
+  EXPECT_EQ(message_of({{.ids = kThree, .num_given = -1}}),
+            "[pack] text 0: got -1 given tokens, expected 0 to 3.");
   // A span of the full size is never read: the check comes first.
   const std::span<const TokenId> huge(kOne.data(), size_t{1} << 30);
   EXPECT_EQ(message_of({{.ids = huge}, {.ids = huge}}),

@@ -80,6 +80,13 @@ TEST(TextEncoder, PublishedFramesHoldTheText) {
   EXPECT_THAT(tulu, HasSubstr("hello\n<|assistant|>\n"));
 }
 
+TEST(TextEncoder, AnUnframedTextHasNoTemplate) {
+  const TextEncoder encoder(make(), {.text_template = PromptTemplate::kTulu, .max_tokens = 4});
+  EXPECT_THAT(encoder.encode_unframed("ab").ids, ElementsAre(kBos, 'a', 'b', kEos));
+  EXPECT_THAT(encoder.encode_unframed("abc").ids, ElementsAre(kBos, 'a', 'b', 'c'));
+  EXPECT_TRUE(encoder.encode_unframed("abc").is_cut);
+}
+
 TEST(TextEncoder, ChatTemplateMakesTheTextTheAssistantsAnswer) {
   ByteTokenizer tokenizer;
   tokenizer.template_text = kZephyr;

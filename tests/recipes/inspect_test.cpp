@@ -37,6 +37,34 @@ TEST_F(InspectTest, LongTextsWrapAndOnlyTheFirstTokenIsMasked) {
             "  mask    1          1          1\n");
 }
 
+TEST_F(InspectTest, APairShowsItsPromptOnceAndTheAnswersMasks) {
+  const data::EncodedPair pair = {.prompt = {1, 0},
+                                  .is_prompt_cut = true,
+                                  .answers = {{.ids = {0, 2}}, {.ids = {1}, .is_cut = true}}};
+  EXPECT_EQ(pair_tables(*tokenizer_, pair),
+            "prompt of all answers: 2 tokens, cut\n"
+            "  pieces  <|im_start|> <|endoftext|>\n"
+            "  ids     1            0\n"
+            "  mask    0            0\n"
+            "chosen: 2 tokens, 2 predicted\n"
+            "  pieces  <|endoftext|> <|im_end|>\n"
+            "  ids     0             2\n"
+            "  mask    1             1\n"
+            "rejected: 1 tokens, 1 predicted, cut\n"
+            "  pieces  <|im_start|>\n"
+            "  ids     1\n"
+            "  mask    1\n");
+}
+
+TEST_F(InspectTest, WithoutAPromptTheFirstTokenIsMasked) {
+  EXPECT_EQ(pair_tables(*tokenizer_, {.answers = {{.ids = {0, 2}}}}),
+            "prompt of all answers: 0 tokens\n"
+            "chosen: 2 tokens, 1 predicted\n"
+            "  pieces  <|endoftext|> <|im_end|>\n"
+            "  ids     0             2\n"
+            "  mask    0             1\n");
+}
+
 TEST_F(InspectTest, NoTokensGiveNoTable) { EXPECT_EQ(token_table(*tokenizer_, {}), ""); }
 
 }  // namespace

@@ -17,6 +17,8 @@ struct GroupOptions {
   int64_t num_positives = 6;
   int64_t num_hard_negatives = 6;
   int64_t num_random_negatives = 0;
+  /// The record's input as a text of the group; records without one are left out.
+  bool with_input = false;
   bool shuffle = true;
   uint64_t seed = 0;
 };
@@ -28,7 +30,8 @@ struct DrawnText {
   int64_t text = 0;    // index among that record's neutral (positive) or toxic (negative) texts
 };
 
-/// One record with the texts that were drawn of it: positives, hard and random negatives in turn.
+/// One record with the texts that were drawn of it: its input where that is asked for, positives,
+/// hard and random negatives in turn.
 struct DrawnGroup {
   int64_t record = 0;
   std::vector<DrawnText> texts = {};

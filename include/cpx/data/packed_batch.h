@@ -17,6 +17,8 @@ struct BatchText {
   std::span<const tokenizer::TokenId> ids = {};
   int64_t group = 0;  // of the micro batch, from 0
   TextRole role = TextRole::kPositive;
+  /// Leading tokens that are given, not predicted: a prompt. The first token never is predicted.
+  int64_t num_given = 0;
 };
 
 /// Where a text of the pack lies.
@@ -45,7 +47,8 @@ struct PackedBatch {
 };
 
 /// Packs texts in the given order, without padding. A text of one token predicts nothing. Throws
-/// std::invalid_argument for a text without a token and for more tokens than cu_seqlens can count.
+/// std::invalid_argument for a text without a token or with more given ones than it has, and for
+/// more tokens than cu_seqlens can count.
 PackedBatch pack(std::span<const BatchText> texts);
 
 /// The same under published padding: every text is thought to be padded on the left with `eos` to

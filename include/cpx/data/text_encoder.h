@@ -15,7 +15,8 @@ namespace cpx::data {
 struct EncodeOptions {
   /// Under kChat the text is the assistant's answer to an empty user message: what a chat model
   /// says is what training changes. kLlama2 and kTulu are the published frames, which hold the text
-  /// as the user's.
+  /// as the user's. Of a prompt with an answer the prompt is the user's message, or what the frame
+  /// holds, and the answer follows.
   tokenizer::PromptTemplate text_template = tokenizer::PromptTemplate::kPlain;
   /// EOS behind every text that does not end in it already (a chat template may close the turn
   /// with it).
@@ -30,6 +31,12 @@ struct EncodedText {
   bool is_cut = false;  // longer than max_tokens with its EOS; then it has lost that EOS
 };
 
+/// A prompt with its answer, as they are tokenized.
+struct PromptedText {
+  std::string text = {};
+  size_t prompt_bytes = 0;  // what stands in front of the answer
+};
+
 /// Encodes texts one way; may be used from several threads at once.
 class TextEncoder {
  public:
@@ -41,13 +48,22 @@ class TextEncoder {
   /// own) and EOS, cut to max_tokens.
   EncodedText encode(const std::string& text) const;
 
+  /// The same for a text that has a frame of its own: without the template.
+  EncodedText encode_unframed(const std::string& text) const;
+
   /// `text` in its template, as it is tokenized.
   std::string render(const std::string& text) const;
+
+  /// `prompt` in the template with `answer` behind it. Under kChat the answer begins where the
+  /// model's begins when it is asked: behind the template's generation prompt.
+  PromptedText render(const std::string& prompt, const std::string& answer) const;
 
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   const EncodeOptions& options() const { return options_; }
 
  private:
+  EncodedText finish(std::vector<tokenizer::TokenId> ids) const;
+
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
   EncodeOptions options_;
 };

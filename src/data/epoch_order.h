@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random streams of a data set. First part of a stream's key: what the stream is for.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+namespace cpx::data {
+
+constexpr uint64_t kOrderStream = 1;
+constexpr uint64_t kTextStream = 2;
+constexpr uint64_t kLengthStream = 3;
+constexpr uint64_t kHeldOutStream = 4;
+
+/// The order in which `epoch` visits 0..n-1, as (seed, epoch) alone give it.
+std::vector<int64_t> epoch_order(int64_t n, uint64_t seed, int64_t epoch);
+
+}  // namespace cpx::data

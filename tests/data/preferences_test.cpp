@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/preferences.h"
+
+#include <gmock/gmock.h>
+
+#include "temp_folder.h"
+
+namespace cpx::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class PreferencesTest : public TempFolderTest {
+ protected:
+  PreferenceContent read(const std::string& name, std::string_view content,
+                         const std::string& prompt_template = "Q {input}: ") const {
+    const std::vector<fs::path> files = {write(name, content)};
+    PreferenceContent result = read_preferences(files, prompt_template);
+    for (std::string& fault : result.faults) fault = without_folder(fault);
+    for (PreferenceItem& item : result.items) item.where = without_folder(item.where);
+    return result;
+  }
+
+  std::vector<std::string> faults(const std::string& name, std::string_view content) const {
+    return read(name, content).faults;
+  }
+};
+
+TEST_F(PreferencesTest, LinesWithPromptChosenAndRejectedAreItems) {
+  const auto content =
+      read("a.jsonl",
+           "{\"prompt\": \"Say {input} \\\\n\", \"chosen\": \" yes\", \"rejected\": \"no\"}\n\n"
+           "{\"prompt\": \"\", \"chosen\": \"a\", \"rejected\": [\"b\", \"c\"], \"x\": 1}\n");
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 2);
+  EXPECT_EQ(content.items[0].prompt, "Say {input} \\n");  // neither filled nor unescaped
+  EXPECT_THAT(content.items[0].chosen, ElementsAre(" yes"));
+  EXPECT_THAT(content.items[0].rejected, ElementsAre("no"));
+  EXPECT_EQ(content.items[0].where, "a.jsonl: record 1, line 1");
+  EXPECT_EQ(content.items[1].prompt, "");
+  EXPECT_THAT(content.items[1].rejected, ElementsAre("b", "c"));
+  EXPECT_EQ(content.items[1].where, "a.jsonl: record 2, line 3");
+}
+
+TEST_F(PreferencesTest, AnInputIsPutIntoTheTemplate) {
+  const auto content = read("a.json", R"([{"input": "a {x}", "chosen": "c", "rejected": "r"}])",
+                            std::string(kPublishedPromptTemplate));
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 1);
+  EXPECT_EQ(content.items[0].prompt, "### Input: ```a {x}```\n ### Output: ");
+}
+
+TEST_F(PreferencesTest, EveryPlaceholderIsFilledOnce) {
+  const auto content = read("a.json", R"([{"input": "{input}!", "chosen": "c", "rejected": "r"}])",
+                            "{input} and {input}");
+  ASSERT_EQ(content.items.size(), 1);
+  EXPECT_EQ(content.items[0].prompt, "{input}! and {input}!");
+}
+
+TEST_F(PreferencesTest, APromptWinsOverAnInput) {
+  const auto content =
+      read("a.json", R"([{"prompt": "p", "input": "i", "chosen": "c", "rejected": "r"}])");
+  ASSERT_EQ(content.items.size(), 1);
+  EXPECT_EQ(content.items[0].prompt, "p");
+}
+
+TEST_F(PreferencesTest, NeutralTextsOfContrastRecordsAreChosenAndToxicOnesRejected) {
+  const auto content = read("a.json", R"([
+      {"input": "one\\n", "id": 7, "paraphrases": ["n1\\n", "n2"], "paraphrases_toxic": ["t"]},
+      {"input": " ", "paraphrases": ["n"], "paraphrases_toxic": ["t"]},
+      {"paraphrases": {"n": 0.5}, "paraphrases_toxic": {"t": 0.5}}])");
+  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.num_without_input, 2);
+  ASSERT_EQ(content.items.size(), 1);
+  EXPECT_EQ(content.items[0].prompt, "Q one\n: ");
+  EXPECT_THAT(content.items[0].chosen, ElementsAre("n1\n", "n2"));
+  EXPECT_THAT(content.items[0].rejected, ElementsAre("t"));
+  EXPECT_EQ(content.items[0].where, "a.json: record 1 (id '7')");
+}
+
+TEST_F(PreferencesTest, FilesOfBothKindsComeInTheirOrder) {
+  const std::vector<fs::path> files = {
+      write("b.jsonl", "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n"),
+      write("a.json", R"([{"input": "i", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])")};
+  const PreferenceContent content = read_preferences(files, "{input}");
+  ASSERT_EQ(content.items.size(), 2);
+  EXPECT_EQ(content.items[0].prompt, "p");
+  EXPECT_EQ(content.items[1].prompt, "i");
+}
+
+TEST_F(PreferencesTest, PromptsNeedNoAnswers) {
+  const std::vector<fs::path> files = {
+      write("a.jsonl", "{\"prompt\": \"p\"}\n{\"input\": \"i\", \"rejected\": \"r\"}\n"),
+      write("b.json", R"([{"input": "i", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])"),
+      write("c.json", R"([{"input": "first key"}])")};
+  const PreferenceContent content = read_prompts(files, "[{input}]");
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 4);
+  EXPECT_EQ(content.items[0].prompt, "p");
+  EXPECT_THAT(content.items[0].rejected, IsEmpty());
+  EXPECT_EQ(content.items[1].prompt, "[i]");
+  EXPECT_THAT(content.items[1].rejected, ElementsAre("r"));
+  EXPECT_EQ(content.items[2].prompt, "[i]");
+  EXPECT_THAT(content.items[2].rejected, ElementsAre("t"));
+  EXPECT_EQ(content.items[3].prompt, "[first key]");
+}
+
+TEST_F(PreferencesTest, PromptsWithFaultsAreFaults) {
+  const std::vector<fs::path> files = {
+      write("a.jsonl", "{\"prompt\": \"p\", \"rejected\": 1}\n{\"rejected\": \"r\"}\n"),
+      write("b.json", R"([{"text": "x"}])")};
+  PreferenceContent content = read_prompts(files, "{input}");
+  for (std::string& fault : content.faults) fault = without_folder(fault);
+  EXPECT_THAT(content.items, IsEmpty());
+  EXPECT_THAT(
+      content.faults,
+      ElementsAre("[a.jsonl: record 1, line 1] rejected: got the number 1, expected a text.",
+                  "[a.jsonl: record 2, line 2] prompt: got no such key (keys: rejected), "
+                  "expected a text under 'prompt' or 'input'.",
+                  "[b.json] got the keys text, expected objects with 'prompt' or 'input', "
+                  "or contrast records with 'paraphrases' and 'paraphrases_toxic'."));
+}
+
+TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
+  const auto content = read("a.jsonl",
+                            "{\"prompt\": \"p\", \"chosen\": \"c\", \"rejected\": \"r\"}\n"
+                            "{\"prompt\": \"p\", \"chosen\": \"c\", \"reject\": \"r\"}\n"
+                            "{\"chosen\": [\"c\"], \"rejected\": []}\n"
+                            "{\"prompt\": 3, \"chosen\": \"\", \"rejected\": [\"r\", \" \", 4]}\n"
+                            "{\"input\": \"\", \"chosen\": \"c\", \"rejected\": {}}\n"
+                            "[1]\n"
+                            "{\"prompt\": \"p\", \"prompt\": \"q\", \"chosen\": \"c\", "
+                            "\"rejected\": \"r\"}\n"
+                            "{\"prompt\"\n");
+  EXPECT_EQ(content.items.size(), 1);
+  EXPECT_THAT(
+      content.faults,
+      ElementsAre(
+          HasSubstr("[a.jsonl: record 8, line 8] not JSON: got "),
+          "[a.jsonl: record 2, line 2] rejected: got no such key (keys: prompt, chosen, reject), "
+          "expected a text or a list of texts.",
+          "[a.jsonl: record 3, line 3] prompt: got no such key (keys: chosen, rejected), expected "
+          "a text under 'prompt' or 'input'.",
+          "[a.jsonl: record 3, line 3] chosen: got a list, expected a text.",
+          "[a.jsonl: record 3, line 3] rejected: got an empty list, expected texts.",
+          "[a.jsonl: record 4, line 4] prompt: got the number 3, expected a text.",
+          "[a.jsonl: record 4, line 4] chosen: got an empty text, expected a text.",
+          "[a.jsonl: record 4, line 4] rejected: text 2: got only blanks, expected a text.",
+          "[a.jsonl: record 4, line 4] rejected: text 3: got the number 4, expected a text.",
+          "[a.jsonl: record 5, line 5] input: got an empty text, expected a text.",
+          "[a.jsonl: record 5, line 5] rejected: got an object, expected a text.",
+          "[a.jsonl: record 6, line 6] got a list, expected an object.",
+          "[a.jsonl: record 7, line 7] \"prompt\": got the key twice in one object, expected it "
+          "once."));
+}
+
+TEST_F(PreferencesTest, FaultsOfContrastRecordsAreThoseOfShards) {
+  EXPECT_THAT(
+      faults("a.json", R"([{"input": "i", "paraphrases": [], "paraphrases_toxic": ["t"]}])"),
+      ElementsAre("[a.json: record 1] paraphrases: got an empty list, expected texts."));
+}
+
+TEST_F(PreferencesTest, AFileOfNeitherKindIsAFault) {
+  EXPECT_THAT(faults("a.json", R"([{"text": "x", "label": 1}])"),
+              ElementsAre("[a.json] got the keys text, label, expected objects with 'chosen' and "
+                          "'rejected', or contrast records with 'paraphrases' and "
+                          "'paraphrases_toxic'."));
+  EXPECT_THAT(faults("a.json", R"(["x"])"),
+              ElementsAre("[a.json] got the text \"x\", expected objects with 'chosen' and "
+                          "'rejected', or contrast records with 'paraphrases' and "
+                          "'paraphrases_toxic'."));
+  EXPECT_THAT(faults("a.json", "[]"), ElementsAre("[a.json] got an empty list, expected records."));
+  EXPECT_THAT(faults("a.jsonl", "\n"),
+              ElementsAre("[a.jsonl] got an empty file, expected records."));
+}
+
+TEST_F(PreferencesTest, OfManyFaultsTwentyAreShownAndTheOthersCounted) {
+  std::string lines;
+  for (int i = 0; i < 23; ++i) lines += "{\"prompt\": \"p\", \"chosen\": \"c\"}\n";
+  const auto found = faults("a.jsonl", lines);
+  ASSERT_EQ(found.size(), 21);
+  EXPECT_EQ(found[20], "[a.jsonl] and 3 more faults.");
+}
+
+std::string message_of(const std::string& prompt_template) {
+  try {
+    preferences_of({}, prompt_template);
+  } catch (const std::invalid_argument& error) {
+    return error.what();
+  }
+  return "(no such error)";
+}
+
+TEST(Preferences, ATemplateWithoutAPlaceForTheInputIsAnError) {
+  EXPECT_EQ(message_of("Say {Input}:"),
+            "[preferences] prompt template: got \"Say {Input}:\", expected a text with {input} in "
+            "it.");
+  EXPECT_EQ(message_of("{input}"), "(no such error)");
+}
+
+}  // namespace
+}  // namespace cpx::data
