@@ -45,6 +45,16 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
       new MappedFile(path, static_cast<const std::byte*>(data), size));
 }
 
+void MappedFile::drop_pages(std::span<const std::byte> part) const {
+  const auto page = static_cast<size_t>(sysconf(_SC_PAGESIZE));
+  const auto offset = static_cast<size_t>(part.data() - data_);
+  const size_t begin = (offset + page - 1) / page * page;
+  const size_t end = (offset + part.size()) / page * page;
+  if (begin >= end) return;
+  // Only advice: where the system does not take it nothing changes.
+  madvise(const_cast<std::byte*>(data_ + begin), end - begin, MADV_DONTNEED);
+}
+
 MappedFile::MappedFile(std::filesystem::path path, const std::byte* data, size_t size)
     : path_(std::move(path)), data_(data), size_(size) {}
 

@@ -41,6 +41,10 @@ torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape, 
       at::dtype(dtype));
 }
 
+bool is_view_of(const torch::Tensor& tensor, const formats::GgufTensor& stored) {
+  return tensor.const_data_ptr() == stored.bytes.data();
+}
+
 // llama.cpp's converter pairs row i of a head with row i + E/2; Hugging Face's order has the
 // halves one behind the other.
 torch::Tensor unpermuted(const torch::Tensor& stored, int64_t num_heads) {
@@ -92,7 +96,9 @@ class GgufWeights : public WeightSource {
     const auto bytes = stored.type == type
                            ? view_of(stored, {rows, row_bytes}, at::kByte, file_)
                            : quant::quantize(type, stored.type, stored.bytes, stored.shape);
-    return kernels::block_weight(type, in_order(key, bytes));
+    auto weight = kernels::block_weight(type, in_order(key, bytes));
+    if (!is_view_of(weight.bytes, stored)) file_->file()->drop_pages(stored.bytes);
+    return weight;
   }
 
   // Read with the config.

@@ -20,6 +20,10 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  /// Gives back the memory of the pages that lie in `part` of bytes() as a whole; they are read
+  /// anew when they are used again.
+  void drop_pages(std::span<const std::byte> part) const;
+
   const std::filesystem::path& path() const { return path_; }
 
  private:
