@@ -27,6 +27,7 @@ THEMES = {
     "train-recompute": themes.train_recompute,
     "perplexity": themes.perplexity,
     "generate": themes.generate,
+    "generate-quantised": themes.generate_quantised,
     "start": themes.start,
     "threads": themes.threads_theme,
     "published-padding": themes.published_padding,
@@ -50,6 +51,7 @@ def parse_arguments():
     add("--long-lengths", nargs="*", type=positive, default=LONG_LENGTHS, help="lengths of its long texts")
     add("--bin", default=defaults.bin, help="folder of cpx-train and cpx-eval-ppl")
     add("--python", default=defaults.python, help="the peers' Python")
+    add("--llama-python", default=defaults.llama_python, help="the Python that has llama-cpp-python")
     add("--inputs", default=defaults.inputs, help="exported model and adapters; made if missing")
     add("--gguf", default=GGUF, help="what they are made of")
     add("--scratch", default=defaults.scratch, help="run folders and texts")
@@ -78,11 +80,12 @@ def place(given, default):
 
 
 def make_setting(arguments):
-    names = ("bin", "python", "inputs", "scratch")
+    names = ("bin", "python", "inputs", "scratch", "llama_python")
     defaults = sides.Places(shards=())
     found = {name: place(getattr(arguments, name), getattr(defaults, name)) for name in names}
     shards = inputs.expand(arguments.data, ROOT)
-    places = sides.Places(shards=tuple(shards), **found)
+    gguf = place(arguments.gguf, GGUF)
+    places = sides.Places(shards=tuple(shards), gguf=gguf, **found)
     records = inputs.read_records(shards, ROOT, arguments.texts)
     if arguments.steps * arguments.groups > len(records):
         raise processes.BenchmarkError(
@@ -90,7 +93,7 @@ def make_setting(arguments):
             f"{arguments.texts} + {arguments.texts} texts, expected as many: a record is taken once."
         )
     check_programs(places)
-    inputs.export(places, place(arguments.gguf, GGUF), ROOT)
+    inputs.export(places, gguf, ROOT)
     return themes.Setting(
         root=str(ROOT),
         places=places,

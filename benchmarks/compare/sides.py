@@ -23,6 +23,8 @@ class Places:
     python: str = "build/peers/bin/python"
     inputs: str = "build/benchmark/inputs"
     scratch: str = "build/benchmark/scratch"
+    gguf: str = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
+    llama_python: str = "build/peers-llama/bin/python"
 
 
 @dataclass(frozen=True)
@@ -186,24 +188,77 @@ PROMPT = (
 NEW_TOKENS = 64
 
 
-def cpx_generate(name, samples, threads):
-    """cpx-generate in float32: samples of one prompt, all of the same length."""
+# A long prompt, for prefill; both sides count its tokens.
+LONG_PROMPT = PROMPT * 12
+
+
+def cpx_generate(name, samples, threads, weights="float32", against=None):
+    """cpx-generate: samples of one prompt, all of the same length; `weights` of the GGUF, or the float32 folder."""
 
     def command(places):
+        source = (
+            ["--model", f"{places.inputs}/model", "--dtype", "float32"]
+            if weights == "float32"
+            else ["--model", places.gguf, "--weights", weights]
+        )
         return [
-            f"{places.bin}/cpx-generate", "--model", f"{places.inputs}/model", "--dtype", "float32",
-            "--threads", str(threads), "--template", "plain", "--prompt", PROMPT, "--samples", str(samples),
-            "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(NEW_TOKENS),
+            f"{places.bin}/cpx-generate", *source, "--threads", str(threads), "--template", "plain", "--prompt", PROMPT,
+            "--samples", str(samples), "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(NEW_TOKENS),
             "--max-new-tokens", str(NEW_TOKENS), "--output", f"{places.scratch}/texts.jsonl",
         ]  # fmt: skip
 
     def read(finished, _):
-        told = re.search(r"(\d+) new tokens in [\d.]+ s: ([\d.]+) new tokens a second", finished.stderr)
-        if not told:
-            raise processes.BenchmarkError("cpx-generate did not tell its speed.")
-        return generation_run(finished, int(told[1]), float(told[2]), samples)
+        told = told_by_cpx_generate(finished)
+        return generation_run(finished, int(told[3]), float(told[5]), samples)
+
+    return Side(name, command, read, threads, against)
+
+
+def cpx_prefill(name, threads):
+    """cpx-generate on the quantised GGUF: a long prompt, two new tokens."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-generate", "--model", places.gguf, "--weights", "auto", "--threads", str(threads),
+            "--template", "plain", "--prompt", LONG_PROMPT, "--samples", "1", "--temperature", "0",
+            "--max-new-tokens", "2", "--output", f"{places.scratch}/texts.jsonl",
+        ]  # fmt: skip
+
+    def read(finished, _):
+        told = told_by_cpx_generate(finished)
+        return Run(finished.seconds, finished.peak_mib, int(told[1]) / float(told[2]), tokens=[int(told[1])])
 
     return Side(name, command, read, threads)
+
+
+def told_by_cpx_generate(finished):
+    told = re.search(
+        r"(\d+) prompt tokens in ([\d.]+) s, with (\d+) new tokens in ([\d.]+) s: ([\d.]+) new tokens a second",
+        finished.stderr,
+    )
+    if not told:
+        raise processes.BenchmarkError("cpx-generate did not tell its speed.")
+    return told
+
+
+def llama_generate(name, threads, against, is_prefill=False):
+    """llama_generate.py on the same GGUF: one text, or the long prompt alone."""
+
+    def command(places):
+        prompt, new_tokens = (LONG_PROMPT, 0) if is_prefill else (PROMPT, NEW_TOKENS)
+        return [
+            places.llama_python, "benchmarks/peers/llama_generate.py", "--model", places.gguf, "--threads", str(threads),
+            "--prompt", prompt, "--new-tokens", str(new_tokens),
+        ]  # fmt: skip
+
+    def read(finished, _):
+        report = figures.json_lines(finished.stdout)[-1]
+        tokens = report["prompt_tokens"] if is_prefill else report["tokens"]
+        if not is_prefill:
+            return generation_run(finished, tokens, tokens / report["seconds"], 1)
+        return Run(finished.seconds, finished.peak_mib, tokens / report["prompt_seconds"], tokens=[tokens])
+
+    return Side(name, command, read, threads, against)
 
 
 def hf_generate(name, samples, threads, against):

@@ -11,10 +11,12 @@ from .sides import (
     Work,
     cpx_generate,
     cpx_perplexity,
+    cpx_prefill,
     cpx_train,
     hf_generate,
     hf_perplexity,
     hf_train,
+    llama_generate,
 )
 
 
@@ -165,6 +167,33 @@ def generate(setting):
         "same is shown by tests: greedy text is equal token by token, probabilities to 1e-6."
     )
     return Plan("Sampling from a prompt", about, many + one, goals, setting.num_rounds, compared=None)
+
+
+def generate_quantised(setting):
+    threads = setting.threads
+    one = [cpx_generate("cpx-q4_1", 1, threads, "auto"), llama_generate("llama-q4_1", threads, "cpx-q4_1")]
+    prefill = [cpx_prefill("cpx-prefill", threads), llama_generate("llama-prefill", threads, "cpx-prefill", True)]
+    many = [
+        cpx_generate("cpx-q4_1-20", 20, threads, "auto"),
+        hf_generate("hf-20", 20, threads, against="cpx-q4_1-20"),
+    ]
+    others = [cpx_generate("cpx-q8_0", 1, threads, "q8_0"), cpx_generate("cpx-q8_0-20", 20, threads, "q8_0")]
+
+    def goals(measured):
+        return [
+            *goals_against(one, measured, "new tokens/s, one text", "tokens_per_second", 1.0, True),
+            *goals_against(prefill, measured, "prompt tokens/s", "tokens_per_second", 1.0, True),
+            *goals_against(many, measured, "new tokens/s, 20 samples", "tokens_per_second", 5.0, True),
+        ]
+
+    about = (
+        f"{NEW_TOKENS} new tokens of each sample of one prompt. `cpx-q4_1` and `llama-q4_1` (llama.cpp, built for this "
+        "processor) compute with the GGUF's blocks; `q8_0` are its weights in another form. cpx samples from the whole "
+        "distribution, llama.cpp takes the likeliest token. Time of the new tokens includes the prompt; prefill is a "
+        "prompt of some hundred tokens alone. `hf-20` is transformers in float32."
+    )
+    title = "Decoding with quantised weights"
+    return Plan(title, about, one + prefill + many + others, goals, setting.num_rounds, compared=None)
 
 
 def start(setting):

@@ -2,6 +2,7 @@
 #include "cpx/generation/decoder.h"
 
 #include <algorithm>
+#include <chrono>
 #include <ranges>
 #include <utility>
 
@@ -123,6 +124,7 @@ class Run {
     CPX_CHECK(length > 0 && length <= options_.max_prompt_tokens,
               "[decoder] prompt {} has {} tokens, expected 1 to {}.", prompt.number, length,
               options_.max_prompt_tokens);
+    const auto start = std::chrono::steady_clock::now();
     const auto ids = at::tensor(prompt.ids, at::kLong).to(model_.device());
     const auto states = model_.cached_states(
         ids, {.cache = &cache_, .prompt = static_cast<int64_t>(place)});  // [T, D]
@@ -130,6 +132,8 @@ class Run {
     statistics_.num_prompt_tokens += length;
     prompts_[place] = {.prompt = std::move(prompt),
                        .logits = logits_of(states.narrow(0, length - 1, 1))};
+    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+    statistics_.prompt_seconds += elapsed.count();
   }
 
   Tensor logits_of(const Tensor& states) {

@@ -139,12 +139,13 @@ int answer_prompts(const GenerateCommand& command, const std::vector<std::string
       const auto statistics = writer.write(run);
       sum.num_new_tokens += statistics.num_new_tokens;
       sum.num_prompt_tokens += statistics.num_prompt_tokens;
+      sum.prompt_seconds += statistics.prompt_seconds;
     }
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (streams) std::cout << "\n";
-  log_info("{} prompt tokens, {} new tokens in {:.1f} s: {:.1f} new tokens a second",
-           sum.num_prompt_tokens, sum.num_new_tokens, elapsed.count(),
+  log_info("{} prompt tokens in {:.3f} s, with {} new tokens in {:.2f} s: {:.1f} new tokens a second",
+           sum.num_prompt_tokens, sum.prompt_seconds, sum.num_new_tokens, elapsed.count(),
            static_cast<double>(sum.num_new_tokens) / elapsed.count());
   if (interrupt_requested()) {
     log_warning("interrupted: nothing was written");

@@ -55,6 +55,7 @@ struct DecoderListener {
 /// What a run did.
 struct DecoderStatistics {
   int64_t num_prompt_tokens = 0;
+  double prompt_seconds = 0.0;  // spent on them
   int64_t num_new_tokens = 0;
   int64_t num_steps = 0;
 };
