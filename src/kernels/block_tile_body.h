@@ -22,9 +22,11 @@ using tensor::StorageType;
 template <StorageType type>
 constexpr int64_t kBlockBytes = tensor::storage_layout(type).bytes;
 
-// Rows of x that go through the weights together: their sums stay in the first cache, and what they
-// read of x in the second.
+// Rows of x that go through the weights together: their sums stay in the first cache, they
+// themselves in the second, where they leave room.
+constexpr int64_t kMinRows = 16;
 constexpr int64_t kMaxRows = 64;
+constexpr int64_t kInputBytes = int64_t{256} << 10;
 
 // Bytes of a tile that leave room for the next one in the first and the second cache.
 constexpr int64_t kFirstCacheTile = int64_t{16} << 10;
@@ -39,7 +41,7 @@ inline Number number_at(const uint8_t* bytes) {
 
 template <class Unit>
 struct Tile {
-  const uint8_t* rows[Unit::kOutputs];  // past the weight's end its last row again
+  const uint8_t* rows[Unit::kOutputs];  // past the end the last row again
   const uint8_t* next;                  // the tile behind it; null: none
 };
 
@@ -105,7 +107,7 @@ inline void multiply_rows(const BlockProduct& own, const Tile<Unit>& tile, int64
   constexpr int64_t kStep = Unit::kOutputs * kBlockBytes<type>;
   for (int64_t row = 0; row < num_rows; ++row) Unit::store(sums[row], Unit::broadcast(0.0F));
   for (int64_t b = 0; b < own.blocks; ++b) {
-    if (tile.next != nullptr && first_row == 0) {
+    if (tile.next != nullptr) {
       prefetch(tile.next, b * kStep, (b + 1) * kStep, own.blocks * kStep);
     }
     TileBlock<Unit> block;
@@ -123,20 +125,31 @@ inline void multiply_rows(const BlockProduct& own, const Tile<Unit>& tile, int64
   }
 }
 
+// Outputs [output, end), of which a tile has kOutputs at most.
+template <class Unit>
+inline Tile<Unit> tile_at(const BlockProduct& own, int64_t row_bytes, int64_t output, int64_t end) {
+  Tile<Unit> tile;
+  for (int64_t o = 0; o < Unit::kOutputs; ++o) {
+    const int64_t row = output + o < end ? output + o : end - 1;
+    tile.rows[o] = own.weight + row * row_bytes;
+  }
+  const bool is_last = output + Unit::kOutputs >= end;
+  tile.next = is_last ? nullptr : tile.rows[0] + Unit::kOutputs * row_bytes;
+  return tile;
+}
+
 template <class Unit, StorageType type>
 void multiply(const BlockProduct& own, int64_t begin, int64_t end) {
   const int64_t row_bytes = own.blocks * kBlockBytes<type>;
+  const int64_t fitting = kInputBytes / (own.blocks * static_cast<int64_t>(sizeof(InputBlock)));
+  const int64_t step = fitting < kMinRows ? kMinRows : fitting > kMaxRows ? kMaxRows : fitting;
   alignas(64) float sums[kMaxRows][Unit::kOutputs];
-  for (int64_t output = begin; output < end; output += Unit::kOutputs) {
-    const int64_t num_outputs = end - output < Unit::kOutputs ? end - output : Unit::kOutputs;
-    Tile<Unit> tile;
-    for (int64_t o = 0; o < Unit::kOutputs; ++o) {
-      tile.rows[o] = own.weight + (output + (o < num_outputs ? o : num_outputs - 1)) * row_bytes;
-    }
-    tile.next = output + Unit::kOutputs < end ? tile.rows[0] + Unit::kOutputs * row_bytes : nullptr;
-    for (int64_t first = 0; first < own.rows; first += kMaxRows) {
-      const int64_t num_rows = own.rows - first < kMaxRows ? own.rows - first : kMaxRows;
+  for (int64_t first = 0; first < own.rows; first += step) {
+    const int64_t num_rows = own.rows - first < step ? own.rows - first : step;
+    for (int64_t output = begin; output < end; output += Unit::kOutputs) {
+      const auto tile = tile_at<Unit>(own, row_bytes, output, end);
       multiply_rows<Unit, type>(own, tile, first, num_rows, sums);
+      const int64_t num_outputs = end - output < Unit::kOutputs ? end - output : Unit::kOutputs;
       for (int64_t row = 0; row < num_rows; ++row) {
         std::memcpy(own.y + (first + row) * own.outputs + output, sums[row],
                     static_cast<size_t>(num_outputs) * sizeof(float));

@@ -29,7 +29,7 @@ BlockWeight block_weight(tensor::StorageType type, Tensor bytes) {
   CPX_CHECK(has_block_product(type), "[block_weight] got type {}, expected Q8_0, Q4_0 or Q4_1.",
             layout.name);
   CPX_CHECK(bytes.scalar_type() == at::kByte && bytes.is_cpu() && bytes.is_contiguous() &&
-                bytes.dim() == 2 && bytes.size(1) % layout.bytes == 0,
+                bytes.dim() == 2 && bytes.size(1) > 0 && bytes.size(1) % layout.bytes == 0,
             "[block_weight] got {} {} for {}, expected contiguous uint8 [O, a multiple of {}] on "
             "the CPU.",
             tensor::dtype_name(bytes.scalar_type()), tensor::shape_text(bytes.sizes()), layout.name,
