@@ -58,7 +58,7 @@ void FrozenModule::set_frozen(const std::string& name, kernels::BlockWeight valu
   const Members& members = members_of(name);
   CPX_CHECK(members.blocks != nullptr, "[set_frozen] '{}' cannot be quantised.", name);
   check_shape(name, {value.num_outputs(), value.num_inputs()});
-  *members.dense = {};
+  *members.dense = torch::Tensor();
   parameters_[name] =
       at::empty({value.num_outputs(), value.num_inputs()}, at::device(at::kMeta).dtype(at::kFloat));
   *members.blocks = std::move(value);
