@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <numeric>
 #include <stdexcept>
@@ -17,8 +19,10 @@ namespace cpx::generation {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
-// Candidates that are sorted first for top_p; four times as many where they do not reach p.
+// Candidates that are sorted first for top_p, at least; four times as many where they do not reach p.
 constexpr int64_t kFirstCandidates = 64;
+// Scores whose highest, or sum, is taken at a time.
+constexpr size_t kBlock = 64;
 
 // Softmax by LibTorch's vector code, into `probabilities`.
 void softmax(std::span<const float> scores, std::span<float> probabilities) {
@@ -96,39 +100,73 @@ void Sampler::ban_repeated_ngrams(std::span<float> scores, std::span<const int64
   }
 }
 
+// A number that at least `count` of the numbers reach, near the count-th highest: of the blocks'
+// highest ones the count-th. So few are left to be sorted.
+float Sampler::reached_by(std::span<const float> numbers, int64_t count) {
+  block_highest_.clear();
+  for (size_t begin = 0; begin < numbers.size(); begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, numbers.size());
+    float highest = kBanned;
+#pragma omp simd reduction(max : highest)
+    for (size_t i = begin; i < end; ++i) highest = numbers[i] > highest ? numbers[i] : highest;
+    block_highest_.push_back(highest);
+  }
+  if (count > std::ssize(block_highest_)) return kBanned;
+  const auto place = block_highest_.begin() + count - 1;
+  std::nth_element(block_highest_.begin(), place, block_highest_.end(), std::greater<>());
+  return *place;
+}
+
 void Sampler::keep_top_k(std::span<float> scores) {
   if (options_.top_k >= std::ssize(scores)) return;
-  numbers_.assign(scores.begin(), scores.end());
+  const float bound = reached_by(scores, options_.top_k);
+  numbers_.clear();
+  std::ranges::copy_if(scores, std::back_inserter(numbers_),
+                       [bound](float score) { return score >= bound; });
   const auto lowest_kept = numbers_.begin() + options_.top_k - 1;
   std::nth_element(numbers_.begin(), lowest_kept, numbers_.end(), std::greater<>());
-  for (float& score : scores) score = score < *lowest_kept ? kBanned : score;
+  const float least = *lowest_kept;
+  for (float& score : scores) score = score < least ? kBanned : score;
 }
 
 // A token stays where those above it have a probability below p together.
 void Sampler::keep_top_p(std::span<float> scores) {
   numbers_.resize(scores.size());
   softmax(scores, numbers_);
-  candidates_.resize(scores.size());
-  std::iota(candidates_.begin(), candidates_.end(), int64_t{0});
-  const auto is_above = [this](int64_t left, int64_t right) {
-    const float one = numbers_[static_cast<size_t>(left)];
-    const float other = numbers_[static_cast<size_t>(right)];
+  const auto probability = [this](int64_t id) { return numbers_[static_cast<size_t>(id)]; };
+  const auto is_above = [&](int64_t left, int64_t right) {
+    const float one = probability(left);
+    const float other = probability(right);
     return one != other ? one > other : left < right;
   };
-  double above = 0.0;
-  auto begin = candidates_.begin();
-  for (int64_t count = kFirstCandidates; begin != candidates_.end(); count *= 4) {
-    const auto end = std::ssize(candidates_) - (begin - candidates_.begin()) > count
-                         ? begin + count
-                         : candidates_.end();
-    if (end != candidates_.end()) std::nth_element(begin, end, candidates_.end(), is_above);
-    std::sort(begin, end, is_above);
-    for (; begin != end && above < options_.top_p; ++begin) {
-      above += static_cast<double>(numbers_[static_cast<size_t>(*begin)]);
+  for (int64_t count = kFirstCandidates;; count *= 4) {
+    const float bound = reached_by(numbers_, count);
+    candidates_.clear();
+    for (int64_t id = 0; id < std::ssize(scores); ++id) {
+      if (probability(id) >= bound) candidates_.push_back(id);
     }
-    if (begin != end) break;
+    std::ranges::sort(candidates_, is_above);
+    double above = 0.0;
+    auto end = candidates_.begin();
+    for (; end != candidates_.end() && above < options_.top_p; ++end) {
+      above += static_cast<double>(probability(*end));
+    }
+    const bool are_all = std::ssize(candidates_) == std::ssize(scores);
+    if (end == candidates_.end() && !are_all) continue;  // they may not reach p
+    candidates_.erase(end, candidates_.end());
+    break;
   }
-  for (; begin != candidates_.end(); ++begin) scores[static_cast<size_t>(*begin)] = kBanned;
+  keep_candidates(scores);
+}
+
+// Bans all but the candidates.
+void Sampler::keep_candidates(std::span<float> scores) {
+  numbers_.clear();
+  for (const int64_t id : candidates_) numbers_.push_back(scores[static_cast<size_t>(id)]);
+  std::ranges::fill(scores, kBanned);
+  for (size_t i = 0; i < candidates_.size(); ++i) {
+    scores[static_cast<size_t>(candidates_[i])] = numbers_[i];
+  }
 }
 
 void Sampler::keep_min_p(std::span<float> scores) {
@@ -150,9 +188,10 @@ void Sampler::process(std::span<float> scores, std::span<const int64_t> ids, int
   }
   float sum = 0.0F;
   float highest = kBanned;
-  for (const float score : scores) {
-    sum += score == kBanned ? 0.0F : score;
-    highest = std::max(highest, score);
+#pragma omp simd reduction(+ : sum) reduction(max : highest)
+  for (size_t i = 0; i < scores.size(); ++i) {
+    sum += scores[i] == kBanned ? 0.0F : scores[i];
+    highest = scores[i] > highest ? scores[i] : highest;
   }
   if (!std::isfinite(sum) || !std::isfinite(highest)) {
     throw_<std::runtime_error>(
@@ -180,18 +219,39 @@ int64_t Sampler::next(std::span<float> scores, std::span<const int64_t> ids, int
   process(scores, ids, num_new);
   if (options_.temperature == 0.0) return std::ranges::max_element(scores) - scores.begin();
   softmax(scores, scores);
-  double total = 0.0;
-  for (const float probability : scores) total += static_cast<double>(probability);
-  const double target = rng.uniform() * total;
+  return drawn(scores, rng.uniform());
+}
+
+// The token at the share `uniform` of the sum of probabilities: its block first, then the token.
+int64_t Sampler::drawn(std::span<const float> probabilities, double uniform) {
+  block_sums_.clear();
+  for (size_t begin = 0; begin < probabilities.size(); begin += kBlock) {
+    const size_t end = std::min(begin + kBlock, probabilities.size());
+    double sum = 0.0;
+#pragma omp simd reduction(+ : sum)
+    for (size_t i = begin; i < end; ++i) sum += static_cast<double>(probabilities[i]);
+    block_sums_.push_back(sum);
+  }
+  const double target = uniform * std::reduce(block_sums_.begin(), block_sums_.end());
   double below = 0.0;
-  int64_t last = 0;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    if (scores[i] == 0.0F) continue;
-    last = static_cast<int64_t>(i);
-    below += static_cast<double>(scores[i]);
+  size_t block = 0;
+  size_t last_block = 0;  // that has a probability at all
+  for (; block < block_sums_.size(); ++block) {
+    if (block_sums_[block] == 0.0) continue;
+    last_block = block;
+    if (below + block_sums_[block] > target) break;
+    below += block_sums_[block];
+  }
+  const size_t begin = last_block * kBlock;
+  const size_t end = std::min(begin + kBlock, probabilities.size());
+  size_t last = begin;
+  for (size_t i = begin; i < end; ++i) {
+    if (probabilities[i] == 0.0F) continue;
+    last = i;
+    below += static_cast<double>(probabilities[i]);
     if (below > target) break;
   }
-  return last;
+  return static_cast<int64_t>(last);
 }
 
 }  // namespace cpx::generation

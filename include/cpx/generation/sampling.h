@@ -60,10 +60,15 @@ class Sampler {
   void keep_top_k(std::span<float> scores);
   void keep_top_p(std::span<float> scores);
   void keep_min_p(std::span<float> scores);
+  void keep_candidates(std::span<float> scores);
+  float reached_by(std::span<const float> numbers, int64_t count);
+  int64_t drawn(std::span<const float> probabilities, double uniform);
 
   SamplingOptions options_;
-  std::vector<float> numbers_;       // [V]
-  std::vector<int64_t> candidates_;  // ids
+  std::vector<float> numbers_;        // up to [V]
+  std::vector<int64_t> candidates_;   // ids
+  std::vector<float> block_highest_;  // of blocks of scores
+  std::vector<double> block_sums_;
 };
 
 }  // namespace cpx::generation
