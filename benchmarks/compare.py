@@ -51,7 +51,7 @@ def parse_arguments():
     add("--long-lengths", nargs="*", type=positive, default=LONG_LENGTHS, help="lengths of its long texts")
     add("--bin", default=defaults.bin, help="folder of cpx-train and cpx-eval-ppl")
     add("--python", default=defaults.python, help="the peers' Python")
-    add("--llama-python", default=defaults.llama_python, help="the Python that has llama-cpp-python")
+    add("--llama-python", default=defaults.llama_python, help="the Python that has xllamacpp")
     add("--inputs", default=defaults.inputs, help="exported model and adapters; made if missing")
     add("--gguf", default=GGUF, help="what they are made of")
     add("--scratch", default=defaults.scratch, help="run folders and texts")

@@ -245,7 +245,7 @@ def llama_generate(name, threads, against, is_prefill=False):
     """llama_generate.py on the same GGUF: one text, or the long prompt alone."""
 
     def command(places):
-        prompt, new_tokens = (LONG_PROMPT, 0) if is_prefill else (PROMPT, NEW_TOKENS)
+        prompt, new_tokens = (LONG_PROMPT, 2) if is_prefill else (PROMPT, NEW_TOKENS)
         return [
             places.llama_python, "benchmarks/peers/llama_generate.py", "--model", places.gguf, "--threads", str(threads),
             "--prompt", prompt, "--new-tokens", str(new_tokens),

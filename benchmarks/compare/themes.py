@@ -187,8 +187,8 @@ def generate_quantised(setting):
         ]
 
     about = (
-        f"{NEW_TOKENS} new tokens of each sample of one prompt. `cpx-q4_1` and `llama-q4_1` (llama.cpp, built for this "
-        "processor) compute with the GGUF's blocks; `q8_0` are its weights in another form. cpx samples from the whole "
+        f"{NEW_TOKENS} new tokens of each sample of one prompt. `cpx-q4_1` and `llama-q4_1` (llama.cpp's wheel "
+        "xllamacpp, built for AVX2) compute with the GGUF's blocks; `q8_0` are its weights in another form. cpx samples from the whole "
         "distribution, llama.cpp takes the likeliest token. Time of the new tokens includes the prompt; prefill is a "
         "prompt of some hundred tokens alone. `hf-20` is transformers in float32."
     )

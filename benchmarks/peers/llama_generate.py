@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One text of a GGUF with llama.cpp (llama-cpp-python): the work of `cpx-generate --weights auto`."""
+"""One text of a GGUF with llama.cpp (the wheel xllamacpp): the work of `cpx-generate --weights auto`."""
 
 import argparse
 import json
 import resource
-import time
 
-from llama_cpp import Llama
+import xllamacpp
 
 
 def main():
@@ -17,30 +16,32 @@ def main():
     parser.add_argument("--new-tokens", type=int, default=64)
     arguments = parser.parse_args()
 
-    model = Llama(
-        arguments.model,
-        n_ctx=2048,
-        n_batch=512,
-        n_threads=arguments.threads,
-        n_threads_batch=arguments.threads,
-        verbose=False,
+    options = xllamacpp.CommonParams()
+    options.model.path = arguments.model
+    options.cpuparams.n_threads = options.cpuparams_batch.n_threads = arguments.threads
+    options.n_ctx = 2048
+    options.n_parallel = 1
+    options.warmup = True
+    server = xllamacpp.Server(options)
+    result = server.handle_completions(
+        {
+            "prompt": arguments.prompt,
+            "n_predict": arguments.new_tokens,
+            "temperature": 0,
+            "ignore_eos": True,
+            "cache_prompt": False,
+        }
     )
-    ids = model.tokenize(arguments.prompt.encode(), add_bos=False, special=False)
-    model.eval(ids[:8])  # warms up
-    model.reset()
-    start = time.perf_counter()
-    model.eval(ids)
-    prompt_seconds = time.perf_counter() - start
-    for _ in range(arguments.new_tokens):
-        model.eval([model.sample(temp=0.0)])
+    timings = result["timings"]
     print(
         json.dumps(
             {
-                "prompt_tokens": len(ids),
-                "prompt_seconds": prompt_seconds,
-                "tokens": arguments.new_tokens,
-                "seconds": time.perf_counter() - start,
+                "prompt_tokens": timings["prompt_n"],
+                "prompt_seconds": timings["prompt_ms"] / 1000,
+                "tokens": timings["predicted_n"],
+                "seconds": (timings["prompt_ms"] + timings["predicted_ms"]) / 1000,
                 "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+                "system": xllamacpp.get_system_info(),
             }
         ),
         flush=True,
