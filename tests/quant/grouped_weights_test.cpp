@@ -97,7 +97,7 @@ TEST_P(GroupedWeights, AreTheSameWithAnyNumberOfThreads) {
 TEST_P(GroupedWeights, WithoutGroupsOfTheirOwnAreRunsOfInputs) {
   if (GetParam().format.has_inputs_reordered) GTEST_SKIP() << "the groups are no runs";
   auto without = weight();
-  without.g_idx = {};
+  without.g_idx = torch::Tensor();
   EXPECT_TRUE(equal_bits(dense(without, torch::kFloat32), expected().to(torch::kFloat32)));
 }
 
@@ -198,22 +198,22 @@ TEST(GptqErrors, FormatsThatAreNotReadAreTold) {
 
 TEST(GptqErrors, MissingTensorsAreNamed) {
   auto weight = small_layer();
-  weight.qweight = {};
+  weight.qweight = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' is missing, expected int32 [inputs * 4 / "
             "32, outputs].");
   weight = small_layer();
-  weight.qzeros = {};
+  weight.qzeros = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qzeros' is missing, expected int32 [1, 1] (8 "
             "inputs in groups of 8, 8 outputs, 4 bits).");
   weight = small_layer();
-  weight.scales = {};
+  weight.scales = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.scales' is missing, expected float16 [1, 8] (8 "
             "inputs in groups of 8, 8 outputs, 4 bits).");
   weight = small_layer();
-  weight.g_idx = {};
+  weight.g_idx = torch::Tensor();
   auto reordered = kGptq;
   reordered.has_inputs_reordered = true;
   EXPECT_EQ(gptq_error(weight, reordered),
