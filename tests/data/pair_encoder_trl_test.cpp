@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What TRL's DPO trainer makes of preferences: tests/fixtures/data/preferences.json.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -89,6 +90,32 @@ TEST_P(TrlParity, PairsThatTrlDropsHaveEmptyAnswers) {
   for (size_t i = 0; i < is_kept.size(); ++i) {
     SCOPED_TRACE(fixture().at("pairs").at(i).dump());
     EXPECT_EQ(encode(i, max_tokens).num_predicted(0) > 0, is_kept[i]);
+  }
+}
+
+// No peer gives offsets for these: what must hold is that the prompt's tokens spell its beginning,
+// and that the next token of an answer reaches past it.
+TEST(PairEncoderSplit, SentencePieceTokensAreSplitWhereThePromptEnds) {
+  for (const char* name :
+       {"sentencepiece_legacy", "sentencepiece_new", "sentencepiece_no_prefix"}) {
+    const auto tokenizer = tokenizer::load_tokenizer(kFixtures / "tokenizers" / name);
+    const PairEncoder encoder(TextEncoder(tokenizer, {.max_tokens = 0}), /*max_prompt_tokens=*/0);
+    for (const json& texts : fixture().at("pairs")) {
+      SCOPED_TRACE(std::string(name) + " " + texts.dump());
+      const auto prompt = texts.at("prompt").get<std::string>();
+      const std::vector<std::string> answers = {texts.at("chosen"), texts.at("rejected")};
+      const EncodedPair pair = encoder.encode(prompt, answers);
+      const auto spelled = [&](Ids ids) {
+        return tokenizer->decode(ids, /*skip_special_tokens=*/true);
+      };
+      EXPECT_TRUE(prompt.starts_with(spelled(pair.prompt)));
+      EXPECT_EQ(spelled(pair.whole_text(0)), prompt + answers[0]);
+      EXPECT_EQ(spelled(pair.whole_text(1)), prompt + answers[1]);
+      const auto with_next = [&](size_t answer) {
+        return spelled(concatenated(pair.prompt, {pair.answers.at(answer).ids.front()})).size();
+      };
+      EXPECT_GT(std::max(with_next(0), with_next(1)), prompt.size());
+    }
   }
 }
 
