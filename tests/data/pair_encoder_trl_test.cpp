@@ -92,6 +92,31 @@ TEST_P(TrlParity, PairsThatTrlDropsHaveEmptyAnswers) {
   }
 }
 
+// No peer gives offsets for these: what must hold is that the prompt's tokens spell its beginning,
+// and that the next token of an answer reaches past it or is not the other answer's.
+TEST(PairEncoderSplit, SentencePieceTokensAreSplitWhereThePromptEnds) {
+  for (const char* name :
+       {"sentencepiece_legacy", "sentencepiece_new", "sentencepiece_no_prefix"}) {
+    const auto tokenizer = tokenizer::load_tokenizer(kFixtures / "tokenizers" / name);
+    const PairEncoder encoder(TextEncoder(tokenizer, {.max_tokens = 0}), /*max_prompt_tokens=*/0);
+    for (const json& texts : fixture().at("pairs")) {
+      SCOPED_TRACE(std::string(name) + " " + texts.dump());
+      const auto prompt = texts.at("prompt").get<std::string>();
+      const std::vector<std::string> answers = {texts.at("chosen"), texts.at("rejected")};
+      const EncodedPair pair = encoder.encode(prompt, answers);
+      const auto spelled = [&](Ids ids) {
+        return tokenizer->decode(ids, /*skip_special_tokens=*/true);
+      };
+      EXPECT_TRUE(prompt.starts_with(spelled(pair.prompt)));
+      EXPECT_EQ(spelled(pair.whole_text(0)), prompt + answers[0]);
+      EXPECT_EQ(spelled(pair.whole_text(1)), prompt + answers[1]);
+      const TokenId next = pair.answers.at(0).ids.front();
+      const bool reaches_past = spelled(concatenated(pair.prompt, {next})).size() > prompt.size();
+      EXPECT_TRUE(reaches_past || next != pair.answers.at(1).ids.front());
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Tokenizers, TrlParity,
                          testing::Values("gpt2", "llama3", "smollm2", "llama2", "metaspace_never"),
                          [](const auto& tokenizer) { return tokenizer.param; });

@@ -93,8 +93,9 @@ struct AnswerCounts {
 
 /// Takes from `items` the answers that no pair can use: those without a predicted token, because
 /// their prompt fills max_tokens, and rejected ones that are equal to a chosen one in all their
-/// tokens (a wording that is both says nothing). Encodes every answer once. Items stay, so that
-/// their numbers do, if without answers.
+/// tokens (a wording that is both says nothing). After it every pair that PreferencePairs draws has
+/// answers to learn from. Encodes every answer once. Items stay, so that their numbers do, if
+/// without answers.
 AnswerCounts drop_unusable(std::vector<PreferenceItem>& items, const PairEncoder& encoder);
 
 /// A line for each thing that a user should know of: answers that were dropped, prompts cut.
