@@ -35,7 +35,7 @@ void FrozenModule::set_frozen(const std::string& name, torch::Tensor value) {
   check_shape(name, value.sizes());
   *members.dense = std::move(value);
   parameters_[name] = *members.dense;
-  if (members.blocks != nullptr) *members.blocks = {};
+  if (members.blocks != nullptr) *members.blocks = kernels::BlockWeight();
 }
 
 bool FrozenModule::is_quantized() const {
@@ -57,7 +57,7 @@ void FrozenModule::set_frozen(const std::string& name, kernels::BlockWeight valu
   const Members& members = members_of(name);
   CPX_CHECK(members.blocks != nullptr, "[set_frozen] '{}' cannot be quantised.", name);
   check_shape(name, {value.num_outputs(), value.num_inputs()});
-  *members.dense = {};
+  *members.dense = torch::Tensor();
   parameters_[name] =
       at::empty({value.num_outputs(), value.num_inputs()}, at::device(at::kMeta).dtype(at::kFloat));
   *members.blocks = std::move(value);
