@@ -36,7 +36,7 @@ void FrozenModule::set_frozen(const std::string& name, torch::Tensor value) {
   check_shape(name, value.sizes());
   *members.dense = std::move(value);
   parameters_[name] = *members.dense;
-  if (members.blocks != nullptr) *members.blocks = {};
+  if (members.blocks != nullptr) *members.blocks = kernels::BlockWeight();
 }
 
 bool FrozenModule::is_quantized() const {
