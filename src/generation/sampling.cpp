@@ -19,7 +19,8 @@ namespace cpx::generation {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
-// Candidates that are sorted first for top_p, at least; four times as many where they do not reach p.
+// Candidates that are sorted first for top_p, at least; four times as many where they do not reach
+// p.
 constexpr int64_t kFirstCandidates = 64;
 // Scores whose highest, or sum, is taken at a time.
 constexpr size_t kBlock = 64;

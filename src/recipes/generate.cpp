@@ -144,9 +144,10 @@ int answer_prompts(const GenerateCommand& command, const std::vector<std::string
   }
   const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
   if (streams) std::cout << "\n";
-  log_info("{} prompt tokens in {:.3f} s, with {} new tokens in {:.2f} s: {:.1f} new tokens a second",
-           sum.num_prompt_tokens, sum.prompt_seconds, sum.num_new_tokens, elapsed.count(),
-           static_cast<double>(sum.num_new_tokens) / elapsed.count());
+  log_info(
+      "{} prompt tokens in {:.3f} s, with {} new tokens in {:.2f} s: {:.1f} new tokens a second",
+      sum.num_prompt_tokens, sum.prompt_seconds, sum.num_new_tokens, elapsed.count(),
+      static_cast<double>(sum.num_new_tokens) / elapsed.count());
   if (interrupt_requested()) {
     log_warning("interrupted: nothing was written");
     return kInterrupted;
