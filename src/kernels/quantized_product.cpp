@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/kernels/quantized_product.h"
 
+#include <algorithm>
+#include <bit>
+#include <cmath>
 #include <immintrin.h>
 #include <limits>
 #include <memory>

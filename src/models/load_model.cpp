@@ -209,8 +209,8 @@ std::string weight_types(const Llama& model) {
   for (const WeightSlot& slot : slots_of(model)) {
     if (!slot.module->can_be_blocks(slot.name)) continue;
     const auto blocks = slot.module->blocks_of(slot.name);
-    types.emplace(blocks.is_defined() ? tensor::storage_layout(blocks.type).name
-                                      : tensor::dtype_name(model.dtype()));
+    types.insert(blocks.is_defined() ? std::string(tensor::storage_layout(blocks.type).name)
+                                     : tensor::dtype_name(model.dtype()));
   }
   return fmt::format("{}", fmt::join(types, " + "));
 }

@@ -147,14 +147,14 @@ TEST_P(QuantizedSampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
 // 1 to 40 sequences at once, all greedy: each is what it is alone.
 TEST_P(QuantizedSampleBits, GreedyTextIsTheSameForAnyNumberOfSequences) {
   const auto model = load_quantized(GetParam());
-  const std::vector<int64_t> ids = {5, 40, 17, 99, 3};
+  std::vector<Prompt> prompts = {{.ids = {5, 40, 17, 99, 3}}};
   auto options = greedy(10);
-  const auto alone = continue_prompts(*model, {{.ids = ids}}, options)[0].ids;
+  const auto alone = continue_prompts(*model, prompts, options)[0].ids;
   ASSERT_EQ(alone.size(), 10U);
   for (int64_t count = 2; count <= 40; ++count) {
     options.batch_size = count;
-    for (const auto& one :
-         continue_prompts(*model, {{.ids = ids, .num_samples = count}}, options)) {
+    prompts[0].num_samples = count;
+    for (const auto& one : continue_prompts(*model, prompts, options)) {
       ASSERT_EQ(one.ids, alone) << count;
     }
   }

@@ -77,8 +77,8 @@ TEST(Quantize, ErrorsAreAtMostAStep) {
     const auto& [name, type] = kTypes[i];
     const auto blocks = quantize(type, numbers);
     const auto read = dequantize(type, bytes_of(blocks), {64, 32}, at::kFloat);
-    // Scales and minima are rounded to 11 bits.
-    EXPECT_TRUE(((read - numbers).abs() <= steps[i] + largest / 500.0).all().item<bool>()) << name;
+    // Scales and minima are rounded to 11 bits: 1 + 2 parts in 2048.
+    EXPECT_TRUE(((read - numbers).abs() <= steps[i] + largest / 680.0).all().item<bool>()) << name;
   }
 }
 
