@@ -68,7 +68,7 @@ torch::Tensor LinearImpl::forward(const torch::Tensor& x, const ForwardContext& 
 
 kernels::LinearWeights LinearImpl::weights(const ForwardContext& context) const {
   kernels::LinearWeights weights{
-      .weight = weight, .blocks = blocks, .bias = bias, .is_by_row = context.options.is_by_row};
+      .weight = weight, .bias = bias, .is_by_row = context.options.is_by_row, .blocks = blocks};
   if (!uses_lora()) return weights;
   weights.a = lora_A->weight;
   weights.b = lora_B->weight;

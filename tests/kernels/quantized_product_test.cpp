@@ -39,8 +39,8 @@ float half_at(const uint8_t* bytes) {
 
 // A block of a weight: numbers are (code - offset) * scale + minimum.
 struct PlainBlock {
-  int codes[32];
-  float scale;
+  int codes[32] = {};
+  float scale = 0.0F;
   float minimum = 0.0F;
 };
 
@@ -59,8 +59,8 @@ PlainBlock plain_block(StorageType type, const uint8_t* bytes) {
 }
 
 struct PlainInput {
-  int codes[32];
-  float scale;
+  int codes[32] = {};
+  float scale = 0.0F;
 };
 
 PlainInput plain_input(const float* numbers) {
@@ -210,10 +210,12 @@ INSTANTIATE_TEST_SUITE_P(Types, QuantizedProduct,
                                                           StorageType::kQ4_1),
                                           testing::Values(std::pair(1, 1), std::pair(3, 16),
                                                           std::pair(2, 37), std::pair(18, 203))),
-                         [](const auto& test) {
-                           const auto [type, sizes] = test.param;
-                           return std::string(tensor::storage_layout(type).name) + "_" +
-                                  std::to_string(sizes.first) + "_" + std::to_string(sizes.second);
+                         [](const auto& own) {
+                           const auto sizes = std::get<1>(own.param);
+                           return std::string(
+                                      tensor::storage_layout(std::get<0>(own.param)).name) +
+                                  "_" + std::to_string(sizes.first) + "_" +
+                                  std::to_string(sizes.second);
                          });
 
 TEST_P(QuantizedProduct, EqualsThePlainLoopsBitForBit) {
@@ -323,12 +325,12 @@ TEST(QuantizedProducts, AreTheProductsOfEachWeight) {
 class QuantizedLinear : public testing::Test {
  protected:
   Tensor x = random_input(7, 64);
-  LinearWeights layer{.blocks = random_weight(StorageType::kQ4_1, 19, 2, 2),
-                      .bias = random_tensor({19}, 3).to(torch::kFloat32),
+  LinearWeights layer{.bias = random_tensor({19}, 3).to(torch::kFloat32),
                       .a = random_tensor({4, 64}, 4).to(torch::kFloat32),
                       .b = random_tensor({19, 4}, 5).to(torch::kFloat32),
                       .options = {.scale = 0.7},
-                      .is_by_row = true};
+                      .is_by_row = true,
+                      .blocks = random_weight(StorageType::kQ4_1, 19, 2, 2)};
 };
 
 TEST_F(QuantizedLinear, AddsBiasAndUpdateInFloat32) {
@@ -350,8 +352,8 @@ TEST_F(QuantizedLinear, StandsBesideADenseOne) {
   LinearWeights dense = layer;
   dense.blocks = {};
   dense.weight = random_tensor({5, 64}, 6).to(torch::kFloat32);
-  dense.bias = {};
-  dense.a = {};
+  dense.bias = Tensor();
+  dense.a = Tensor();
   const auto both = shared_linear(x, {dense, layer});
   EXPECT_TRUE(at::equal(both[0], linear(x, dense)));
   EXPECT_TRUE(at::equal(both[1], linear(x, layer)));
@@ -405,7 +407,7 @@ TEST_F(QuantizedLinear, IsForDecodingAlone) {
     const torch::NoGradGuard no_grad;
     EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
   }
-  layer.a = {};
+  layer.a = Tensor();
   EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
   EXPECT_EQ(message_of([&] { linear(x.clone().requires_grad_(true), layer); }), expected);
   layer.is_by_row = false;

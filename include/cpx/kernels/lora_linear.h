@@ -25,7 +25,6 @@ struct LoraOptions {
 /// A frozen linear layer and its update.
 struct LinearWeights {
   torch::Tensor weight = {};  // [O, I], the dtype of the input
-  BlockWeight blocks = {};    // in place of `weight` where it is quantised; by row only
   torch::Tensor bias = {};    // [O]; may be undefined
   torch::Tensor a = {};       // [R, I], float32 or the dtype of the input; undefined: no update
   torch::Tensor b = {};       // [O, R]
@@ -33,6 +32,7 @@ struct LinearWeights {
   /// Each row by itself (row_product.h, quantized_product.h), where the weight allows: a row's bits
   /// do not depend on how many there are. Without gradients or dropout.
   bool is_by_row = false;
+  BlockWeight blocks = {};  // in place of `weight` where it is quantised; by row only
 };
 
 /// x weight^T + bias + scale * dropout(x) a^T b^T, [T, O], of `x` [T, I]. Differentiable in x, a
