@@ -257,7 +257,7 @@ class QuantizationConfigTest : public ModelConfigTest {
 };
 
 TEST_F(QuantizationConfigTest, IsReadFromConfigJson) {
-  EXPECT_EQ(text_of(changed({}).quantization), "none");
+  EXPECT_EQ(text_of(changed(Json::object()).quantization), "none");
   EXPECT_EQ(read({{"quant_method", "gptq"}, {"bits", 4}, {"group_size", 128}}),
             "gptq 4 bits, groups of 128, zeros less one: true, reordered: false");
   EXPECT_EQ(read({{"quant_method", "GPTQ"},
@@ -279,10 +279,10 @@ TEST_F(QuantizationConfigTest, IsReadFromConfigJson) {
 TEST_F(QuantizationConfigTest, OfOlderFoldersStandsInAFileOfItsOwn) {
   write("quant_config.json",
         R"({"zero_point":true,"q_group_size":128,"w_bit":4,"version":"GEMM"})");
-  EXPECT_EQ(text_of(changed({}).quantization),
+  EXPECT_EQ(text_of(changed(Json::object()).quantization),
             "awq 4 bits, groups of 128, zeros less one: true, reordered: false");
   write("quantize_config.json", R"({"bits":4,"group_size":32,"desc_act":true,"sym":true})");
-  EXPECT_EQ(text_of(changed({}).quantization),
+  EXPECT_EQ(text_of(changed(Json::object()).quantization),
             "gptq 4 bits, groups of 32, zeros less one: true, reordered: true");
   EXPECT_EQ(read({{"quant_method", "gptq"}, {"bits", 8}, {"group_size", 16}}),
             "gptq 8 bits, groups of 16, zeros less one: true, reordered: false");

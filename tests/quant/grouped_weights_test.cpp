@@ -148,8 +148,8 @@ TEST(AwqByHand, AWordHoldsEightOutputsOfAnInputInItsOwnOrder) {
   EXPECT_TRUE(at::equal(dense.select(1, 3), at::zeros({8})));
   EXPECT_TRUE(at::equal(dense.select(1, 2), -at::arange(8, at::kFloat)));
   weight.qzeros[0][0] = 0;
-  EXPECT_TRUE(
-      at::equal(2.0 * dequantize_awq(weight, kAwq, at::kFloat).select(1, 3), at::arange(8)));
+  EXPECT_TRUE(at::equal(2.0 * dequantize_awq(weight, kAwq, at::kFloat).select(1, 3),
+                        at::arange(8, at::kFloat)));
 }
 
 // ---- Errors -------------------------------------------------------------------------------------

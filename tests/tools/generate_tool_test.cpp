@@ -94,6 +94,19 @@ TEST_F(GenerateTool, ContrastiveSearchDrawsNothing) {
   EXPECT_NE(texts("d.jsonl", with({"--adapter", adapter()})), all);
 }
 
+TEST_F(GenerateTool, AGptqFolderIsAModelLikeAnyOtherAndTakesAnAdapter) {
+  const std::string folder = "tests/fixtures/models/llama_gptq_4bit";
+  const ToolResult result =
+      run_tool("cpx-generate",
+               {"--model", folder, "--adapter", folder + "/adapter", "--compare", "--template",
+                "plain", "--dtype", "float32", "--max-new-tokens", "12", "--prompt", "The kettle",
+                "--temperature", "0", "--output", path("both.jsonl")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const auto objects = lines("both.jsonl");
+  ASSERT_EQ(objects.size(), 2);
+  EXPECT_NE(objects[0]["text"], objects[1]["text"]);
+}
+
 TEST_F(GenerateTool, CompareShowsBaseAndAdapter) {
   const ToolResult result = generate({"--adapter", adapter(), "--compare", "--prompt", "The kettle",
                                       "--temperature", "0", "--output", path("both.jsonl")});
