@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// Preference objectives: a chosen answer against rejected ones, by the log-probabilities of their
+// tokens, with a reference policy (DPO and its kin) or without (SimPO). Formulas and the source of
+// each: docs/objectives.md. They follow TRL 1.16.0, DPOTrainer._compute_loss, and princeton-nlp/
+// SimPO at 1b3e8f3, SimPOTrainer.simpo_loss.
+// N = predictions of a micro batch.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "cpx/objectives/objective_result.h"
+#include "cpx/objectives/token_range.h"
+
+namespace cpx::objectives {
+
+/// One answer to a prompt.
+struct Answer {
+  /// The predictions of the answer's own tokens, without the prompt's; an empty one is an error.
+  TokenRange tokens = {};
+  /// Sum of the same tokens' NLL under the reference policy, natural log; `simpo` does not read it.
+  double reference_nll = 0.0;
+};
+
+/// What is preferred to what, after one prompt.
+struct Preference {
+  Answer chosen = {};
+  std::vector<Answer> rejected = {};  // one or more
+};
+
+/// A micro batch of preferences; nothing is kept of the spans.
+struct PreferenceBatch {
+  std::span<const Preference> preferences = {};
+  std::span<const double> token_nll = {};  // [N] natural log
+};
+
+struct DpoOptions {
+  /// kSigmoid: -log sigmoid of the margin; the only one that takes several rejected answers.
+  /// kHinge: max(0, 1 - margin). kIpo: (margin of mean log ratios - 1 / (2 beta))^2.
+  /// kRobust: kSigmoid without the bias of labels that are flipped as often as `label_smoothing`.
+  enum class Loss { kSigmoid, kHinge, kIpo, kRobust };
+
+  Loss loss = Loss::kSigmoid;
+  double beta = 0.1;  // positive; small values let the policy go far from the reference
+  /// How often a label is taken to be flipped, in [0, 0.5); only for kSigmoid and kRobust.
+  double label_smoothing = 0.0;
+};
+
+/// Mean loss of the preferences over `step.pairs`, with its gradient. Rewards are
+/// beta * (log-probability - that of the reference). Chosen answers are under `positives`, rejected
+/// ones under `hard_negatives`. A NLL that is not finite, the reference's too, gives a loss of NaN
+/// and never throws; anything else that does not fit is std::invalid_argument.
+ObjectiveResult dpo(const PreferenceBatch& batch, const DpoOptions& options,
+                    const StepCounts& step);
+
+struct SimpoOptions {
+  enum class Loss { kSigmoid, kHinge };
+
+  Loss loss = Loss::kSigmoid;
+  double beta = 2.0;               // positive; scales the mean log-probabilities
+  double gamma_beta_ratio = 0.25;  // the margin that is asked for, over beta
+  double label_smoothing = 0.0;    // in [0, 0.5); only for kSigmoid
+  double sft_weight = 0.0;         // weight of the chosen answers' mean token NLL
+};
+
+/// As `dpo` without a reference; each preference has one rejected answer. Rewards are
+/// beta * mean log-probability of an answer's tokens. The sft term is divided by
+/// `step.positive_tokens`, the chosen answers' tokens of the step.
+ObjectiveResult simpo(const PreferenceBatch& batch, const SimpoOptions& options,
+                      const StepCounts& step);
+
+}  // namespace cpx::objectives
