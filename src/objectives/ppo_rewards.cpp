@@ -4,7 +4,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <numeric>
+#include <string_view>
 
 #include "cpx/core/error.h"
 #include "token_ranges.h"
@@ -51,10 +51,9 @@ double kl_at(size_t t, const RolloutBatch& batch, KlPenalty kl_penalty) {
     case KlPenalty::kK3:
       return std::expm1(-difference) + difference;
     case KlPenalty::kFull:
-      return batch.full_kl[t];
+      break;
   }
-  throw_<std::invalid_argument>("[token_rewards] unknown kl_penalty: got {}.",
-                                static_cast<int>(kl_penalty));
+  return batch.full_kl[t];
 }
 
 void check_responses(std::string_view place, std::span<const TokenRange> responses,

@@ -149,7 +149,7 @@ MarginLoss margin_loss(double margin, const DpoOptions& options) {
   const double smoothing = options.label_smoothing;
   switch (options.loss) {
     case DpoOptions::Loss::kSigmoid:
-      return sigmoid_loss(margin, 1.0 - smoothing, smoothing);
+      break;
     case DpoOptions::Loss::kHinge:
       return hinge_loss(margin);
     case DpoOptions::Loss::kIpo: {
@@ -161,7 +161,7 @@ MarginLoss margin_loss(double margin, const DpoOptions& options) {
       return sigmoid_loss(margin, scale * (1.0 - smoothing), -scale * smoothing);
     }
   }
-  throw_<std::invalid_argument>("[dpo] unknown loss: got {}.", static_cast<int>(options.loss));
+  return sigmoid_loss(margin, 1.0 - smoothing, smoothing);
 }
 
 MarginLoss margin_loss(double margin, const SimpoOptions& options) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/objectives/ppo.h"
 
+#include <array>
 #include <cmath>
 #include <gmock/gmock.h>
 #include <limits>
