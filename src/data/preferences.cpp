@@ -23,6 +23,7 @@ constexpr const char* kPromptKey = "prompt";
 constexpr const char* kInputKey = "input";
 constexpr const char* kChosenKey = "chosen";
 constexpr const char* kRejectedKey = "rejected";
+constexpr const char* kRejectedForm = "a text or a list of texts";
 
 void check_template(const std::string& prompt_template) {
   CPX_CHECK(prompt_template.find(kPlaceholder) != std::string::npos,
@@ -65,7 +66,7 @@ class PreferenceReader {
     if (const Json* chosen = find_answer(kChosenKey, "a text")) {
       add_answer(kChosenKey, *chosen, preference.chosen);
     }
-    if (const Json* rejected = find_answer(kRejectedKey, "a text or a list of texts")) {
+    if (const Json* rejected = find_answer(kRejectedKey, kRejectedForm)) {
       read_rejected(*rejected, preference.rejected);
     }
     if (faults_.size() > num_faults_before) return std::nullopt;
@@ -101,13 +102,17 @@ class PreferenceReader {
     }
     const auto& text = value->get_ref<const std::string&>();
     if (!has_input) return text;
-    check_answer(key, text);
+    check_text(key, text);
     return fill(prompt_template_, text);
   }
 
   void read_rejected(const Json& value, std::vector<std::string>& texts) {
-    if (!value.is_array()) {
+    if (value.is_string()) {
       add_answer(kRejectedKey, value, texts);
+      return;
+    }
+    if (!value.is_array()) {
+      fault(kRejectedKey, describe(value), kRejectedForm);
       return;
     }
     if (value.empty()) fault(kRejectedKey, "an empty list", "texts");
@@ -122,10 +127,10 @@ class PreferenceReader {
       return;
     }
     texts.push_back(value.get<std::string>());
-    check_answer(name, texts.back());
+    check_text(name, texts.back());
   }
 
-  void check_answer(std::string_view name, const std::string& text) {
+  void check_text(std::string_view name, const std::string& text) {
     if (has_text(text)) return;
     fault(name, text.empty() ? "an empty text" : "only blanks", "a text");
   }

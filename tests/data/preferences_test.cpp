@@ -115,13 +115,13 @@ TEST_F(PreferencesTest, PromptsWithFaultsAreFaults) {
   PreferenceContent content = read_prompts(files, "{input}");
   for (std::string& fault : content.faults) fault = without_folder(fault);
   EXPECT_THAT(content.items, IsEmpty());
-  EXPECT_THAT(
-      content.faults,
-      ElementsAre("[a.jsonl: record 1, line 1] rejected: got the number 1, expected a text.",
-                  "[a.jsonl: record 2, line 2] prompt: got no such key (keys: rejected), "
-                  "expected a text under 'prompt' or 'input'.",
-                  "[b.json] got the keys text, expected objects with 'prompt' or 'input', "
-                  "or contrast records with 'paraphrases' and 'paraphrases_toxic'."));
+  EXPECT_THAT(content.faults,
+              ElementsAre("[a.jsonl: record 1, line 1] rejected: got the number 1, expected a text "
+                          "or a list of texts.",
+                          "[a.jsonl: record 2, line 2] prompt: got no such key (keys: rejected), "
+                          "expected a text under 'prompt' or 'input'.",
+                          "[b.json] got the keys text, expected objects with 'prompt' or 'input', "
+                          "or contrast records with 'paraphrases' and 'paraphrases_toxic'."));
 }
 
 TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
@@ -151,7 +151,8 @@ TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
           "[a.jsonl: record 4, line 4] rejected: text 2: got only blanks, expected a text.",
           "[a.jsonl: record 4, line 4] rejected: text 3: got the number 4, expected a text.",
           "[a.jsonl: record 5, line 5] input: got an empty text, expected a text.",
-          "[a.jsonl: record 5, line 5] rejected: got an object, expected a text.",
+          "[a.jsonl: record 5, line 5] rejected: got an object, expected a text or a list of "
+          "texts.",
           "[a.jsonl: record 6, line 6] got a list, expected an object.",
           "[a.jsonl: record 7, line 7] \"prompt\": got the key twice in one object, expected it "
           "once."));
