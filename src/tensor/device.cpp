@@ -89,6 +89,12 @@ std::string dtype_name(torch::Dtype dtype) {
       return "int64";
     case torch::kInt32:
       return "int32";
+    case torch::kInt16:
+      return "int16";
+    case torch::kInt8:
+      return "int8";
+    case torch::kUInt8:
+      return "uint8";
     default:
       return c10::toString(dtype);
   }

@@ -212,8 +212,7 @@ INSTANTIATE_TEST_SUITE_P(Types, QuantizedProduct,
                                                           std::pair(2, 37), std::pair(18, 203))),
                          [](const auto& own) {
                            const auto sizes = std::get<1>(own.param);
-                           return std::string(
-                                      tensor::storage_layout(std::get<0>(own.param)).name) +
+                           return std::string(tensor::storage_layout(std::get<0>(own.param)).name) +
                                   "_" + std::to_string(sizes.first) + "_" +
                                   std::to_string(sizes.second);
                          });

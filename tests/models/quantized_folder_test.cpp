@@ -113,7 +113,7 @@ TEST_F(QuantizedFolder, AMissingQweightIsToldWithWhatIsThere) {
   remove(fmt::format("{}.qweight", kLayer));
   EXPECT_EQ(check_error(),
             "[load_model] FOLDER: 1 tensor is missing: 'model.layers.1.mlp.up_proj.weight'. The "
-            "file has 'model.layers.1.mlp.up_proj.scales', which the model has no place for.");
+            "file has 'model.layers.1.mlp.up_proj.g_idx', which the model has no place for.");
 }
 
 TEST_F(QuantizedFolder, AGroupThatIsNotThereIsToldWhenItIsRead) {

@@ -115,7 +115,7 @@ TEST(QuantizeErrors, SayWhatDoesNotFit) {
   EXPECT_EQ(refusal([&] {
               quantize(StorageType::kQ4_0, StorageType::kF16, blocks, {1, 32});
             }),
-            "[quantize] got 34 bytes of F16 for [1, 32], expected 64.");
+            "[quantize] got 33 bytes of F16 for [1, 32], expected 64.");
   EXPECT_EQ(refusal([] {
               quantize(StorageType::kQ4_0, at::zeros({2, 32}, at::kDouble));
             }),
