@@ -287,7 +287,7 @@ TEST_F(QuantizationConfigTest, OfOlderFoldersStandsInAFileOfItsOwn) {
   EXPECT_EQ(read({{"quant_method", "gptq"}, {"bits", 8}, {"group_size", 16}}),
             "gptq 8 bits, groups of 16, zeros less one: true, reordered: false");
   write("quantize_config.json", R"({"bits":3,"group_size":32})");
-  EXPECT_EQ(message_of([&] { changed({}); }),
+  EXPECT_EQ(message_of([&] { changed(Json::object()); }),
             fmt::format("[model_config] {}: 'bits' is 3, expected 4 or 8.",
                         (folder_ / "quantize_config.json").string()));
 }
