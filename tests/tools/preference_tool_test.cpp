@@ -173,7 +173,9 @@ TEST_F(PreferenceTool, AnEmptyAnswerIsOneClearLine) {
   write("pairs.jsonl", "{\"prompt\": \"Ask: \", \"chosen\": \"\", \"rejected\": \"Now!\"}\n");
   const ToolResult result = train({"data.train=[" + path("pairs.jsonl") + "]"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
+  EXPECT_THAT(
+      result.err,
+      HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 
