@@ -86,11 +86,10 @@ class ContrastMaker {
   std::unique_ptr<PackedMicroBatch> make(nn::CausalLm& model, GroupSource& source,
                                          std::span<const data::DrawnGroup> groups) {
     const auto [batch, drawn] = source.encode(groups, /*needs_hard_negative=*/false);
-    auto packed =
-        has_pads(objective_)
-            ? data::pack_with_published_padding(batch.texts,
-                                                source.encoder().tokenizer().eos_id().value())
-            : data::pack(batch.texts);
+    auto packed = has_pads(objective_)
+                      ? data::pack_with_published_padding(
+                            batch.texts, source.encoder().tokenizer().eos_id().value())
+                      : data::pack(batch.texts);
     auto base_nll = base_ ? base_values(model, drawn, packed) : std::vector<double>();
     auto info = source.info(batch, packed);
     return std::make_unique<ContrastMicroBatch>(std::move(info), std::move(packed),
@@ -159,16 +158,16 @@ class ContrastStep::Impl {
        const data::TextEncoder& encoder, const ContrastStepOptions& options)
       : train_maker_(train_records, encoder, options),
         eval_maker_(eval_records, encoder, options),
-        task_({.train_records = train_records,
-               .eval_records = eval_records,
-               .encoder = encoder,
-               .train_groups = options.groups,
-               .eval_groups = eval_records.empty()
-                                  ? options.groups
-                                  : evaluation_groups(options.groups, eval_records),
-               .groups_per_micro_batch = options.groups_per_micro_batch,
-               .drop_last = options.drop_last},
-              maker(train_maker_), maker(eval_maker_)) {
+        task_(
+            {.train_records = train_records,
+             .eval_records = eval_records,
+             .encoder = encoder,
+             .train_groups = options.groups,
+             .eval_groups = eval_records.empty() ? options.groups
+                                                 : evaluation_groups(options.groups, eval_records),
+             .groups_per_micro_batch = options.groups_per_micro_batch,
+             .drop_last = options.drop_last},
+            maker(train_maker_), maker(eval_maker_)) {
     if (has_pads(options.objective) && !encoder.tokenizer().eos_id()) {
       throw_<DataError>(
           "[tokenizer] has no EOS token, which objective.padding published pads with. Set "

@@ -99,9 +99,7 @@ GroupSource::GroupSource(std::span<const data::Record> records, const data::Text
       order_(groups_, groups_per_micro_batch, drop_last) {}
 
 DrawnBatch GroupSource::encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative) {
-  const auto where = [this](int64_t record) {
-    return records_[static_cast<size_t>(record)].where;
-  };
+  const auto where = [this](int64_t record) { return records_[static_cast<size_t>(record)].where; };
   DrawnBatch result;
   for (int64_t group = 0; group < std::ssize(groups); ++group) {
     const data::DrawnGroup& one = groups[static_cast<size_t>(group)];
