@@ -17,7 +17,7 @@ struct TransferStepOptions {
   /// Texts drawn from each record, beside its input; data::transfer_items says what is made of
   /// them. Both at least 1.
   int64_t num_positives = 3;
-  int64_t num_hard_negatives = 3;
+  int64_t num_hard_negatives = 6;
   bool shuffle = true;
   uint64_t seed = 0;
   /// Groups in one micro batch; more of them need more memory.
