@@ -12,14 +12,14 @@
 
 namespace cpx::training {
 
+using FineTuning = CycleStepOptions::FineTuning;
+
 namespace {
 
 using objectives::CycleTerm;
 using objectives::CycleText;
 using objectives::ObjectiveResult;
 using objectives::StepCounts;
-
-using FineTuning = CycleStepOptions::FineTuning;
 
 // The side of a plain text; pairs are on none.
 TextRole side_of(CycleRole role) {
@@ -44,11 +44,6 @@ std::optional<CycleTerm> term_of(CycleRole role, FineTuning fine_tuning) {
       return CycleTerm::kPairs;
   }
   throw_<std::invalid_argument>("[cycle_step] got an unknown role.");
-}
-
-// Under kTexts the toxify pairs are what the cycle pairs would be.
-bool takes_part(CycleRole role, FineTuning fine_tuning) {
-  return role != CycleRole::kCycle || fine_tuning == FineTuning::kPairs;
 }
 
 class CycleMicroBatch : public PackedMicroBatch {
@@ -99,8 +94,7 @@ std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
   std::vector<std::optional<CycleTerm>> terms;
   for (int64_t index = 0; const data::DrawnGroup& group : plain.groups()) {
     const auto texts = data::group_texts(source.groups(), group);
-    for (data::CycleItem& item : data::cycle_items(texts, source.encoder())) {
-      if (!takes_part(item.role, fine_tuning)) continue;
+    for (data::CycleItem& item : used_cycle_items(texts, source.encoder(), fine_tuning)) {
       terms.push_back(term_of(item.role, fine_tuning));
       batch.add(std::move(item.ids), index, side_of(item.role));
     }
@@ -130,6 +124,16 @@ data::GroupOptions group_options(const CycleStepOptions& options, bool shuffle) 
 }
 
 }  // namespace
+
+std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
+                                              const data::TextEncoder& encoder,
+                                              FineTuning fine_tuning) {
+  auto items = data::cycle_items(texts, encoder);
+  if (fine_tuning == FineTuning::kTexts) {
+    std::erase_if(items, [](const auto& item) { return item.role == CycleRole::kCycle; });
+  }
+  return items;
+}
 
 std::unique_ptr<GroupStep> cycle_step(std::span<const data::Record> train_records,
                                       std::span<const data::Record> eval_records,

@@ -6,9 +6,11 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
+#include "cpx/data/variant_items.h"
 #include "cpx/objectives/cycle.h"
 #include "cpx/training/group_step.h"
 
@@ -33,6 +35,12 @@ struct CycleStepOptions {
   FineTuning fine_tuning = FineTuning::kTexts;
   objectives::CycleOptions objective = {};
 };
+
+/// Those of data::cycle_items that `fine_tuning` or the contrast has a use for: without the cycle
+/// pairs under kTexts, where the toxify pairs are what they would be.
+std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
+                                              const data::TextEncoder& encoder,
+                                              CycleStepOptions::FineTuning fine_tuning);
 
 /// The cycle objective. The records and the encoder must outlive the task; `eval_records` may be
 /// empty. The evaluation loss is over all items as in training, its perplexities are those of the
