@@ -13,20 +13,6 @@ namespace cpx::training {
 
 namespace {
 
-int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last) {
-  CPX_CHECK(per_micro_batch > 0, "[training data] got {} groups a micro batch, expected 1 or more.",
-            per_micro_batch);
-  const int64_t full = num_groups / per_micro_batch;
-  if (!drop_last) return full + (num_groups % per_micro_batch > 0 ? 1 : 0);
-  if (full == 0) {
-    throw_<DataError>(
-        "[training data] data.drop_last leaves no micro batch: got {} usable records, expected at "
-        "least {} (training.groups). Set data.drop_last to false, or take fewer groups.",
-        num_groups, per_micro_batch);
-  }
-  return full;
-}
-
 std::string_view key_of(TextRole role) {
   return role == TextRole::kPositive ? "paraphrases" : "paraphrases_toxic";
 }
@@ -44,6 +30,20 @@ void require_text(const GroupBatch& batch, int64_t group, TextRole role, const s
 }
 
 }  // namespace
+
+int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last) {
+  CPX_CHECK(per_micro_batch > 0, "[training data] got {} groups a micro batch, expected 1 or more.",
+            per_micro_batch);
+  const int64_t full = num_groups / per_micro_batch;
+  if (!drop_last) return full + (num_groups % per_micro_batch > 0 ? 1 : 0);
+  if (full == 0) {
+    throw_<DataError>(
+        "[training data] data.drop_last leaves no micro batch: got {} usable records, expected at "
+        "least {} (training.groups). Set data.drop_last to false, or take fewer groups.",
+        num_groups, per_micro_batch);
+  }
+  return full;
+}
 
 MicroBatchOrder::MicroBatchOrder(const data::ContrastGroups& groups, int64_t groups_per_micro_batch,
                                  bool drop_last)
