@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-train with the published variants and with retained texts, as a user meets them.
-#include <algorithm>
 #include <cmath>
 #include <gmock/gmock.h>
 
@@ -16,10 +15,6 @@ using testing::HasSubstr;
 using testing::Not;
 
 constexpr const char* kEveryday = "It rained all night.\nBoil the rice.\nThe shop is open.\n";
-
-int num_lines(const std::string& text) {
-  return static_cast<int>(std::count(text.begin(), text.end(), '\n'));
-}
 
 class VariantTool : public TinyRun {
  protected:
