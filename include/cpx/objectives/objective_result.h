@@ -19,6 +19,7 @@ struct StepCounts {
   int64_t negative_texts = 0;
   /// Preferences, or texts that lead from one wording to another (transfer, cycle).
   int64_t pairs = 0;
+  int64_t retained_tokens = 0;  // predicted tokens of the retained texts
 
   StepCounts& operator+=(const StepCounts& other);
 };
