@@ -176,7 +176,13 @@ class Run {
     if (listener_.on_token && listener_.on_token(prompt, own.sample, id)) {
       return finish(place, FinishReason::kStopString);
     }
-    if (own.num_new == options_.sampling.max_new_tokens) finish(place, FinishReason::kLength);
+    if (own.num_new == max_new_tokens(own)) finish(place, FinishReason::kLength);
+  }
+
+  int64_t max_new_tokens(const Sequence& sequence) const {
+    const int64_t all = options_.sampling.max_new_tokens;
+    const int64_t own = prompts_[sequence.place]->prompt.max_new_tokens;
+    return own > 0 ? std::min(own, all) : all;
   }
 
   void finish(size_t place, FinishReason reason) {

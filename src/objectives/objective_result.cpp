@@ -9,6 +9,7 @@ StepCounts& StepCounts::operator+=(const StepCounts& other) {
   positive_tokens += other.positive_tokens;
   negative_texts += other.negative_texts;
   pairs += other.pairs;
+  response_tokens += other.response_tokens;
   return *this;
 }
 

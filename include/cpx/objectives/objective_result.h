@@ -19,6 +19,7 @@ struct StepCounts {
   int64_t negative_texts = 0;
   /// Preferences, or texts that lead from one wording to another (transfer, cycle).
   int64_t pairs = 0;
+  int64_t response_tokens = 0;  // of sampled responses
 
   StepCounts& operator+=(const StepCounts& other);
 };
@@ -58,6 +59,9 @@ struct ObjectiveResult {
   TextSums hard_negatives;
   TextSums random_negatives;
   PreferenceSums preferences;
+  /// Nothing is learned from this micro batch: there was no backward pass, for a reason of the
+  /// objective's own.
+  bool is_skipped = false;
 };
 
 }  // namespace cpx::objectives
