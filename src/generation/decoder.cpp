@@ -168,7 +168,7 @@ class Run {
     Sequence& own = *sequences_[place];
     const uint64_t prompt = prompts_[own.place]->prompt.number;
     if (std::ranges::find(options_.sampling.stop_ids, id) != options_.sampling.stop_ids.end()) {
-      return finish(place, FinishReason::kStopToken);
+      return finish(place, FinishReason::kStopToken, id);
     }
     own.ids.push_back(id);
     ++own.num_new;
@@ -185,7 +185,7 @@ class Run {
     return own > 0 ? std::min(own, all) : all;
   }
 
-  void finish(size_t place, FinishReason reason) {
+  void finish(size_t place, FinishReason reason, std::optional<int64_t> stop_id = std::nullopt) {
     Sequence own = std::move(*sequences_[place]);
     sequences_[place].reset();
     LoadedPrompt& loaded = *prompts_[own.place];
@@ -195,7 +195,8 @@ class Run {
       listener_.on_finished({.prompt = loaded.prompt.number,
                              .sample = own.sample,
                              .ids = std::move(own.ids),
-                             .reason = reason});
+                             .reason = reason,
+                             .stop_id = stop_id});
     }
   }
 

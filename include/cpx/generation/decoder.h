@@ -30,6 +30,7 @@ struct Continuation {
   int64_t sample = 0;
   std::vector<int64_t> ids;  // the new tokens, without the stop token
   FinishReason reason = FinishReason::kLength;
+  std::optional<int64_t> stop_id = std::nullopt;  // the stop token that ended it
 };
 
 struct DecoderOptions {
