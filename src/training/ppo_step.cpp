@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/ppo_step.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
+#include <iterator>
 #include <numeric>
 #include <optional>
 #include <utility>
 
 #include <ATen/ATen.h>
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <torch/autograd.h>
 
@@ -125,8 +129,9 @@ class PpoStep::Impl {
       : prompts_(prompts),
         tokenizer_(tokenizer),
         reward_(reward),
-        options_((check_options(options), options)),
+        options_(options),
         head_(model.shape().hidden_size, model.device(), options.value_head) {
+    check_options(options);
     state_.kl_coef = options.kl.init_kl_coef;
     for (const auto* some : {&prompts.train(), &prompts.held_out()}) {
       check_rollout(*some, options.rollout, model.shape().max_position);
@@ -143,7 +148,6 @@ class PpoStep::Impl {
   bool has_evaluation() const { return !prompts_.held_out().empty(); }
   const ValueHead& head() const { return head_; }
   const PpoState& state() const { return state_; }
-  const PpoStepOptions& options() const { return options_; }
 
   std::unique_ptr<MicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index);
   EvaluationResult evaluate(nn::CausalLm& model);
@@ -248,12 +252,14 @@ namespace {
 class SkippedMicroBatch : public MicroBatch {
  public:
   explicit SkippedMicroBatch(std::function<void()> report)
-      : MicroBatch({}), report_(std::move(report)) {}
+      : MicroBatch(MicroBatchInfo()), report_(std::move(report)) {}
 
   ObjectiveResult forward_backward(nn::CausalLm& /*model*/, const StepCounts& /*step*/,
                                    const nn::ForwardOptions& /*options*/) const override {
     report_();
-    return {.is_skipped = true};
+    ObjectiveResult result;
+    result.is_skipped = true;
+    return result;
   }
 
  private:
@@ -322,7 +328,10 @@ class PpoMicroBatch : public MicroBatch {
            at::tensor(result.value_gradient, at::kDouble).to(values.options())});
     }
     report_(result);
-    return {.loss = result.loss, .is_skipped = result.is_skipped};
+    ObjectiveResult told;
+    told.loss = result.loss;
+    told.is_skipped = result.is_skipped;
+    return told;
   }
 
  private:
@@ -418,10 +427,8 @@ void PpoStep::Impl::make_rollout(nn::CausalLm& model, int64_t epoch, int64_t num
 std::vector<double> PpoStep::Impl::scores_of(std::span<const Response> responses) const {
   std::vector<std::string> texts;
   for (const Response& response : responses) {
-    texts.push_back(response_text(tokenizer_, response));
-    if (options_.scores_prompt) {
-      texts.back().insert(0, tokenizer_.decode(response.prompt_ids, /*skip_special_tokens=*/true));
-    }
+    const std::string prompt = options_.scores_prompt ? prompt_text(tokenizer_, response) : "";
+    texts.push_back(prompt + response_text(tokenizer_, response));
   }
   auto scores = reward_.scores(texts);
   for (size_t i = 0; i < scores.size(); ++i) {
@@ -478,7 +485,7 @@ void PpoStep::Impl::write_samples(const Json& frame, std::span<const Response> r
   if (!samples_) return;
   for (size_t i = 0; i < responses.size(); ++i) {
     Json line = frame;
-    line["prompt"] = tokenizer_.decode(responses[i].prompt_ids, /*skip_special_tokens=*/true);
+    line["prompt"] = prompt_text(tokenizer_, responses[i]);
     line["response"] = response_text(tokenizer_, responses[i]);
     line["score"] = scores[i];
     line["kl"] = kl[i];
@@ -494,13 +501,7 @@ void PpoStep::Impl::write_samples(const Json& frame, std::span<const Response> r
 EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
   CPX_CHECK(has_evaluation(), "[evaluate] there are no held-out prompts.");
   RolloutOptions sampling = options_.rollout;
-  if (options_.evaluates_greedily)
-    sampling = {.temperature = 0.0,
-                .min_new_tokens = sampling.min_new_tokens,
-                .max_new_tokens = sampling.max_new_tokens,
-                .stop_ids = sampling.stop_ids,
-                .min_tokens_before_stop = sampling.min_tokens_before_stop,
-                .seed = sampling.seed};
+  if (options_.evaluates_greedily) sampling.temperature = 0.0;
   std::vector<NumberedPrompt> prompts;
   for (const data::Prompt& prompt : prompts_.held_out()) {
     prompts.push_back({.ids = prompt.ids, .number = std::ssize(prompts)});

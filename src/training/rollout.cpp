@@ -49,6 +49,10 @@ int64_t longest(std::span<const NumberedPrompt> prompts) {
   return length;
 }
 
+std::vector<tokenizer::TokenId> to_token_ids(std::span<const int64_t> ids) {
+  return {ids.begin(), ids.end()};
+}
+
 // ---- Passes -------------------------------------------------------------------------------------
 
 void append(std::vector<double>& values, const torch::Tensor& more) {
@@ -177,6 +181,10 @@ std::vector<Response> sample_responses(nn::CausalLm& model, std::span<const Numb
   return responses;
 }
 
+std::string prompt_text(const tokenizer::Tokenizer& tokenizer, const Response& response) {
+  return tokenizer.decode(to_token_ids(response.prompt_ids), /*skip_special_tokens=*/true);
+}
+
 std::string response_text(const tokenizer::Tokenizer& tokenizer, const Response& response) {
   generation::TextStream stream(tokenizer, response.prompt_ids);
   std::string text;
@@ -195,9 +203,9 @@ std::vector<objectives::TokenRange> token_ranges(std::span<const Response> respo
 }
 
 data::PackedBatch pack_responses(std::span<const Response> responses) {
-  std::vector<std::vector<int64_t>> ids;
+  std::vector<std::vector<tokenizer::TokenId>> ids;
   for (const Response& response : responses) {
-    ids.push_back(response.prompt_ids);
+    ids.push_back(to_token_ids(response.prompt_ids));
     ids.back().insert(ids.back().end(), response.ids.begin(), response.ids.end());
   }
   std::vector<data::BatchText> texts;

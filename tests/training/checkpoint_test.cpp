@@ -165,11 +165,13 @@ TEST(Checkpoint, FullDiskIsADataErrorAndKeepsTheLastGoodOne) {
                                       fs::file_size(good / "optimizer.safetensors") - 1};
   for (const rlim_t bytes : limits) {
     const FileSizeLimit limit(bytes);
-    const auto message = error_of([&] { write_checkpoint(run, state_at(2), optimizer.parameters(), optimizer, info()); });
+    const auto message = error_of(
+        [&] { write_checkpoint(run, state_at(2), optimizer.parameters(), optimizer, info()); });
     EXPECT_THAT(message, HasSubstr("cannot be written: File too large"));
     EXPECT_THAT(message, HasSubstr("MiB free there"));
     // The same place again, as when a run goes on from its first step.
-    error_of([&] { write_checkpoint(run, state_at(1), optimizer.parameters(), optimizer, info()); });
+    error_of(
+        [&] { write_checkpoint(run, state_at(1), optimizer.parameters(), optimizer, info()); });
   }
   EXPECT_EQ(find_last_checkpoint(run), good);
   EXPECT_TRUE(adapter_values(good).equal(first_values));
@@ -204,7 +206,9 @@ TEST(Checkpoint, FolderThatCannotBeMadeIsADataError) {
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
   EXPECT_THAT(
-      error_of([&] { write_checkpoint(folder / "file", state_at(1), optimizer.parameters(), optimizer, info()); }),
+      error_of([&] {
+        write_checkpoint(folder / "file", state_at(1), optimizer.parameters(), optimizer, info());
+      }),
       HasSubstr("file/checkpoints: the folder cannot be made: Not a directory. Choose another"));
 }
 

@@ -57,7 +57,10 @@ void check_rollout(const std::vector<data::Prompt>& prompts, const RolloutOption
 std::vector<Response> sample_responses(nn::CausalLm& model, std::span<const NumberedPrompt> prompts,
                                        const RolloutOptions& options, uint64_t rollout);
 
-/// A response as text; special tokens give none. A first word keeps the space before it.
+/// A response's prompt as text; special tokens give none.
+std::string prompt_text(const tokenizer::Tokenizer& tokenizer, const Response& response);
+
+/// A response as text, likewise. A first word keeps the space before it.
 std::string response_text(const tokenizer::Tokenizer& tokenizer, const Response& response);
 
 /// Where each response's tokens lie when all are laid end to end.
