@@ -11,7 +11,7 @@ namespace cpx::training {
 
 namespace {
 
-using Figure = RewardOptions::Figure;
+using Output = RewardOptions::Output;
 
 bool is_word_byte(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -37,7 +37,7 @@ std::vector<std::string> words_of(std::string_view text) {
 
 RewardModel::RewardModel(nn::TextScorer& scorer, const RewardOptions& options)
     : scorer_(scorer), options_(options), label_(nn::label_index(scorer, options.label)) {
-  if (options.figure == Figure::kProbability && scorer.label_kind() == LabelKind::kValues) {
+  if (options.output == Output::kProbability && scorer.label_kind() == LabelKind::kValues) {
     throw ConfigError(
         "[reward] the classifier gives values, not probabilities: ask for the logit.");
   }
@@ -46,7 +46,7 @@ RewardModel::RewardModel(nn::TextScorer& scorer, const RewardOptions& options)
 std::vector<double> RewardModel::scores(std::span<const std::string> texts) const {
   if (texts.empty()) return {};
   const auto logits = scorer_.logits(texts);
-  const auto figures = options_.figure == Figure::kLogit ? logits.to(at::kDouble)
+  const auto figures = options_.output == Output::kLogit ? logits.to(at::kDouble)
                                                          : nn::label_probabilities(scorer_, logits);
   const auto column = (figures.select(1, label_) * options_.scale).contiguous();
   const double* const first = column.const_data_ptr<double>();

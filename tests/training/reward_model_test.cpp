@@ -15,7 +15,7 @@ namespace {
 using testing::DoubleNear;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using Figure = RewardOptions::Figure;
+using Output = RewardOptions::Output;
 using Texts = std::vector<std::string>;
 
 // Scores a text of n bytes (n, -n, 1).
@@ -61,7 +61,7 @@ TEST(RewardModel, RewardsTheProbability) {
   LengthScorer scorer;
   const double sum = std::exp(2.0) + std::exp(-2.0) + std::exp(1.0);
   EXPECT_THAT(
-      RewardModel(scorer, {.label = "kind", .figure = Figure::kProbability}).scores(Texts{"ab"}),
+      RewardModel(scorer, {.label = "kind", .output = Output::kProbability}).scores(Texts{"ab"}),
       ElementsAre(DoubleNear(std::exp(2.0) / sum, 1e-12)));
 }
 
@@ -77,7 +77,7 @@ TEST(RewardModel, AnUnknownLabelIsNamed) {
 TEST(RewardModel, ValuesHaveNoProbability) {
   WordListScorer scorer(Texts{"tea"});
   EXPECT_EQ(
-      error_of([&] { RewardModel(scorer, {.label = "listed", .figure = Figure::kProbability}); }),
+      error_of([&] { RewardModel(scorer, {.label = "listed", .output = Output::kProbability}); }),
       "[reward] the classifier gives values, not probabilities: ask for the logit.");
 }
 

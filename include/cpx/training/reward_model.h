@@ -15,11 +15,11 @@ namespace cpx::training {
 
 struct RewardOptions {
   /// kLogit: the score before softmax. kProbability: after it.
-  enum class Figure { kLogit, kProbability };
+  enum class Output { kLogit, kProbability };
 
   std::string label = "0";  // the rewarded class, by name or index
-  Figure figure = Figure::kLogit;
-  double scale = 1.0;  // factor on the figure; negative: the class is to be avoided
+  Output output = Output::kLogit;
+  double scale = 1.0;  // factor on it; negative: the class is to be avoided
 };
 
 /// The rewarded class of a classifier.
