@@ -124,18 +124,18 @@ int64_t rollouts_per_epoch(int64_t num_prompts, const PpoStepOptions& options) {
 class PpoStep::Impl {
  public:
   Impl(const nn::CausalLm& model, const data::Prompts& prompts,
-       const tokenizer::Tokenizer& tokenizer, const RewardModel& reward,
-       const PpoStepOptions& options)
+       std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
+       RewardModel reward, const PpoStepOptions& options)
       : prompts_(prompts),
+        eval_prompts_(eval_prompts),
         tokenizer_(tokenizer),
-        reward_(reward),
+        reward_(std::move(reward)),
         options_(options),
         head_(model.shape().hidden_size, model.device(), options.value_head) {
     check_options(options);
     state_.kl_coef = options.kl.init_kl_coef;
-    for (const auto* some : {&prompts.train(), &prompts.held_out()}) {
-      check_rollout(*some, options.rollout, model.shape().max_position);
-    }
+    check_rollout(prompts.train(), options.rollout, model.shape().max_position);
+    check_rollout(eval_prompts, options.rollout, model.shape().max_position);
     if (num_rollouts() == 0) {
       throw_<DataError>(
           "[ppo] got {} prompts to train on, expected at least {} for one rollout "
@@ -145,7 +145,7 @@ class PpoStep::Impl {
   }
 
   int64_t num_micro_batches() const { return num_rollouts() * micro_batches_per_rollout(options_); }
-  bool has_evaluation() const { return !prompts_.held_out().empty(); }
+  bool has_evaluation() const { return !eval_prompts_.empty(); }
   const ValueHead& head() const { return head_; }
   const PpoState& state() const { return state_; }
 
@@ -231,8 +231,9 @@ class PpoStep::Impl {
   }
 
   const data::Prompts& prompts_;
+  std::span<const data::Prompt> eval_prompts_;
   const tokenizer::Tokenizer& tokenizer_;
-  const RewardModel& reward_;
+  RewardModel reward_;
   PpoStepOptions options_;
   ValueHead head_;
   PpoState state_;
@@ -499,11 +500,11 @@ void PpoStep::Impl::write_samples(const Json& frame, std::span<const Response> r
 // ---- Evaluation ---------------------------------------------------------------------------------
 
 EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
-  CPX_CHECK(has_evaluation(), "[evaluate] there are no held-out prompts.");
+  CPX_CHECK(has_evaluation(), "[evaluate] there are no evaluation prompts.");
   RolloutOptions sampling = options_.rollout;
   if (options_.evaluates_greedily) sampling.temperature = 0.0;
   std::vector<NumberedPrompt> prompts;
-  for (const data::Prompt& prompt : prompts_.held_out()) {
+  for (const data::Prompt& prompt : eval_prompts_) {
     prompts.push_back({.ids = prompt.ids, .number = std::ssize(prompts)});
   }
   std::vector<Response> responses;
@@ -548,9 +549,10 @@ EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
 // ---- The task -----------------------------------------------------------------------------------
 
 PpoStep::PpoStep(const nn::CausalLm& model, const data::Prompts& prompts,
-                 const tokenizer::Tokenizer& tokenizer, const RewardModel& reward,
-                 const PpoStepOptions& options)
-    : impl_(std::make_unique<Impl>(model, prompts, tokenizer, reward, options)) {}
+                 std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
+                 RewardModel reward, const PpoStepOptions& options)
+    : impl_(std::make_unique<Impl>(model, prompts, eval_prompts, tokenizer, std::move(reward),
+                                   options)) {}
 
 PpoStep::~PpoStep() = default;
 

@@ -2,6 +2,7 @@
 #include "cpx/training/reward_model.h"
 
 #include <limits>
+#include <utility>
 
 #include <ATen/ATen.h>
 
@@ -35,9 +36,11 @@ std::vector<std::string> words_of(std::string_view text) {
 
 }  // namespace
 
-RewardModel::RewardModel(nn::TextScorer& scorer, const RewardOptions& options)
-    : scorer_(scorer), options_(options), label_(nn::label_index(scorer, options.label)) {
-  if (options.output == Output::kProbability && scorer.label_kind() == LabelKind::kValues) {
+RewardModel::RewardModel(std::shared_ptr<nn::TextScorer> scorer, const RewardOptions& options)
+    : scorer_(std::move(scorer)),
+      options_(options),
+      label_(nn::label_index(*scorer_, options.label)) {
+  if (options.output == Output::kProbability && scorer_->label_kind() == LabelKind::kValues) {
     throw ConfigError(
         "[reward] the classifier gives values, not probabilities: ask for the logit.");
   }
@@ -45,9 +48,10 @@ RewardModel::RewardModel(nn::TextScorer& scorer, const RewardOptions& options)
 
 std::vector<double> RewardModel::scores(std::span<const std::string> texts) const {
   if (texts.empty()) return {};
-  const auto logits = scorer_.logits(texts);
-  const auto figures = options_.output == Output::kLogit ? logits.to(at::kDouble)
-                                                         : nn::label_probabilities(scorer_, logits);
+  const auto logits = scorer_->logits(texts);
+  const auto figures = options_.output == Output::kLogit
+                           ? logits.to(at::kDouble)
+                           : nn::label_probabilities(*scorer_, logits);
   const auto column = (figures.select(1, label_) * options_.scale).contiguous();
   const double* const first = column.const_data_ptr<double>();
   return {first, first + column.numel()};

@@ -132,7 +132,7 @@ struct JoinedIds {
 
 }  // namespace
 
-void check_rollout(const std::vector<data::Prompt>& prompts, const RolloutOptions& options,
+void check_rollout(std::span<const data::Prompt> prompts, const RolloutOptions& options,
                    int64_t max_position) {
   if (options.min_new_tokens < 1 || options.max_new_tokens < options.min_new_tokens) {
     throw_<ConfigError>(

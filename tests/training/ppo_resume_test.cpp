@@ -131,10 +131,9 @@ TEST(PpoResume, ASignalInARolloutsFirstStepLosesNothing) {
   clear_interrupt();
   fs::path checkpoint;
   {
-    SignallingScorer scorer(/*at_call=*/2);
-    const RewardModel reward(scorer, {});
     TinyModel model(kDropout);
-    PpoStep task(model, world.prompts, world.encoder.tokenizer(), reward, ppo_options());
+    PpoStep task(model, world.prompts, world.prompts.held_out(), world.encoder.tokenizer(),
+                 RewardModel(std::make_shared<SignallingScorer>(/*at_call=*/2), {}), ppo_options());
     const auto result = Trainer(model, task, tiny_info(), options_of("cut")).run();
     clear_interrupt();
     EXPECT_EQ(result.end, TrainingResult::End::kInterrupted);

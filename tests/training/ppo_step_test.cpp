@@ -421,7 +421,7 @@ TEST(PpoStep, WithoutHeldOutPromptsThereIsNoEvaluation) {
   TinyModel model;
   auto task = world.task(model, tiny_ppo_options());
   EXPECT_FALSE(task.has_evaluation());
-  EXPECT_EQ(error_of([&] { task.evaluate(model); }), "[evaluate] there are no held-out prompts.");
+  EXPECT_EQ(error_of([&] { task.evaluate(model); }), "[evaluate] there are no evaluation prompts.");
 }
 
 TEST(PpoStep, SelectionByTheScore) {
@@ -539,9 +539,8 @@ class BrokenScorer : public nn::TextScorer {
 TEST(PpoStep, AScoreThatIsNotFiniteIsRefused) {
   const TinyPpo world(4);
   TinyModel model;
-  BrokenScorer scorer;
-  const RewardModel reward(scorer, {});
-  PpoStep task(model, world.prompts, world.encoder.tokenizer(), reward, tiny_ppo_options());
+  PpoStep task(model, world.prompts, {}, world.encoder.tokenizer(),
+               RewardModel(std::make_shared<BrokenScorer>(), {}), tiny_ppo_options());
   const auto message = error_of([&] { task.prepare(model, 0, 0); });
   EXPECT_THAT(message, HasSubstr("[reward] prompt "));
   EXPECT_THAT(message, HasSubstr(" tokens is nan, expected a finite number. Check the "

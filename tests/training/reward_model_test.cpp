@@ -47,7 +47,7 @@ std::string error_of(const std::function<void()>& action) {
 }
 
 TEST(RewardModel, RewardsTheLogitOfAClassByIndexOrName) {
-  LengthScorer scorer;
+  const auto scorer = std::make_shared<LengthScorer>();
   const Texts texts = {"ab", "abcd"};
   EXPECT_THAT(RewardModel(scorer, {}).scores(texts), ElementsAre(2.0, 4.0));
   EXPECT_THAT(RewardModel(scorer, {.label = "1"}).scores(texts), ElementsAre(-2.0, -4.0));
@@ -58,7 +58,7 @@ TEST(RewardModel, RewardsTheLogitOfAClassByIndexOrName) {
 
 // e^2 / (e^2 + e^-2 + e)
 TEST(RewardModel, RewardsTheProbability) {
-  LengthScorer scorer;
+  const auto scorer = std::make_shared<LengthScorer>();
   const double sum = std::exp(2.0) + std::exp(-2.0) + std::exp(1.0);
   EXPECT_THAT(
       RewardModel(scorer, {.label = "kind", .output = Output::kProbability}).scores(Texts{"ab"}),
@@ -66,7 +66,7 @@ TEST(RewardModel, RewardsTheProbability) {
 }
 
 TEST(RewardModel, AnUnknownLabelIsNamed) {
-  LengthScorer scorer;
+  const auto scorer = std::make_shared<LengthScorer>();
   EXPECT_EQ(error_of([&] { RewardModel(scorer, {.label = "kindd"}); }),
             "[label] the classifier has no such label: got 'kindd', expected 0 to 2 or a name of "
             "kind, unkind, other. Did you mean 'kind'?");
@@ -75,7 +75,7 @@ TEST(RewardModel, AnUnknownLabelIsNamed) {
 }
 
 TEST(RewardModel, ValuesHaveNoProbability) {
-  WordListScorer scorer(Texts{"tea"});
+  const auto scorer = std::make_shared<WordListScorer>(Texts{"tea"});
   EXPECT_EQ(
       error_of([&] { RewardModel(scorer, {.label = "listed", .output = Output::kProbability}); }),
       "[reward] the classifier gives values, not probabilities: ask for the logit.");

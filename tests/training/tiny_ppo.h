@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -34,13 +35,12 @@ struct TinyPpo {
       : encoder(number_encoder()), prompts(tiny_prompts(encoder, num_prompts, held_out)) {}
 
   PpoStep task(const nn::CausalLm& model, const PpoStepOptions& options) const {
-    return {model, prompts, encoder.tokenizer(), reward, options};
+    return {model, prompts, prompts.held_out(), encoder.tokenizer(), reward, options};
   }
 
   data::TextEncoder encoder;
   data::Prompts prompts;
-  WordListScorer scorer{std::vector<std::string>{"7"}};
-  RewardModel reward{scorer, {}};
+  RewardModel reward{std::make_shared<WordListScorer>(std::vector<std::string>{"7"}), {}};
 };
 
 /// Responses of 3 to 6 tokens, which the token 2 ends; 4 of them a rollout, 2 a micro batch, two

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 
 #include "cpx/data/prompts.h"
@@ -60,15 +61,15 @@ int64_t rollouts_per_epoch(int64_t num_prompts, const PpoStepOptions& options);
 /// samples.jsonl in the run folder: one object a response: step, rollout (or evaluation: true),
 /// prompt, response, score, kl, tokens.
 ///
-/// Evaluation: responses to the held-out prompts; its loss is -(mean score - kl_coef * mean KL).
+/// Evaluation: responses to the evaluation prompts; its loss is -(mean score - kl_coef * mean KL).
 class PpoStep : public StepTask {
  public:
-  /// All must outlive the object; the model is asked for its sizes and device. Throws ConfigError
-  /// for sizes that do not fit together, and DataError where the prompts are too few for one
-  /// rollout, or too long for the model.
+  /// Prompts and tokenizer must outlive the object; `eval_prompts` may be empty. The model is asked
+  /// for its sizes and device. Throws ConfigError for sizes that do not fit together, and DataError
+  /// where the prompts are too few for one rollout, or too long for the model.
   PpoStep(const nn::CausalLm& model, const data::Prompts& prompts,
-          const tokenizer::Tokenizer& tokenizer, const RewardModel& reward,
-          const PpoStepOptions& options);
+          std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
+          RewardModel reward, const PpoStepOptions& options);
   ~PpoStep() override;
 
   std::string name() const override { return "ppo"; }

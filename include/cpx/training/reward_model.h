@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -25,15 +26,15 @@ struct RewardOptions {
 /// The rewarded class of a classifier.
 class RewardModel {
  public:
-  /// `scorer` must outlive the object. Throws ConfigError for a label that it does not have, and
-  /// for the probability of a scorer that gives values.
-  RewardModel(nn::TextScorer& scorer, const RewardOptions& options);
+  /// Throws ConfigError for a label that the scorer does not have, and for the probability of a
+  /// scorer that gives values.
+  RewardModel(std::shared_ptr<nn::TextScorer> scorer, const RewardOptions& options);
 
   /// A score a text, in their order; some may not be finite.
   std::vector<double> scores(std::span<const std::string> texts) const;
 
  private:
-  nn::TextScorer& scorer_;
+  std::shared_ptr<nn::TextScorer> scorer_;
   RewardOptions options_;
   int64_t label_;
 };
