@@ -25,6 +25,8 @@ THEMES = {
     "train-qv": themes.train_qv,
     "train-all-linear": themes.train_all_linear,
     "train-recompute": themes.train_recompute,
+    "dpo": themes.dpo,
+    "simpo": themes.simpo,
     "perplexity": themes.perplexity,
     "generate": themes.generate,
     "generate-quantised": themes.generate_quantised,
@@ -146,7 +148,7 @@ def facts(arguments, setting, plan):
         ("model", f"{model}, N = {millions:.1f} M weights in matrix products (head once, look-up not)"),
         ("data", f"{' '.join(f'`{p}`' for p in arguments.data)}: {len(setting.records)} records"),
         *plan.facts,
-        ("config", f"`{sides.CONFIG}`; both sides float32, the same start, no dropout"),
+        ("config", f"`{plan.config}`; both sides float32, the same start, no dropout"),
         ("rounds", rounds_text),
     ]
     return [*pairs, ("note", arguments.note)] if arguments.note else pairs
@@ -156,12 +158,12 @@ def tables_of(plan, measured):
     goals = plan.goals(measured)
     tables = [page.goals_table(goals)] if goals else []
     if plan.compared:
-        tables.append(page.results_table(measured, plan.sides))
+        tables.append(page.results_table(measured, plan.sides, plan.counted))
     tables += plan.tables(measured)
     if plan.compared:
         tolerance = rounds.TOLERANCES[plan.compared]
-        tables.append(page.rounds_table(measured, plan.sides, plan.unit))
-        tables.append(page.values_table(measured, plan.sides, plan.compared, tolerance))
+        tables.append(page.rounds_table(measured, plan.sides, plan.unit, plan.counted))
+        tables.append(page.values_table(measured, plan.sides, plan.compared, tolerance, plan.counted))
     return tables
 
 

@@ -32,6 +32,12 @@ def cpx_steps(metrics, num_pads=0):
     ]
 
 
+def cpx_pair_steps(metrics, num_pairs):
+    """The same of preferences: a step counts its pairs, and its loss is compared as it is."""
+    lines = [line for line in json_lines(metrics) if "tokens_per_second" in line]
+    return [Step(num_pairs, line["tokens"] / line["tokens_per_second"], line["loss"]) for line in lines]
+
+
 def hf_steps(output):
     """Steps that hf_train.py printed."""
     lines = [line for line in json_lines(output) if "step" in line]

@@ -37,10 +37,26 @@ def read_records(shards, root, num_texts):
 
 def export(places, gguf, root):
     """Makes the model's folder and the starting adapters, once."""
-    if (Path(root) / places.inputs / "adapter-all-linear" / "adapter_config.json").exists():
+    if (Path(root) / places.inputs / "adapter-fresh" / "adapter_config.json").exists():
         return
     script = "benchmarks/peers/export_model.py"
     processes.run([places.python, script, "--gguf", gguf, "--out", places.inputs], root)
+
+
+def preference_pairs(records, count):
+    """JSON lines of pairs: of each record the first neutral text against the first toxic one, then the second ones."""
+    prompt = "### Input: ```{}```\n ### Output: "
+    sides = [(r, list(r["paraphrases"]), list(r["paraphrases_toxic"])) for r in records if r["input"]]
+    pairs = []
+    for turn in range(max(len(texts_of) for _, *both in sides for texts_of in both)):
+        pairs += [
+            {"prompt": prompt.format(unescape(r["input"])), "chosen": unescape(neutral[turn]), "rejected": unescape(toxic[turn])}
+            for r, neutral, toxic in sides
+            if turn < min(len(neutral), len(toxic))
+        ]
+    if len(pairs) < count:
+        raise processes.BenchmarkError(f"--data: got {len(pairs)} pairs, expected {count}.")
+    return "".join(json.dumps(pair) + "\n" for pair in pairs[:count])
 
 
 def short_texts(records, count=NUM_SHORT_TEXTS):
@@ -78,6 +94,10 @@ def long_records(records, num_tokens, count):
 
 def write(content, places, name, root):
     """Writes JSON into the scratch folder."""
+    write_text(json.dumps(content), places, name, root)
+
+
+def write_text(text, places, name, root):
     folder = Path(root) / places.scratch
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / name).write_text(json.dumps(content), encoding="utf-8")
+    (folder / name).write_text(text, encoding="utf-8")

@@ -45,26 +45,29 @@ def goals_table(goals):
 
 
 def spread(values):
-    return f"{min(values):.0f} to {max(values):.0f}" if values else "-"
+    if not values:
+        return "-"
+    digits = 2 if max(values) < 10 else 0
+    return f"{min(values):.{digits}f} to {max(values):.{digits}f}"
 
 
-def results_table(measured, sides):
+def results_table(measured, sides, counted="tokens"):
     """Medians of each side, and cpx against it."""
     rows = []
     for side in sides:
         speeds = rounds.of_side(measured, side.name, "tokens_per_second")
-        row = [side.name, str(side.threads), number(speeds and figures.median(speeds), 1), spread(speeds)]
+        row = [side.name, str(side.threads), number(speeds and figures.median(speeds), 1 if not speeds or max(speeds) >= 10 else 2), spread(speeds)]
         for field, digits in (("seconds", 2), ("peak_mib", 0)):
             row.append(number(figures.median(rounds.of_side(measured, side.name, field)), digits))
         for field in ("tokens_per_second", "seconds", "peak_mib"):
             row.append(number(rounds.ratio(measured, side.against, side.name, field)) if side.against else "")
         rows.append(row)
-    header = ["side", "threads", "tokens/s", "lowest to highest", "whole process, s", "peak memory, MiB"]
+    header = ["side", "threads", f"{counted}/s", "lowest to highest", "whole process, s", "peak memory, MiB"]
     note = "The last three columns are cpx's figure over the row's: the median of the ratios within each round."
     return Table("Results", [*header, "speed", "time", "memory"], rows, note)
 
 
-def rounds_table(measured, sides, unit):
+def rounds_table(measured, sides, unit, counted="tokens"):
     """Each round by itself: the machine's peak and every side."""
     threads = sorted(measured[0].gflops)
     if any(rounds.of_side(measured, side.name, unit) is None for side in sides):
@@ -74,12 +77,12 @@ def rounds_table(measured, sides, unit):
          *(number(getattr(r.runs[side.name], unit), 1) for side in sides)]
         for i, r in enumerate(measured, 1)
     ]  # fmt: skip
-    figure = "tokens/s" if unit == "tokens_per_second" else "s"
+    figure = f"{counted}/s" if unit == "tokens_per_second" else "s"
     header = ["round", *(f"peak GFLOP/s, {count(t, 'thread')}" for t in threads)]
     return Table("Rounds", [*header, *(f"{side.name}, {figure}" for side in sides)], rows)
 
 
-def values_table(measured, sides, compared, tolerance):
+def values_table(measured, sides, compared, tolerance, counted="tokens"):
     """What must agree, of the first round, and how far it does in all of them."""
     runs = [measured[0].runs[side.name] for side in sides]
     is_perplexity = compared == "perplexity"
@@ -90,10 +93,10 @@ def values_table(measured, sides, compared, tolerance):
         rows.append(["all" if is_perplexity else str(i + 1), str(tokens), *texts])
     differences = rounds.largest_differences(measured, sides)
     parts = [f"{name} {difference:.1e}" for name, difference in differences.items()]
-    what = "logarithm of the perplexity" if is_perplexity else "loss without its constant (`contrast`)"
+    what = "logarithm of the perplexity" if is_perplexity else "loss (of contrastive perplexity without its constant)"
     note = f"Largest difference from cpx of the {what} in all rounds: {', '.join(parts)} (allowed: {tolerance:.0e})."
     heading = "Perplexities" if is_perplexity else "Losses"
-    return Table(heading, ["" if is_perplexity else "step", "tokens", *(side.name for side in sides)], rows, note)
+    return Table(heading, ["" if is_perplexity else "step", counted, *(side.name for side in sides)], rows, note)
 
 
 def warning(faults):

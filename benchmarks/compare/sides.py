@@ -117,6 +117,47 @@ def hf_train(name, work, against, head="all"):
     return Side(name, command, read, work.threads, against)
 
 
+# ---- Preferences ------------------------------------------------------------------------------------
+
+PREFERENCE_CONFIG = "benchmarks/configs/compare_preferences.yaml"
+PAIRS_FILE = "pairs.jsonl"
+
+
+def cpx_preferences(name, work, objective, keys=()):
+    """cpx-train on the scratch folder's pairs; a step's count is of pairs."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-train", "--config", PREFERENCE_CONFIG, "--threads", str(work.threads), "--overwrite",
+            f"model.path={places.inputs}/model", f"adapter.init_from={places.inputs}/adapter-fresh",
+            f"data.train=[{places.scratch}/{PAIRS_FILE}]", f"training.output={places.scratch}/run",
+            f"training.max_steps={work.steps}", f"training.groups={work.groups}", f"objective.name={objective}", *keys,
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
+        return training_run(finished, figures.cpx_pair_steps(metrics, work.groups))
+
+    return Side(name, command, read, work.threads)
+
+
+def trl_preferences(name, work, objective, against, precompute=False):
+    """trl_preferences.py on the same pairs."""
+
+    def command(places):
+        return [
+            places.python, "benchmarks/peers/trl_preferences.py", "--threads", str(work.threads),
+            "--model", f"{places.inputs}/model", "--adapter", f"{places.inputs}/adapter-fresh",
+            "--data", f"{places.scratch}/{PAIRS_FILE}", "--loss", objective, "--steps", str(work.steps),
+            "--pairs", str(work.groups), *(["--precompute"] if precompute else []),
+        ]  # fmt: skip
+
+    def read(finished, _):
+        return training_run(finished, figures.hf_steps(finished.stdout))
+
+    return Side(name, command, read, work.threads, against)
+
+
 def training_run(finished, steps, attention_share=0.0):
     if not steps:
         raise processes.BenchmarkError("a training run told of no step.")

@@ -6,17 +6,22 @@ from dataclasses import dataclass, field
 
 from . import figures, inputs, page, rounds
 from .sides import (
+    CONFIG,
     NEW_TOKENS,
+    PAIRS_FILE,
+    PREFERENCE_CONFIG,
     Places,
     Work,
     cpx_generate,
     cpx_perplexity,
+    cpx_preferences,
     cpx_prefill,
     cpx_train,
     hf_generate,
     hf_perplexity,
     hf_train,
     llama_generate,
+    trl_preferences,
 )
 
 
@@ -57,6 +62,8 @@ class Plan:
     tables: Callable = lambda measured: []
     unit: str = "tokens_per_second"
     compared: str | None = "contrast"
+    counted: str = "tokens"
+    config: str = CONFIG
     warm_up: bool = False
     facts: list = field(default_factory=list)
 
@@ -119,6 +126,64 @@ def train_recompute(setting):
     title = "Memory with `training.recompute=full`: LoRA on q and v"
     about = "cpx computes each layer again in the backward pass; the peers keep everything. " + STEPS_NOTE
     return Plan(title, about, sides, goals, setting.num_rounds)
+
+
+NUM_PAIRS = 8
+
+
+def preferences(setting, sides, goals, title):
+    """Training on pairs, with LoRA on all linear layers."""
+    work = preference_work(setting)
+    pairs = inputs.preference_pairs(setting.records, NUM_PAIRS * setting.steps)
+    inputs.write_text(pairs, setting.places, PAIRS_FILE, setting.root)
+    about = (
+        f"{NUM_PAIRS} pairs in a step, LoRA of rank 64 on all linear layers, float32, no dropout. The unit is pairs a "
+        "second: cpx computes a prompt once for both answers. The first step warms up and is not timed; time is that of "
+        "all others, loading left out. The reference that is cached: cpx's on disk, by a run that is not counted; TRL's "
+        "`precompute_ref_log_probs`."
+    )
+    return Plan(title, about, sides(work), goals, setting.num_rounds, counted="pairs", config=PREFERENCE_CONFIG,
+                warm_up=True)  # fmt: skip
+
+
+def preference_work(setting):
+    return setting.work(adapter="adapter-fresh", groups=NUM_PAIRS)
+
+
+def dpo(setting):
+    cache = f"objective.reference_cache={setting.places.scratch}/reference_nll.bin"
+
+    def sides(work):
+        return [
+            cpx_preferences("cpx-cached", work, "dpo", [cache]),
+            trl_preferences("trl-cached", work, "dpo", "cpx-cached", precompute=True),
+            cpx_preferences("cpx", work, "dpo", ["objective.cache_reference=false"]),
+            trl_preferences("trl", work, "dpo", "cpx"),
+        ]
+
+    def goals(measured):
+        made = sides(preference_work(setting))
+        return [
+            *goals_against(made[:2], measured, "pairs/s, reference cached", "tokens_per_second", 3.5, True),
+            *goals_against(made[:2], measured, "peak memory, reference cached", "peak_mib", 0.15, False),
+            *goals_against(made[2:], measured, "pairs/s, reference computed", "tokens_per_second", 2.5, True),
+        ]
+
+    return preferences(setting, sides, goals, "DPO beside TRL")
+
+
+def simpo(setting):
+    def sides(work):
+        return [cpx_preferences("cpx", work, "simpo"), trl_preferences("trl", work, "simpo", "cpx")]
+
+    def goals(measured):
+        made = sides(preference_work(setting))
+        return [
+            *goals_against(made, measured, "pairs/s", "tokens_per_second", 3.5, True),
+            *goals_against(made, measured, "peak memory", "peak_mib", 0.15, False),
+        ]
+
+    return preferences(setting, sides, goals, "SimPO beside TRL")
 
 
 def perplexity(setting):

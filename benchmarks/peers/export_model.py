@@ -2,7 +2,8 @@
 """Writes what both sides load: a GGUF as a float32 Hugging Face folder, and starting adapters.
 
 In OUT: model/, adapter-qv/ and adapter-all-linear/ (rank 64, alpha 16, both factors random: with B = 0
-there would be no gradient for A in the first step).
+there would be no gradient for A in the first step), and adapter-fresh/ (all linear layers, B = 0: the start of
+preference training, whose reference is the base model).
 """
 
 import argparse
@@ -37,13 +38,13 @@ def export_model(gguf, out):
     model.save_pretrained(out)
 
 
-def export_adapter(model_folder, targets, out):
+def export_adapter(model_folder, targets, out, is_fresh=False):
     torch.manual_seed(1)
     model = AutoModelForCausalLM.from_pretrained(model_folder, dtype=torch.float32)
     config = LoraConfig(r=64, lora_alpha=16, lora_dropout=0.0, target_modules=targets)
     model = get_peft_model(model, config)
     for name, value in model.named_parameters():
-        if "lora_B" in name:
+        if "lora_B" in name and not is_fresh:
             torch.nn.init.normal_(value, std=0.01)
     model.save_pretrained(out)
 
@@ -58,6 +59,7 @@ def main():
     export_tokenizer(arguments.gguf, model_folder)
     for name, targets in TARGETS.items():
         export_adapter(model_folder, targets, arguments.out / f"adapter-{name}")
+    export_adapter(model_folder, TARGETS["all-linear"], arguments.out / "adapter-fresh", is_fresh=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,15 @@ std::vector<std::string> names_of(const Section& section) {
   return names;
 }
 
+// "a, b or c".
+std::string choice_of(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+  }
+  return text;
+}
+
 const Field* find_field(const Section& section, std::string_view name) {
   const auto found = std::find_if(section.fields.begin(), section.fields.end(),
                                   [&](const Field& field) { return field.name == name; });
@@ -280,7 +289,7 @@ class Loader {
     }
     const bool is_later =
         std::find(target.later.begin(), target.later.end(), node.text) != target.later.end();
-    const std::string choice = fmt::format("{}", fmt::join(names, " or "));
+    const std::string choice = choice_of(names);
     names.insert(names.end(), target.later.begin(), target.later.end());
     fault(node.origin, key,
           is_later ? fmt::format("'{}' is not in this version, expected {}.", node.text, choice)

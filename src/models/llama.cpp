@@ -130,16 +130,28 @@ torch::Tensor Llama::states(const nn::PackedTokens& tokens, const nn::ForwardOpt
             "[llama] token ids are {} {}, expected int64 [T].",
             tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
   const int64_t num_tokens = tokens.ids.size(0);
-  kernels::check_cu_seqlens(tokens.cu_seqlens, num_tokens);
   nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options, .pass = pass};
+  auto token_of_place = tokens.token_of_place;
+  const bool shares_tokens = !token_of_place.empty();
+  kernels::check_cu_seqlens(tokens.cu_seqlens,
+                            shares_tokens ? std::ssize(token_of_place) : num_tokens);
   const int64_t num_rows = kernels::rounded_rows(num_tokens, dtype(), device());
   auto ids = tokens.ids;
   if (num_rows > num_tokens) {  // a last text that nobody asks for
-    context.cu_seqlens.push_back(static_cast<int32_t>(num_rows));
-    ids = at::constant_pad_nd(ids, {0, num_rows - num_tokens});
+    const int64_t added = num_rows - num_tokens;
+    context.cu_seqlens.push_back(static_cast<int32_t>(context.cu_seqlens.back() + added));
+    ids = at::constant_pad_nd(ids, {0, added});
+    for (int64_t i = 0; shares_tokens && i < added; ++i) token_of_place.push_back(num_tokens + i);
   }
-  std::tie(context.cosine, context.sine) =
-      nn::rotary_tables(frequencies_.to(device()), context.cu_seqlens);
+  if (shares_tokens) {
+    context.shared = nn::share_tokens(token_of_place, num_rows, device());
+    std::tie(context.cosine, context.sine) =
+        nn::rotary_tables_at(frequencies_.to(device()),
+                             nn::token_positions(context.cu_seqlens, token_of_place, num_rows));
+  } else {
+    std::tie(context.cosine, context.sine) =
+        nn::rotary_tables(frequencies_.to(device()), context.cu_seqlens);
+  }
   return model->forward(ids, context).narrow(0, 0, num_tokens);
 }
 

@@ -215,4 +215,19 @@ std::string weight_types(const Llama& model) {
   return fmt::format("{}", fmt::join(types, " + "));
 }
 
+std::shared_ptr<Llama> with_same_weights(const Llama& model) {
+  auto twin = std::make_shared<Llama>(model.config());
+  const auto from = slots_of(model);
+  const auto to = slots_of(*twin);
+  for (size_t i = 0; i < from.size(); ++i) {
+    if (auto blocks = from[i].module->blocks_of(from[i].name); blocks.is_defined()) {
+      to[i].module->set_frozen(to[i].name, std::move(blocks));
+    } else {
+      to[i].module->set_frozen(to[i].name,
+                               from[i].module->named_parameters(/*recurse=*/false)[from[i].name]);
+    }
+  }
+  return twin;
+}
+
 }  // namespace cpx::models

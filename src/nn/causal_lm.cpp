@@ -20,12 +20,24 @@ torch::Tensor to_tensor(std::span<const int64_t> values, const torch::Device& de
 // The tokens that something is predicted from: each text up to its last predicting token. Those
 // behind it would be seen by no other, in a causal model.
 struct ReadTokens {
-  std::vector<int64_t> ids;
+  std::vector<int64_t> ids = {};
   std::vector<int32_t> cu_seqlens = {0};
-  std::vector<int64_t> rows;  // the predictions' rows among these tokens
+  std::vector<int64_t> rows = {};  // the predictions' rows among these tokens
+  std::vector<int64_t> token_of_place = {};
 };
 
+template <class T>
+std::vector<int64_t> to_vector(const T& values) {
+  return {values.begin(), values.end()};
+}
+
 ReadTokens read_tokens(const Predictions& predictions) {
+  if (!predictions.token_of_place.empty()) {
+    return {.ids = to_vector(predictions.ids),
+            .cu_seqlens = predictions.cu_seqlens,
+            .rows = to_vector(predictions.rows),
+            .token_of_place = to_vector(predictions.token_of_place)};
+  }
   const auto num_texts = static_cast<int64_t>(predictions.cu_seqlens.size()) - 1;
   std::vector<int64_t> text_of(predictions.ids.size());
   for (int64_t text = 0; text < num_texts; ++text) {
@@ -69,8 +81,10 @@ torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
   // The states of all tokens are freed on return.
   const auto device = model.device();
   const ReadTokens read = read_tokens(predictions);
-  const auto hidden = model.hidden_states(
-      {.ids = to_tensor(read.ids, device), .cu_seqlens = read.cu_seqlens}, options);  // [T, D]
+  const auto hidden = model.hidden_states({.ids = to_tensor(read.ids, device),
+                                           .cu_seqlens = read.cu_seqlens,
+                                           .token_of_place = read.token_of_place},
+                                          options);  // [T, D]
   const bool is_every_token =
       std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));
   return is_every_token ? hidden : hidden.index_select(0, to_tensor(read.rows, device));

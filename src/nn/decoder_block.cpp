@@ -51,8 +51,19 @@ torch::Tensor AttentionImpl::mix(const torch::Tensor& q, const torch::Tensor& k,
     pass->cache->store_prompt(options.layer, pass->prompt, k.narrow(0, 0, num_tokens),
                               v.narrow(0, 0, num_tokens));
   }
-  return kernels::packed_attention(q, k, v, context.cu_seqlens,
-                                   {.scale = scale, .window = options.sliding_window});
+  const auto attend = [&](const torch::Tensor& queries, const torch::Tensor& keys,
+                          const torch::Tensor& values) {
+    return kernels::packed_attention(queries, keys, values, context.cu_seqlens,
+                                     {.scale = scale, .window = options.sliding_window});
+  };
+  const auto& tokens_of_places = context.shared.tokens_of_places;
+  if (tokens_of_places == nullptr) return attend(q, k, v);
+  const auto at_places = [&](const torch::Tensor& x) {
+    return kernels::select_rows(x, tokens_of_places);  // [E, ...]
+  };
+  // A token of several texts reads the same in each.
+  return kernels::select_rows(attend(at_places(q), at_places(k), at_places(v)),
+                              context.shared.places_of_tokens);
 }
 
 torch::Tensor AttentionImpl::forward(const torch::Tensor& x, const ForwardContext& context) {

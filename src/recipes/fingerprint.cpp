@@ -45,12 +45,10 @@ void add_sampled_blocks(TextHash& hash, std::span<const std::byte> bytes) {
   hash.add(text.substr(last));
 }
 
-}  // namespace
-
-std::string model_fingerprint(const std::filesystem::path& model) {
+std::string files_fingerprint(const std::vector<std::filesystem::path>& paths) {
   TextHash hash;
   size_t total = 0;
-  for (const auto& path : model_files(model)) {
+  for (const auto& path : paths) {
     const auto file = MappedFile::open(path);
     total += file->bytes().size();
     hash.add_text(path.filename().string());
@@ -58,6 +56,16 @@ std::string model_fingerprint(const std::filesystem::path& model) {
     add_sampled_blocks(hash, file->bytes());
   }
   return fmt::format("{} bytes, {}", total, hash.hex());
+}
+
+}  // namespace
+
+std::string model_fingerprint(const std::filesystem::path& model) {
+  return files_fingerprint(model_files(model));
+}
+
+std::string file_fingerprint(const std::filesystem::path& file) {
+  return files_fingerprint({file});
 }
 
 std::string records_fingerprint(std::span<const data::Record> records) {

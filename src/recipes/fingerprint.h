@@ -14,6 +14,9 @@ namespace cpx::recipes {
 /// in the first, the last and evenly spaced blocks of each file, so it is quick for any size.
 std::string model_fingerprint(const std::filesystem::path& model);
 
+/// The same of one file.
+std::string file_fingerprint(const std::filesystem::path& file);
+
 /// Number and hash of the records' texts.
 std::string records_fingerprint(std::span<const data::Record> records);
 

@@ -101,6 +101,58 @@ void SftOptions::visit_fields(FieldVisitor& visit) {
               {.at_least = 1});
 }
 
+void PreferenceKeys::visit_fields(FieldVisitor& visit) {
+  visit.field("prompt", prompt,
+              "What a record's input becomes a prompt by, at {input} (published: this one); files "
+              "of pairs may have prompts of their own");
+  visit.field("pairs_per_group", pairs_per_group,
+              "At most so many pairs of a prompt in an epoch; 0: every pairing of its answers",
+              {.at_least = 0});
+  visit.field("rejected_per_chosen", rejected_per_chosen,
+              "Rejected answers in a pair; 0: all of the prompt", {.at_least = 0});
+  visit.field("max_prompt_tokens", max_prompt_tokens,
+              "A longer prompt loses its beginning; 0: no limit but data.max_tokens",
+              {.at_least = 0});
+  visit.field("share_prompts", share_prompts,
+              "Computes a pair's prompt once for all its answers: less time and memory, the same "
+              "numbers");
+}
+
+void DpoOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("loss", loss,
+              "sigmoid (published), hinge, ipo (by mean log-probabilities), or robust: sigmoid "
+              "unbiased by labels that are flipped as often as label_smoothing");
+  visit.field("beta", beta, "Smaller values let the policy go further from the reference",
+              {.above = 0});
+  visit.field("label_smoothing", label_smoothing,
+              "How often a preference is taken to be the wrong way round (sigmoid, robust)",
+              {.at_least = 0, .below = 0.5});
+  preferences.visit_fields(visit);
+  visit.field("reference_adapter", reference_adapter,
+              "A PEFT folder that makes the reference; null: the adapter as it starts, which is "
+              "the base model for a fresh one");
+  visit.field("cache_reference", cache_reference,
+              "Keeps the reference's log-probabilities on disk: later epochs and runs read them",
+              {.free_on_resume = true});
+  visit.field("reference_cache", reference_cache,
+              "File of the cache, which several runs may share; null: reference_nll.bin in "
+              "training.output",
+              {.free_on_resume = true});
+}
+
+void SimpoOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("loss", loss, "sigmoid (published) or hinge");
+  visit.field("beta", beta, "Scale of the mean log-probabilities", {.above = 0});
+  visit.field("gamma_beta_ratio", gamma_beta_ratio,
+              "Margin by which a chosen answer is to lead, over beta", {.at_least = 0});
+  visit.field("label_smoothing", label_smoothing,
+              "How often a preference is taken to be the wrong way round (sigmoid)",
+              {.at_least = 0, .below = 0.5});
+  visit.field("sft_weight", sft_weight,
+              "Weight of the chosen answers' mean negative log-likelihood", {.at_least = 0});
+  preferences.visit_fields(visit);
+}
+
 void OptimizerOptions::visit_fields(FieldVisitor& visit) {
   visit.field("name", name, "The optimizer");
   visit.field("lr", lr, "Highest learning rate", {.above = 0});
@@ -178,7 +230,7 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("adapter", adapter, "The LoRA adapter, which is what is trained");
   visit.field("data", data, "The texts");
   visit.one_of("objective", objective, "What is minimised; the other keys are those of the name",
-               {"prototype", "transfer", "cycle", "dpo", "simpo", "ppo"});
+               {"prototype", "transfer", "cycle", "ppo"});
   visit.field("optimizer", optimizer, "How the adapter is changed");
   visit.field("schedule", schedule, "Course of the learning rate over the steps");
   visit.field("training", training, "Length and size of the run");
@@ -253,6 +305,61 @@ class Checks {
         contrast->hold == 0) {
       fault("objective.beta",
             "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
+    }
+    if (const auto* dpo = std::get_if<DpoOptions>(&config_.objective)) check_dpo(*dpo);
+    if (const auto* simpo = std::get_if<SimpoOptions>(&config_.objective)) check_simpo(*simpo);
+  }
+
+  void check_dpo(const DpoOptions& dpo) {
+    check_prompt(dpo.preferences);
+    const bool smooths = dpo.loss == DpoLoss::kSigmoid || dpo.loss == DpoLoss::kRobust;
+    if (dpo.label_smoothing > 0 && !smooths) {
+      fault("objective.label_smoothing",
+            "got {} beside loss {}, expected 0: only sigmoid and "
+            "robust smooth.",
+            dpo.label_smoothing, config::enum_name(dpo.loss));
+    }
+    if (dpo.loss != DpoLoss::kSigmoid && dpo.preferences.rejected_per_chosen != 1) {
+      fault("objective.rejected_per_chosen",
+            "got {} beside loss {}, expected 1: only sigmoid "
+            "takes several rejected answers.",
+            dpo.preferences.rejected_per_chosen, config::enum_name(dpo.loss));
+    }
+    if (dpo.label_smoothing > 0 && dpo.preferences.rejected_per_chosen != 1) {
+      fault("objective.rejected_per_chosen",
+            "got {} beside label_smoothing {}, expected 1: only sigmoid without smoothing takes "
+            "several rejected answers.",
+            dpo.preferences.rejected_per_chosen, dpo.label_smoothing);
+    }
+    if (!dpo.cache_reference && dpo.reference_cache) {
+      fault("objective.reference_cache", "got '{}' beside cache_reference false, expected null.",
+            dpo.reference_cache->string());
+    }
+  }
+
+  void check_simpo(const SimpoOptions& simpo) {
+    check_prompt(simpo.preferences);
+    if (simpo.label_smoothing > 0 && simpo.loss == SimpoLoss::kHinge) {
+      fault("objective.label_smoothing",
+            "got {} beside loss hinge, expected 0: only sigmoid "
+            "smooths.",
+            simpo.label_smoothing);
+    }
+    if (simpo.preferences.rejected_per_chosen != 1) {
+      fault("objective.rejected_per_chosen", "got {}, expected 1: simpo has one rejected answer.",
+            simpo.preferences.rejected_per_chosen);
+    }
+  }
+
+  void check_prompt(const PreferenceKeys& keys) {
+    if (keys.prompt.find("{input}") == std::string::npos) {
+      fault("objective.prompt", "got '{}', expected {{input}} in it, where a record's input goes.",
+            keys.prompt);
+    }
+    if (keys.max_prompt_tokens >= config_.data.max_tokens) {
+      fault("objective.max_prompt_tokens",
+            "got {} beside data.max_tokens {}, expected less: an answer needs room.",
+            keys.max_prompt_tokens, config_.data.max_tokens);
     }
   }
 

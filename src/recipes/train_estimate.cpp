@@ -7,11 +7,13 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/data/record.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
 #include "cpx/tensor/memory.h"
 #include "memory_plan.h"
+#include "train_data.h"
 #include "train_inputs.h"
 #include "train_modes.h"
 
@@ -48,24 +50,25 @@ bool has_data(const TrainConfig& config) {
 
 // As the run will draw them.
 Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
-  const LoadedRecords loaded = load_records(config.data.train, config, "data.train");
+  const LoadedData loaded = load_train_data(
+      config, "data.train", config.data.train,
+      std::make_shared<data::TextEncoder>(models::read_tokenizer(config.model.path),
+                                          encode_options(config, command.chat_template)));
   throw_if_faulty(loaded);
-  const data::ContrastGroups groups(loaded.records, group_options(config));
-  const data::TextEncoder encoder(models::read_tokenizer(config.model.path),
-                                  encode_options(config, command.chat_template));
-  const RunLength length = run_length(config, groups.num_groups());
+  const int64_t num_units = loaded.data->num_units();
+  const RunLength length = run_length(config, num_units);
   const int64_t epochs =
       length.steps_per_epoch == 0
           ? 1
           : (length.total_steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
   const int64_t measured = std::clamp<int64_t>(epochs, 1, kMaxMeasuredEpochs);
-  return {
-      measure_batches(config, groups, encoder, measured),
-      fmt::format("as drawn in {} of {} epochs, {} groups", measured, epochs, groups.num_groups())};
+  return {loaded.data->measure_batches(measured),
+          fmt::format("as drawn in {} of {} epochs, {} {}", measured, epochs, num_units,
+                      loaded.data->unit_name())};
 }
 
 Batches bounded_batches(const TrainConfig& config) {
-  return {batch_bound(config),
+  return {batch_bound(texts_in_a_batch(config), config.data.max_tokens),
           "no data or tokenizer to measure: texts * data.max_tokens, an upper bound"};
 }
 

@@ -11,8 +11,8 @@
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
-#include "inspect.h"
 #include "run_folder.h"
+#include "train_data.h"
 #include "train_inputs.h"
 
 namespace cpx::recipes {
@@ -55,10 +55,10 @@ class Validation {
   void run() {
     if (!config_.model.path.empty()) check_model();
     if (!has_fault_at("data.train") && !config_.data.train.empty()) {
-      check_records("train", "data.train", config_.data.train);
+      check_data("train", "data.train", config_.data.train);
     }
     if (!has_fault_at("data.eval") && !config_.data.eval.empty()) {
-      check_records("eval", "data.eval", config_.data.eval);
+      check_data("eval", "data.eval", config_.data.eval);
     }
     collect_faults(faults_, [&] { adopt_adapter(config_); });
     check_output();
@@ -102,7 +102,7 @@ class Validation {
     }
     collect_faults(faults_, [&] {
       encoder_ =
-          std::make_unique<data::TextEncoder>(models::read_tokenizer(config_.model.path),
+          std::make_shared<data::TextEncoder>(models::read_tokenizer(config_.model.path),
                                               encode_options(config_, command_.chat_template));
     });
   }
@@ -118,45 +118,26 @@ class Validation {
     }
   }
 
-  void check_records(std::string label, std::string_view key,
-                     const std::vector<std::string>& patterns) {
-    const LoadedRecords loaded = load_records(patterns, config_, key);
-    faults_.insert(faults_.end(), loaded.faults.begin(), loaded.faults.end());
-    if (loaded.records.empty()) return;
+  void check_data(std::string label, std::string_view key,
+                  const std::vector<std::string>& patterns) {
     collect_faults(faults_, [&] {
-      const data::ContrastGroups groups(loaded.records, group_options(config_));
-      lines_.emplace_back(label, records_line(loaded, groups));
-      if (encoder_ != nullptr) {
-        lines_.emplace_back("", lengths_line(measure_texts(loaded.records, groups, *encoder_)));
-      }
-      if (label == "train") lines_.emplace_back("steps", steps_line(groups.num_groups()));
+      const LoadedData loaded = load_train_data(config_, key, patterns, encoder_);
+      faults_.insert(faults_.end(), loaded.faults.begin(), loaded.faults.end());
+      if (loaded.data == nullptr) return;
+      lines_.emplace_back(label, loaded.data->summary());
+      if (encoder_ != nullptr) lines_.emplace_back("", loaded.data->lengths());
+      for (std::string& warning : loaded.data->warnings()) notices_.push_back(std::move(warning));
+      if (label == "train") lines_.emplace_back("steps", steps_line(*loaded.data));
     });
   }
 
-  std::string lengths_line(const TextLengths& lengths) const {
-    const std::string left_out =
-        lengths.empty > 0
-            ? fmt::format("; {} without a predicted token are left out", lengths.empty)
-            : "";
-    return fmt::format("{} texts of {:.1f} tokens on average, the longest {}; {} cut to {}{}",
-                       lengths.texts,
-                       static_cast<double>(lengths.tokens) /
-                           static_cast<double>(std::max<int64_t>(1, lengths.texts)),
-                       lengths.longest, lengths.cut, config_.data.max_tokens, left_out);
-  }
-
-  std::string steps_line(int64_t num_groups) {
-    const RunLength length = run_length(config_, num_groups);
-    if (length.micro_batches_per_epoch == 0) {
-      throw_<ConfigError>(
-          "[{}] data.drop_last: no micro batch is full: {} usable records, expected at least {} "
-          "(training.groups).",
-          config_.sources.where("data.drop_last"), num_groups, config_.training.groups);
-    }
-    return fmt::format("{} in all, {} an epoch; {} micro {} of {} groups in a step",
-                       length.total_steps, length.steps_per_epoch, config_.training.accumulate,
+  std::string steps_line(const TrainData& data) const {
+    check_has_steps(config_, data.num_units(), data.unit_name());
+    const RunLength length = run_length(config_, data.num_units());
+    return fmt::format("{} in all, {} an epoch; {} micro {} of {} {} in a step", length.total_steps,
+                       length.steps_per_epoch, config_.training.accumulate,
                        config_.training.accumulate == 1 ? "batch" : "batches",
-                       config_.training.groups);
+                       config_.training.groups, data.unit_name());
   }
 
   TrainConfig config_;
@@ -165,20 +146,8 @@ class Validation {
   bool is_config_good_;
   std::vector<std::string> notices_;
   std::vector<std::pair<std::string, std::string>> lines_;
-  std::unique_ptr<data::TextEncoder> encoder_;
+  std::shared_ptr<const data::TextEncoder> encoder_;
 };
-
-void print_example(const data::ContrastGroups& groups, const data::Record& record,
-                   const data::DrawnGroup& drawn, const data::TextEncoder& encoder) {
-  std::cout << fmt::format("{}, target '{}'\n", record.where, record.group);
-  for (const data::DrawnText& text : drawn.texts) {
-    const data::EncodedText encoded = encoder.encode(groups.text(text));
-    std::cout << fmt::format("{}: {} tokens, {} predicted{}\n", role_name(text.role),
-                             encoded.ids.size(), encoded.ids.empty() ? 0 : encoded.ids.size() - 1,
-                             encoded.is_cut ? ", cut" : "")
-              << token_table(encoder.tokenizer(), encoded.ids);
-  }
-}
 
 }  // namespace
 
@@ -198,19 +167,11 @@ int print_resolved_config(const TrainCommand& command) {
 
 int inspect_examples(const TrainCommand& command) {
   const TrainConfig config = load_train_config(command.config, command.overrides);
-  const LoadedRecords loaded = load_records(config.data.train, config, "data.train");
+  const auto encoder = std::make_shared<data::TextEncoder>(
+      models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
+  const LoadedData loaded = load_train_data(config, "data.train", config.data.train, encoder);
   throw_if_faulty(loaded);
-  const data::ContrastGroups groups(loaded.records, group_options(config));
-  const data::TextEncoder encoder(models::read_tokenizer(config.model.path),
-                                  encode_options(config, command.chat_template));
-  const std::vector<int64_t> order = groups.epoch_order(/*epoch=*/0);
-  const auto count = std::min(order.size(), static_cast<size_t>(*command.inspect));
-  for (size_t i = 0; i < count; ++i) {
-    if (i > 0) std::cout << "\n";
-    std::cout << fmt::format("Example {} of {} (epoch 0): ", i + 1, order.size());
-    const data::Record& record = loaded.records[static_cast<size_t>(order[i])];
-    print_example(groups, record, groups.draw(order[i], /*epoch=*/0), encoder);
-  }
+  loaded.data->print_examples(*command.inspect);
   return 0;
 }
 

@@ -17,12 +17,12 @@
 #include "cpx/tensor/matmul_peak.h"
 #include "cpx/tensor/memory.h"
 #include "cpx/tensor/profile.h"
-#include "cpx/training/contrast_step.h"
-#include "cpx/training/sft_step.h"
 #include "cpx/training/trainer.h"
 #include "fingerprint.h"
 #include "memory_plan.h"
+#include "reference_model.h"
 #include "run_folder.h"
+#include "train_data.h"
 #include "train_inputs.h"
 #include "train_modes.h"
 
@@ -33,66 +33,30 @@ namespace {
 constexpr int kDone = 0;
 constexpr int kInterrupted = 1;
 
-// The enums of the config and of the objective list the same names in the same order.
-objectives::ContrastiveOptions contrastive_options(const ContrastivePerplexityOptions& options) {
-  using Target = objectives::ContrastiveOptions;
-  return {.alpha = options.alpha,
-          .beta = options.beta,
-          .tau = options.tau,
-          .label_smoothing = options.label_smoothing,
-          .centroid = static_cast<Target::Centroid>(options.centroid),
-          .distance = static_cast<Target::Distance>(options.distance),
-          .padding = static_cast<Target::Padding>(options.padding),
-          .anchor = options.anchor,
-          .hold = options.hold};
-}
-
 // The texts of a run; the task keeps references to them.
 struct RunData {
-  LoadedRecords train;
-  LoadedRecords eval;
-  std::unique_ptr<data::TextEncoder> encoder;
+  std::unique_ptr<TrainData> train = {};
+  std::unique_ptr<TrainData> eval = {};  // null where there are none
+
+  /// Texts that change when the data does.
+  training::Fingerprints fingerprints() const {
+    return {{"data.train", train->fingerprint()},
+            {"data.eval", eval ? eval->fingerprint() : std::string("none")}};
+  }
 };
 
 RunData read_data(const TrainConfig& config, const TrainCommand& command) {
-  RunData data;
-  data.train = load_records(config.data.train, config, "data.train");
-  throw_if_faulty(data.train);
+  const auto encoder = std::make_shared<data::TextEncoder>(
+      models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
+  LoadedData train = load_train_data(config, "data.train", config.data.train, encoder);
+  throw_if_faulty(train);
+  check_has_steps(config, train.data->num_units(), train.data->unit_name());
+  LoadedData eval;
   if (!config.data.eval.empty()) {
-    data.eval = load_records(config.data.eval, config, "data.eval");
-    throw_if_faulty(data.eval);
+    eval = load_train_data(config, "data.eval", config.data.eval, encoder);
+    throw_if_faulty(eval);
   }
-  data.encoder = std::make_unique<data::TextEncoder>(models::read_tokenizer(config.model.path),
-                                                     encode_options(config, command.chat_template));
-  return data;
-}
-
-struct Task {
-  std::unique_ptr<training::StepTask> step;
-  const data::ContrastGroups* groups = nullptr;
-};
-
-Task make_task(const TrainConfig& config, const RunData& data) {
-  if (const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config.objective)) {
-    auto step = std::make_unique<training::ContrastStep>(
-        data.train.records, data.eval.records, *data.encoder,
-        training::ContrastStepOptions{.groups = group_options(config),
-                                      .groups_per_micro_batch = config.training.groups,
-                                      .drop_last = config.data.drop_last,
-                                      .objective = contrastive_options(*contrast)});
-    const data::ContrastGroups* groups = &step->train_groups();
-    return {std::move(step), groups};
-  }
-  const data::GroupOptions counts = group_options(config);
-  auto step = std::make_unique<training::SftStep>(
-      data.train.records, data.eval.records, *data.encoder,
-      training::SftStepOptions{.num_positives = counts.num_positives,
-                               .shuffle = counts.shuffle,
-                               .seed = counts.seed,
-                               .groups_per_micro_batch = config.training.groups,
-                               .drop_last = config.data.drop_last});
-  const data::ContrastGroups* groups = &step->train_groups();
-  return {std::move(step), groups};
+  return {.train = std::move(train.data), .eval = std::move(eval.data)};
 }
 
 std::shared_ptr<models::Llama> make_model(const TrainConfig& config, torch::Dtype dtype,
@@ -131,9 +95,8 @@ training::RunInfo run_info(const TrainConfig& config, const RunData& data,
     info.card.settings.emplace_back(key, value);
   }
   info.config = train_config_yaml(config);
-  info.fingerprints = {{"model", model_fingerprint(config.model.path)},
-                       {"data.train", records_fingerprint(data.train.records)},
-                       {"data.eval", records_fingerprint(data.eval.records)}};
+  info.fingerprints = data.fingerprints();
+  info.fingerprints["model"] = model_fingerprint(config.model.path);
   return info;
 }
 
@@ -174,18 +137,19 @@ torch::Dtype resolve_dtype(TrainConfig& config, const torch::Device& device) {
 }
 
 void log_start(const TrainConfig& config, const models::Llama& model, const RunData& data,
-               const data::ContrastGroups& groups, const training::TrainerOptions& options) {
+               const training::TrainerOptions& options) {
   int64_t trainable = 0;
   for (const auto& parameter : model.trainable()) trainable += parameter.value.numel();
   log_info("model   {} in {} on {}", config.model.path.string(), tensor::dtype_name(model.dtype()),
            tensor::device_description(model.device()));
   log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
            static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
-  log_info("data    {}", records_line(data.train, groups));
-  const RunLength length = run_length(config, groups.num_groups());
+  log_info("data    {}", data.train->summary());
+  const RunLength length = run_length(config, data.train->num_units());
   log_info("steps   {} ({} an epoch){}", length.total_steps, length.steps_per_epoch,
            options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");
   for (const std::string& notice : train_config_notices(config)) log_warning("{}", notice);
+  for (const std::string& warning : data.train->warnings()) log_warning("{}", warning);
 }
 
 // torchrun and the like start several, which would all write the same run.
@@ -233,22 +197,23 @@ int train(const TrainCommand& command) {
   if (command.profile) tensor::check_trace(*command.profile);
   const torch::Device device = tensor::resolve_device(command.device);
   const RunData data = read_data(config, command);
-  const Task task = make_task(config, data);
   const RunStart start = prepare_run_folder(command, config);
   const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
   training::TrainerOptions options = trainer_options(config);
-  options.recompute_blocks =
-      decide_recompute(config, model->config(), dtype, device, *task.groups, *data.encoder,
-                       tensor::available_memory_bytes(device));
+  options.recompute_blocks = decide_recompute(config, model->config(), dtype, device, *data.train,
+                                              tensor::available_memory_bytes(device));
   if (command.profile) options.profile_trace = *command.profile;
   // Each product takes a tenth of a second of two cores, before the first step: five only where
   // they do not delay anybody.
   options.peak_flops = tensor::measure_matmul_flops(device, dtype, command.profile ? 5 : 2);
-  log_start(config, *model, data, *task.groups, options);
+  log_start(config, *model, data, options);
 
-  training::Trainer trainer(*model, *task.step, run_info(config, data, *task.step), options);
+  const ReferenceModel reference = make_reference(config, *model);
+  if (!reference.description.empty()) log_info("reference {}", reference.description);
+  const auto task = data.train->make_task(data.eval.get(), {.reference = reference.reference});
+  training::Trainer trainer(*model, *task, run_info(config, data, *task), options);
   if (start.checkpoint) trainer.resume(*start.checkpoint);
   if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin
   write_file_atomically(config.training.output / "config.yaml", train_config_yaml(config));

@@ -11,6 +11,14 @@ namespace cpx::training {
 
 namespace {
 
+bool has_positive(const GroupBatch& batch, int64_t group) {
+  return std::ranges::any_of(batch.texts, [group](const data::BatchText& text) {
+    return text.group == group && text.role == TextRole::kPositive;
+  });
+}
+
+}  // namespace
+
 int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last) {
   CPX_CHECK(per_micro_batch > 0, "[training data] got {} groups a micro batch, expected 1 or more.",
             per_micro_batch);
@@ -24,14 +32,6 @@ int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool dr
   }
   return full;
 }
-
-bool has_positive(const GroupBatch& batch, int64_t group) {
-  return std::ranges::any_of(batch.texts, [group](const data::BatchText& text) {
-    return text.group == group && text.role == TextRole::kPositive;
-  });
-}
-
-}  // namespace
 
 MicroBatchOrder::MicroBatchOrder(const data::ContrastGroups& groups, int64_t groups_per_micro_batch,
                                  bool drop_last)

@@ -18,6 +18,9 @@
 
 namespace cpx::training {
 
+/// Micro batches of an epoch. Throws DataError where there is none.
+int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last);
+
 /// The groups of each micro batch, in the order of an epoch.
 class MicroBatchOrder {
  public:

@@ -28,6 +28,15 @@ void add_optional(Json& json, const std::string& key, const std::optional<double
   if (value) json[key] = finite(*value);
 }
 
+void add_preferences(Json& json, const objectives::PreferenceSums& sums) {
+  if (sums.pairs == 0) return;
+  const auto pairs = static_cast<double>(sums.pairs);
+  json["reward_accuracy"] = static_cast<double>(sums.num_correct) / pairs;
+  json["reward_chosen"] = finite(sums.chosen_reward_sum / pairs);
+  json["reward_rejected"] = finite(sums.rejected_reward_sum / pairs);
+  json["reward_margin"] = finite((sums.chosen_reward_sum - sums.rejected_reward_sum) / pairs);
+}
+
 // Step of a line of metrics.jsonl, none where it is no such line.
 std::optional<int64_t> step_of_line(std::string_view line) {
   const Json json = Json::parse(line, nullptr, /*allow_exceptions=*/false);
@@ -54,6 +63,7 @@ std::string metrics_line(const StepMetrics& metrics) {
   add_perplexity(json, "hard_negative_perplexity", metrics.objective.hard_negatives);
   add_perplexity(json, "random_negative_perplexity", metrics.objective.random_negatives);
   add_optional(json, "contrast", metrics.objective.contrast);
+  add_preferences(json, metrics.objective.preferences);
   for (const Figure& figure : metrics.figures) json[figure.name] = finite(figure.value);
   json["skipped_steps"] = metrics.skipped_steps;
   return json.dump();

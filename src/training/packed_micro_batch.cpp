@@ -18,7 +18,8 @@ torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
                        {.ids = batch.ids,
                         .cu_seqlens = batch.cu_seqlens,
                         .rows = batch.rows,
-                        .targets = batch.targets},
+                        .targets = batch.targets,
+                        .token_of_place = batch.token_of_place},
                        options);
 }
 

@@ -152,10 +152,10 @@ TEST(TrainConfig, RefusesAnotherVersion) {
 }
 
 TEST(TrainConfig, TellsWhatIsNotInThisVersion) {
-  EXPECT_THAT(faults_with("objective: {name: dpo}\n"),
-              ElementsAre("[t.yaml:4] objective.name: 'dpo' is not in this version, expected "
-                          "contrastive_perplexity or sft."));
-  for (const char* name : {"prototype", "transfer", "cycle", "simpo", "ppo"}) {
+  EXPECT_THAT(faults_with("objective: {name: ppo}\n"),
+              ElementsAre("[t.yaml:4] objective.name: 'ppo' is not in this version, expected "
+                          "contrastive_perplexity, sft, dpo or simpo."));
+  for (const char* name : {"prototype", "transfer", "cycle"}) {
     EXPECT_THAT(faults_of_overrides({std::string("objective.name=") + name}),
                 ElementsAre(HasSubstr("is not in this version")));
   }
@@ -172,6 +172,37 @@ TEST(TrainConfig, TellsWhoseKeyAnotherObjectivesKeyIs) {
   EXPECT_THAT(faults_with("objective:\n  name: sft\n  alpha: 3\n"),
               ElementsAre("[t.yaml:6] objective.alpha: a key of contrastive_perplexity, but "
                           "objective.name is sft."));
+}
+
+TEST(TrainConfig, PreferenceKeysThatContradictAreTold) {
+  EXPECT_THAT(
+      faults_with("objective: {name: dpo, loss: hinge, label_smoothing: 0.1}\n"),
+      ElementsAre("[t.yaml:4] objective.label_smoothing: got 0.1 beside loss hinge, expected 0: "
+                  "only sigmoid and robust smooth."));
+  EXPECT_THAT(
+      faults_with("objective: {name: dpo, loss: ipo, rejected_per_chosen: 2}\n"),
+      ElementsAre("[t.yaml:4] objective.rejected_per_chosen: got 2 beside loss ipo, expected 1: "
+                  "only sigmoid takes several rejected answers."));
+  EXPECT_THAT(
+      faults_with("objective: {name: dpo, label_smoothing: 0.1, rejected_per_chosen: 2}\n"),
+      ElementsAre("[t.yaml:4] objective.rejected_per_chosen: got 2 beside label_smoothing 0.1, "
+                  "expected 1: only sigmoid without smoothing takes several rejected answers."));
+  EXPECT_THAT(
+      faults_with("objective: {name: dpo, cache_reference: false, reference_cache: c.bin}\n"),
+      ElementsAre("[t.yaml:4] objective.reference_cache: got 'c.bin' beside cache_reference "
+                  "false, expected null."));
+  EXPECT_THAT(faults_with("objective: {name: dpo, prompt: Say it}\n"),
+              ElementsAre("[t.yaml:4] objective.prompt: got 'Say it', expected {input} in it, "
+                          "where a record's input goes."));
+  EXPECT_THAT(faults_with("objective: {name: dpo, max_prompt_tokens: 256}\n"),
+              ElementsAre("[t.yaml:4] objective.max_prompt_tokens: got 256 beside "
+                          "data.max_tokens 256, expected less: an answer needs room."));
+  EXPECT_THAT(faults_with("objective: {name: simpo, rejected_per_chosen: 0}\n"),
+              ElementsAre("[t.yaml:4] objective.rejected_per_chosen: got 0, expected 1: simpo has "
+                          "one rejected answer."));
+  EXPECT_THAT(faults_with("objective: {name: simpo, loss: hinge, label_smoothing: 0.2}\n"),
+              ElementsAre("[t.yaml:4] objective.label_smoothing: got 0.2 beside loss hinge, "
+                          "expected 0: only sigmoid smooths."));
 }
 
 TEST(TrainConfig, RefusesFloat16) {
@@ -447,6 +478,21 @@ TEST(ShippedConfigs, PublishedOnesHaveThePublishedQuirks) {
   }
 }
 
+TEST(ShippedConfigs, PublishedDpoIsThePublishedScript) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
+  const TrainConfig config = load_train_config(root / "dpo.yaml");
+  const auto& objective = std::get<DpoOptions>(config.objective);
+  EXPECT_EQ(objective.preferences.prompt, data::kPublishedPromptTemplate);
+  EXPECT_EQ(objective.preferences.max_prompt_tokens, 128);
+  EXPECT_EQ(objective.beta, 0.1);
+  EXPECT_EQ(config.data.max_tokens, 512);
+  EXPECT_EQ(config.adapter.rank, 64);
+  EXPECT_THAT(config.adapter.target_modules, testing::Contains("lm_head"));
+  EXPECT_EQ(config.adapter.target_modules.size(), 8);
+  EXPECT_EQ(config.optimizer.lr, 2e-4);
+  EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+}
+
 // CPX_WRITE_DOCS=1 makes this test write the file instead of comparing it.
 TEST(TrainConfigDocs, ConfigPageListsEveryKeyAsItIs) {
   const auto page = std::filesystem::path(CPX_SOURCE_DIR) / "docs" / "config.md";
@@ -465,8 +511,7 @@ TEST(TrainConfigDocs, HelpListsEveryKey) {
   EXPECT_THAT(help, HasSubstr("  objective.hold [contrastive_perplexity] (number >= 0; default "
                               "0.0)\n"));
   EXPECT_THAT(help, HasSubstr("  objective.num_positives [sft] (whole number >= 1; default 6)\n"));
-  EXPECT_THAT(help, testing::ContainsRegex("not in this version: prototype, transfer, cycle, dpo, "
-                                           "simpo, ppo"));
+  EXPECT_THAT(help, testing::ContainsRegex("not in this version: prototype, transfer, cycle, ppo"));
 }
 
 }  // namespace

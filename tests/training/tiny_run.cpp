@@ -85,9 +85,10 @@ tokenizer::Encoding NumberTokenizer::encode(std::string_view text,
                                             bool /*add_special_tokens*/) const {
   tokenizer::Encoding encoding;
   std::istringstream words{std::string(text)};
-  for (tokenizer::TokenId id = 0; words >> id;) {
-    encoding.ids.push_back(id);
-    encoding.offsets.emplace_back(0, 0);
+  for (std::string word; words >> word;) {
+    const auto end = words.eof() ? text.size() : static_cast<size_t>(words.tellg());
+    encoding.ids.push_back(std::stoll(word));
+    encoding.offsets.emplace_back(end - word.size(), end);
   }
   return encoding;
 }
@@ -143,9 +144,14 @@ TinyModel::TinyModel(double dropout)
 
 torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
-  const auto [cosine, sine] = nn::rotary_tables(frequencies(), tokens.cu_seqlens);
-  const nn::ForwardContext context{
-      .cu_seqlens = tokens.cu_seqlens, .cosine = cosine, .sine = sine, .options = options};
+  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
+  std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), tokens.cu_seqlens);
+  if (!tokens.token_of_place.empty()) {
+    const int64_t num_tokens = tokens.ids.size(0);
+    context.shared = nn::share_tokens(tokens.token_of_place, num_tokens, torch::kCPU);
+    std::tie(context.cosine, context.sine) = nn::rotary_tables_at(
+        frequencies(), nn::token_positions(tokens.cu_seqlens, tokens.token_of_place, num_tokens));
+  }
   const auto hidden = block_->forward(at::embedding(embedding_, tokens.ids), context);
   return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
 }

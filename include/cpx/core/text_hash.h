@@ -27,7 +27,8 @@ class TextHash {
     add(std::string_view("\0", 1));
   }
 
-  /// What was taken in so far, as 16 hexadecimal digits.
+  /// What was taken in so far, and the same as 16 hexadecimal digits.
+  uint64_t value() const { return state_; }
   std::string hex() const { return fmt::format("{:016x}", state_); }
 
  private:

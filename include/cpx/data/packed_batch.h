@@ -38,6 +38,9 @@ struct PackedBatch {
   std::vector<int64_t> rows = {};        // [N] token whose hidden state makes the prediction
   std::vector<int64_t> targets = {};     // [N] token that is predicted
   std::vector<PackedText> texts = {};
+  /// Texts that share tokens: [E] the token at each place of the texts, which cu_seqlens then
+  /// counts (nn::PackedTokens). Empty: no tokens are shared.
+  std::vector<int64_t> token_of_place = {};
   int64_t num_groups = 0;
   int64_t pad_repeat_prediction = -1;  // index of nll(eos | eos), where a text has two pads
   int64_t padded_length = 0;           // published padding only

@@ -32,6 +32,9 @@ std::shared_ptr<const tokenizer::Tokenizer> read_tokenizer(const std::filesystem
 std::shared_ptr<Llama> load_model(const std::filesystem::path& path, torch::Dtype dtype,
                                   const torch::Device& device);
 
+/// Another model on the same frozen weights, which take no memory twice; without an adapter.
+std::shared_ptr<Llama> with_same_weights(const Llama& model);
+
 /// How a model that only decodes holds its matrices.
 enum class WeightFormat {
   kAuto,      // on the CPU a GGUF's quantised ones as they are, in float32; else dense

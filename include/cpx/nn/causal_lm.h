@@ -73,10 +73,13 @@ struct Predictions {
   const std::vector<int32_t>& cu_seqlens;  // as in PackedTokens
   std::span<const int64_t> rows;           // [N]
   std::span<const int64_t> targets;        // [N]
+  /// As in PackedTokens; empty: no tokens are shared.
+  std::span<const int64_t> token_of_place = {};
 };
 
 /// Hidden states (after the last norm) from which the predictions are made, [N, D]. The model
-/// computes a text up to the last token that predicts: what follows it changes nothing.
+/// computes a text up to the last token that predicts (all of it where texts share tokens): what
+/// follows it changes nothing.
 torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
                                 const ForwardOptions& options);
 

@@ -7,14 +7,21 @@
 
 #include <torch/types.h>
 
+#include "cpx/nn/shared_tokens.h"
+
 namespace cpx::nn {
 
 /// Texts packed end to end, without padding.
 struct PackedTokens {
   /// Token ids, int64 [T], on the model's device.
   torch::Tensor ids;
-  /// Text i holds the tokens cu_seqlens[i] to cu_seqlens[i + 1]; the first entry is 0, the last T.
+  /// Text i holds the tokens cu_seqlens[i] to cu_seqlens[i + 1]; the first entry is 0, the last T,
+  /// or E.
   std::vector<int32_t> cu_seqlens;
+  /// Texts that begin alike may share those tokens: [E] the token at each place of the texts, which
+  /// cu_seqlens then counts. A token is at the same place of each of its texts, and behind the same
+  /// tokens. Empty: the places are the tokens.
+  std::vector<int64_t> token_of_place = {};
 };
 
 /// What to keep for the backward pass, and whether dropout is on.
@@ -54,6 +61,7 @@ struct ForwardContext {
   std::vector<int32_t> cu_seqlens = {};  // of texts or a prompt
   torch::Tensor cosine = {};             // [T, E/2]
   torch::Tensor sine = {};               // [T, E/2]
+  SharedTokens shared = {};
   ForwardOptions options = {};
   const CachePass* pass = nullptr;  // null: texts, of which nothing is kept
 };

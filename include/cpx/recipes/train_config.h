@@ -16,6 +16,7 @@
 
 #include "cpx/config/fields.h"
 #include "cpx/config/load.h"
+#include "cpx/data/preferences.h"
 
 namespace cpx::recipes {
 
@@ -48,6 +49,14 @@ enum class DistanceKind { kAbsolute, kSigned };
 constexpr std::array<std::string_view, 2> enum_names(DistanceKind) {
   return {"absolute", "signed"};
 }
+
+enum class DpoLoss { kSigmoid, kHinge, kIpo, kRobust };
+constexpr std::array<std::string_view, 4> enum_names(DpoLoss) {
+  return {"sigmoid", "hinge", "ipo", "robust"};
+}
+
+enum class SimpoLoss { kSigmoid, kHinge };
+constexpr std::array<std::string_view, 2> enum_names(SimpoLoss) { return {"sigmoid", "hinge"}; }
 
 enum class OptimizerKind { kAdamw };
 constexpr std::array<std::string_view, 1> enum_names(OptimizerKind) { return {"adamw"}; }
@@ -131,7 +140,52 @@ struct SftOptions {
   void visit_fields(config::FieldVisitor& visit);
 };
 
-using ObjectiveOptions = std::variant<ContrastivePerplexityOptions, SftOptions>;
+/// Keys that the preference objectives share.
+struct PreferenceKeys {
+  std::string prompt = std::string(data::kPublishedPromptTemplate);
+  int64_t pairs_per_group = 1;
+  int64_t rejected_per_chosen = 1;
+  int64_t max_prompt_tokens = 0;
+  bool share_prompts = true;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct DpoOptions {
+  static constexpr std::string_view kName = "dpo";
+  static constexpr std::string_view kDoc =
+      "Direct preference optimization: neutral texts are preferred to toxic ones, measured against "
+      "a frozen reference (Rafailov et al., arXiv 2305.18290)";
+
+  DpoLoss loss = DpoLoss::kSigmoid;
+  double beta = 0.1;
+  double label_smoothing = 0.0;
+  PreferenceKeys preferences;
+  std::optional<std::filesystem::path> reference_adapter;
+  bool cache_reference = true;
+  std::optional<std::filesystem::path> reference_cache;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct SimpoOptions {
+  static constexpr std::string_view kName = "simpo";
+  static constexpr std::string_view kDoc =
+      "Simple preference optimization: as dpo by the mean log-probabilities of answers, without a "
+      "reference (Meng et al., arXiv 2405.14734)";
+
+  SimpoLoss loss = SimpoLoss::kSigmoid;
+  double beta = 2.0;
+  double gamma_beta_ratio = 0.25;
+  double label_smoothing = 0.0;
+  double sft_weight = 0.0;
+  PreferenceKeys preferences;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+using ObjectiveOptions =
+    std::variant<ContrastivePerplexityOptions, SftOptions, DpoOptions, SimpoOptions>;
 
 struct OptimizerOptions {
   OptimizerKind name = OptimizerKind::kAdamw;

@@ -4,7 +4,8 @@
 //
 // Step:       step, epoch, loss, learning_rate, grad_norm (before clipping), tokens, padded_tokens,
 //             tokens_per_second, mfu, peak_memory_mib, positive_perplexity,
-//             hard_negative_perplexity, random_negative_perplexity, contrast, the objective's own
+//             hard_negative_perplexity, random_negative_perplexity, contrast, reward_accuracy,
+//             reward_chosen, reward_rejected, reward_margin (of preferences), the objective's own
 //             figures, skipped_steps
 // Evaluation: step, epoch, eval_loss, eval_contrast, eval_toxic_perplexity,
 //             eval_neutral_perplexity, eval_ratio, eval_separation, eval_score, the objective's own

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "batch_sizes.h"
+
+#include <algorithm>
+
+#include "cpx/kernels/row_rounding.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+// Rows that `tokens` are computed with in half types on the CPU.
+int64_t rows_in_half_types(int64_t tokens) {
+  return kernels::rounded_rows(tokens, torch::kBFloat16, torch::kCPU);
+}
+
+}  // namespace
+
+void BatchMeter::add(const BatchSize& batch) {
+  num_tokens_ += batch.tokens;
+  ++num_batches_;
+  row_counts_.insert(rows_in_half_types(batch.tokens - batch.texts));
+  if (batch.tokens > largest_.tokens) largest_ = batch;
+}
+
+BatchSizes BatchMeter::sizes() const {
+  return {.largest = largest_,
+          .mean_tokens = static_cast<double>(num_tokens_) /
+                         static_cast<double>(std::max<int64_t>(1, num_batches_)),
+          .num_row_counts = std::ssize(row_counts_)};
+}
+
+BatchSizes batch_bound(int64_t texts, int64_t max_tokens) {
+  const int64_t tokens = texts * max_tokens;
+  return {.largest = {.tokens = tokens, .texts = texts, .longest_text = max_tokens},
+          .mean_tokens = static_cast<double>(tokens),
+          .num_row_counts = rows_in_half_types(tokens) / rows_in_half_types(1)};
+}
+
+}  // namespace cpx::recipes

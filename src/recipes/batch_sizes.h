@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// How large a run's micro batches get.
+#pragma once
+
+#include <cstdint>
+#include <set>
+
+namespace cpx::recipes {
+
+/// The micro batch with the most tokens.
+struct BatchSize {
+  int64_t tokens = 0;
+  int64_t texts = 0;
+  int64_t longest_text = 0;
+};
+
+/// Tokens of an average micro batch, the largest one, and with how many different numbers of rows
+/// half types on the CPU compute (kernels::rounded_rows).
+struct BatchSizes {
+  BatchSize largest = {};
+  double mean_tokens = 0.0;
+  int64_t num_row_counts = 1;
+};
+
+/// Takes in micro batches one by one.
+class BatchMeter {
+ public:
+  void add(const BatchSize& batch);
+  BatchSizes sizes() const;
+
+ private:
+  BatchSize largest_ = {};
+  int64_t num_tokens_ = 0;
+  int64_t num_batches_ = 0;
+  std::set<int64_t> row_counts_ = {};
+};
+
+/// What no micro batch of `texts` texts can exceed: each is `max_tokens` long.
+BatchSizes batch_bound(int64_t texts, int64_t max_tokens);
+
+}  // namespace cpx::recipes

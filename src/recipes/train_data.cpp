@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train_data.h"
+
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "contrast_data.h"
+#include "cpx/core/error.h"
+#include "cpx/core/output_file.h"
+#include "cpx/data/preferences.h"
+#include "cpx/data/record.h"
+#include "faults.h"
+#include "preference_data.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+std::unique_ptr<TrainData> load_contrast_data(const TrainConfig& config,
+                                              std::span<const std::filesystem::path> files,
+                                              std::shared_ptr<const data::TextEncoder> encoder,
+                                              std::vector<std::string>& faults) {
+  data::ShardContent content = data::read_shards(files);
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (content.records.empty() && !faults.empty()) return nullptr;
+  return std::make_unique<ContrastData>(config, files.size(), std::move(content.records),
+                                        std::move(encoder));
+}
+
+std::unique_ptr<TrainData> load_preference_data(const TrainConfig& config,
+                                                std::span<const std::filesystem::path> files,
+                                                const data::TextEncoder* encoder,
+                                                std::vector<std::string>& faults) {
+  data::PreferenceContent content =
+      data::read_preferences(files, preference_keys(config.objective)->prompt);
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (encoder == nullptr || (content.items.empty() && !faults.empty())) return nullptr;
+  return std::make_unique<PreferenceData>(config, files.size(), std::move(content), *encoder);
+}
+
+}  // namespace
+
+LoadedData load_train_data(const TrainConfig& config, std::string_view key,
+                           const std::vector<std::string>& patterns,
+                           std::shared_ptr<const data::TextEncoder> encoder) {
+  LoadedData loaded;
+  std::vector<std::string> pattern_faults;
+  const auto files = data::expand_globs(patterns, pattern_faults);
+  for (const std::string& fault : pattern_faults) {
+    loaded.faults.push_back(fmt::format("[{}] {}: {}", config.sources.where(key), key, fault));
+  }
+  try {
+    loaded.data = preference_keys(config.objective) != nullptr
+                      ? load_preference_data(config, files, encoder.get(), loaded.faults)
+                      : load_contrast_data(config, files, std::move(encoder), loaded.faults);
+  } catch (const DataError& error) {  // nothing can be used
+    loaded.faults.emplace_back(error.what());
+  }
+  return loaded;
+}
+
+void throw_if_faulty(const LoadedData& loaded) {
+  throw_first_of(loaded.faults, ": --validate shows all");
+}
+
+int64_t texts_in_a_batch(const TrainConfig& config) {
+  int64_t texts = 0;
+  if (const PreferenceKeys* keys = preference_keys(config.objective)) {
+    texts = 1 + std::max<int64_t>(1, keys->rejected_per_chosen);
+  } else {
+    const data::GroupOptions counts = group_options(config);
+    texts = counts.num_positives + counts.num_hard_negatives + counts.num_random_negatives;
+  }
+  return config.training.groups * texts;
+}
+
+data::EncodeOptions encode_options(const TrainConfig& config,
+                                   const std::optional<std::filesystem::path>& chat_template_file) {
+  return {.text_template =
+              tokenizer::parse_prompt_template(config::enum_name(config.data.text_template)),
+          .append_eos = config.data.append_eos,
+          .max_tokens = config.data.max_tokens,
+          .chat_template = chat_template_file ? read_text_file(*chat_template_file) : ""};
+}
+
+std::string lengths_line(const TextLengths& lengths, int64_t max_tokens) {
+  const std::string left_out =
+      lengths.empty > 0 ? fmt::format("; {} without a predicted token are left out", lengths.empty)
+                        : "";
+  return fmt::format("{} texts of {:.1f} tokens on average, the longest {}; {} cut to {}{}",
+                     lengths.texts,
+                     static_cast<double>(lengths.tokens) /
+                         static_cast<double>(std::max<int64_t>(1, lengths.texts)),
+                     lengths.longest, lengths.cut, max_tokens, left_out);
+}
+
+}  // namespace cpx::recipes

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cpx/training/preference_step.h"
+
+#include <algorithm>
+#include <numeric>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include "cpx/core/error.h"
+#include "cpx/data/pair_batch.h"
+#include "group_batch.h"
+#include "packed_micro_batch.h"
+
+namespace cpx::training {
+
+namespace {
+
+using objectives::DpoOptions;
+using objectives::ObjectiveResult;
+using objectives::Preference;
+using objectives::SimpoOptions;
+using objectives::StepCounts;
+
+bool has_reference(const PreferenceStepOptions& options) {
+  return std::holds_alternative<DpoOptions>(options.objective);
+}
+
+// The answers of a pack by pair; `reference_nll` [texts] may be empty.
+std::vector<Preference> preferences_of(const data::PackedBatch& packed,
+                                       std::span<const double> reference_nll) {
+  std::vector<Preference> preferences(static_cast<size_t>(packed.num_groups));
+  for (size_t i = 0; i < packed.texts.size(); ++i) {
+    const data::PackedText& text = packed.texts[i];
+    const objectives::Answer answer{
+        .tokens = {.first = text.first, .count = text.count},
+        .reference_nll = reference_nll.empty() ? 0.0 : reference_nll[i]};
+    Preference& preference = preferences[static_cast<size_t>(text.group)];
+    if (text.role == TextRole::kPositive) {
+      preference.chosen = answer;
+    } else {
+      preference.rejected.push_back(answer);
+    }
+  }
+  return preferences;
+}
+
+class PreferenceMicroBatch : public PackedMicroBatch {
+ public:
+  PreferenceMicroBatch(MicroBatchInfo info, data::PackedBatch packed,
+                       std::span<const double> reference_nll, const PreferenceStepOptions& options)
+      : PackedMicroBatch(std::move(info), std::move(packed)),
+        preferences_(preferences_of(this->packed(), reference_nll)),
+        objective_(options.objective) {}
+
+  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
+    const objectives::PreferenceBatch batch{.preferences = preferences_, .token_nll = nll};
+    if (const auto* dpo = std::get_if<DpoOptions>(&objective_)) {
+      return objectives::dpo(batch, *dpo, step);
+    }
+    return objectives::simpo(batch, std::get<SimpoOptions>(objective_), step);
+  }
+
+ private:
+  std::vector<Preference> preferences_;
+  std::variant<DpoOptions, SimpoOptions> objective_;
+};
+
+// What the reference says of answers, from the cache where it knows.
+class ReferenceNll {
+ public:
+  ReferenceNll(PreferenceReference reference, bool shares_prompts)
+      : reference_(std::move(reference)), shares_prompts_(shares_prompts) {}
+
+  // The sum over each answer's tokens, in the order of the pairs and their answers.
+  std::vector<double> of(nn::CausalLm& trained, std::span<const data::EncodedPair> pairs) {
+    std::vector<std::optional<double>> known;
+    std::vector<data::EncodedPair> unknown;
+    for (const data::EncodedPair& pair : pairs) {
+      data::EncodedPair rest{.prompt = pair.prompt};
+      for (int64_t answer = 0; answer < std::ssize(pair.answers); ++answer) {
+        known.push_back(look_up(pair, answer));
+        if (!known.back()) rest.answers.push_back(pair.answers[static_cast<size_t>(answer)]);
+      }
+      if (!rest.answers.empty()) unknown.push_back(std::move(rest));
+    }
+    const std::vector<double> computed =
+        unknown.empty() ? std::vector<double>() : compute(trained, unknown);
+    auto next = computed.begin();
+    std::vector<double> sums;
+    for (const auto& sum : known) sums.push_back(sum ? *sum : *next++);
+    return sums;
+  }
+
+  int64_t num_computed() const { return num_computed_; }
+
+ private:
+  static uint64_t id_of(const data::EncodedPair& pair, int64_t answer) {
+    return sequence_id(pair.whole_text(answer), std::ssize(pair.prompt));
+  }
+
+  static double sum_of(std::span<const float> nll) {
+    return std::accumulate(nll.begin(), nll.end(), 0.0);
+  }
+
+  std::optional<double> look_up(const data::EncodedPair& pair, int64_t answer) const {
+    if (reference_.cache == nullptr) return std::nullopt;
+    const auto found = reference_.cache->get(id_of(pair, answer), pair.num_predicted(answer));
+    return found ? std::optional(sum_of(*found)) : std::nullopt;
+  }
+
+  std::vector<double> compute(nn::CausalLm& trained, std::span<const data::EncodedPair> pairs) {
+    const ReferenceGuard guard(reference_.policy, trained);
+    const auto packed = data::pack_pairs(pairs, shares_prompts_);
+    const auto nll = nn::to_doubles(token_nll(guard.model(), packed, {}));
+    std::vector<double> sums;
+    size_t text = 0;
+    for (const data::EncodedPair& pair : pairs) {
+      for (int64_t answer = 0; answer < std::ssize(pair.answers); ++answer, ++text) {
+        const auto begin = nll.begin() + packed.texts[text].first;
+        std::vector<float> values(begin, begin + packed.texts[text].count);
+        sums.push_back(sum_of(values));
+        if (reference_.cache) reference_.cache->put(id_of(pair, answer), std::move(values));
+        ++num_computed_;
+      }
+    }
+    return sums;
+  }
+
+  PreferenceReference reference_;
+  bool shares_prompts_;
+  int64_t num_computed_ = 0;
+};
+
+MicroBatchInfo info_of(const data::PackedBatch& packed) {
+  MicroBatchInfo info{.num_tokens = packed.num_tokens,
+                      .num_padded_tokens = packed.num_padded_tokens};
+  info.counts.groups = packed.num_groups;
+  info.counts.pairs = packed.num_groups;
+  for (const data::PackedText& text : packed.texts) {
+    if (text.role == TextRole::kPositive) {
+      info.counts.positive_texts += 1;
+      info.counts.positive_tokens += text.count;
+    } else {
+      info.counts.negative_texts += 1;
+    }
+  }
+  return info;
+}
+
+// Items of one purpose, training or evaluation.
+class PairSource {
+ public:
+  PairSource(std::span<const data::PreferenceItem> items, const data::PairOptions& pairs,
+             const data::PairEncoder& encoder, const PreferenceStepOptions& options, bool drop_last)
+      : encoder_(encoder),
+        options_(options),
+        pairs_(items, pairs),
+        num_micro_batches_(
+            count_micro_batches(pairs_.num_pairs(), options.pairs_per_micro_batch, drop_last)) {}
+
+  int64_t num_micro_batches() const { return num_micro_batches_; }
+
+  std::unique_ptr<PackedMicroBatch> prepare(nn::CausalLm& model, ReferenceNll& reference,
+                                            int64_t epoch, int64_t index) {
+    std::vector<data::EncodedPair> encoded;
+    std::vector<std::string> records;
+    for (const int64_t number : pair_numbers(epoch, index)) {
+      const data::DrawnPair drawn = pairs_.draw(number, epoch);
+      encoded.push_back(encoder_.encode(pairs_.item(drawn), drawn));
+      records.push_back(pairs_.item(drawn).where);
+    }
+    auto packed = data::pack_pairs(encoded, options_.shares_prompts);
+    auto info = info_of(packed);
+    info.records = std::move(records);
+    const auto reference_nll =
+        has_reference(options_) ? reference.of(model, encoded) : std::vector<double>();
+    return std::make_unique<PreferenceMicroBatch>(std::move(info), std::move(packed), reference_nll,
+                                                  options_);
+  }
+
+ private:
+  std::vector<int64_t> pair_numbers(int64_t epoch, int64_t index) {
+    CPX_CHECK(epoch >= 0 && index >= 0 && index < num_micro_batches_,
+              "[training data] got micro batch {} of epoch {}, expected 0 to {}.", index, epoch,
+              num_micro_batches_ - 1);
+    if (epoch != epoch_) {
+      order_ = pairs_.epoch_order(epoch);
+      epoch_ = epoch;
+    }
+    const int64_t begin = index * options_.pairs_per_micro_batch;
+    const int64_t end = std::min(begin + options_.pairs_per_micro_batch, std::ssize(order_));
+    return {order_.begin() + begin, order_.begin() + end};
+  }
+
+  const data::PairEncoder& encoder_;
+  PreferenceStepOptions options_;
+  data::PreferencePairs pairs_;
+  int64_t num_micro_batches_;
+  int64_t epoch_ = -1;
+  std::vector<int64_t> order_;  // of epoch_
+};
+
+data::PairOptions evaluation_pairs(data::PairOptions pairs) {
+  pairs.shuffle = false;
+  return pairs;
+}
+
+}  // namespace
+
+class PreferenceStep::Impl {
+ public:
+  Impl(std::span<const data::PreferenceItem> train_items,
+       std::span<const data::PreferenceItem> eval_items, const data::PairEncoder& encoder,
+       const PreferenceStepOptions& options, PreferenceReference reference)
+      : name_(has_reference(options) ? "dpo" : "simpo"),
+        reference_(std::move(reference), options.shares_prompts),
+        train_(train_items, options.pairs, encoder, options, options.drop_last) {
+    if (!eval_items.empty()) {
+      eval_.emplace(eval_items, evaluation_pairs(options.pairs), encoder, options,
+                    /*drop_last=*/false);
+    }
+  }
+
+  const std::string& name() const { return name_; }
+  const PairSource& train() const { return train_; }
+  bool has_evaluation() const { return eval_.has_value(); }
+  int64_t num_reference_answers() const { return reference_.num_computed(); }
+
+  std::unique_ptr<MicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
+    return train_.prepare(model, reference_, epoch, index);
+  }
+
+  EvaluationResult evaluate(nn::CausalLm& model) {
+    CPX_CHECK(eval_.has_value(), "[evaluate] there are no evaluation items.");
+    for (int64_t i = std::ssize(eval_batches_); i < eval_->num_micro_batches(); ++i) {
+      eval_batches_.push_back(eval_->prepare(model, reference_, /*epoch=*/0, i));
+    }
+    return evaluate_batches(model, eval_batches_);
+  }
+
+ private:
+  std::string name_;
+  ReferenceNll reference_;
+  PairSource train_;
+  std::optional<PairSource> eval_;
+  std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;  // the same each time
+};
+
+PreferenceStep::PreferenceStep(std::span<const data::PreferenceItem> train_items,
+                               std::span<const data::PreferenceItem> eval_items,
+                               const data::PairEncoder& encoder,
+                               const PreferenceStepOptions& options, PreferenceReference reference)
+    : impl_(std::make_unique<Impl>(train_items, eval_items, encoder, options,
+                                   std::move(reference))) {}
+
+PreferenceStep::~PreferenceStep() = default;
+
+std::string PreferenceStep::name() const { return impl_->name(); }
+
+int64_t PreferenceStep::num_micro_batches() const { return impl_->train().num_micro_batches(); }
+
+std::unique_ptr<MicroBatch> PreferenceStep::prepare(nn::CausalLm& model, int64_t epoch,
+                                                    int64_t index) {
+  return impl_->prepare(model, epoch, index);
+}
+
+bool PreferenceStep::has_evaluation() const { return impl_->has_evaluation(); }
+
+EvaluationResult PreferenceStep::evaluate(nn::CausalLm& model) { return impl_->evaluate(model); }
+
+int64_t PreferenceStep::num_reference_answers() const { return impl_->num_reference_answers(); }
+
+}  // namespace cpx::training
