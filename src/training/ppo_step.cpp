@@ -212,6 +212,10 @@ class PpoStep::Impl {
     return rollouts_per_epoch(std::ssize(prompts_.train()), options_);
   }
 
+  Policies policies(nn::CausalLm& model) const {
+    return {.trained = model, .head = head_, .reference = options_.reference};
+  }
+
   void make_rollout(nn::CausalLm& model, int64_t epoch, int64_t number);
   std::vector<NumberedPrompt> prompts_of(int64_t epoch, int64_t number) const;
   std::vector<double> scores_of(std::span<const Response> responses) const;
@@ -409,7 +413,7 @@ void PpoStep::Impl::make_rollout(nn::CausalLm& model, int64_t epoch, int64_t num
   auto scores = scores_of(responses);
   const auto scored_at = Clock::now();
   const auto figures =
-      response_figures(model, head_, responses, options_.prompts_per_micro_batch,
+      response_figures(policies(model), responses, options_.prompts_per_micro_batch,
                        {.full_kl = options_.kl_penalty == objectives::KlPenalty::kFull});
   times_ = {
       {.name = "sampling_seconds", .value = std::chrono::duration<double>(sampled - start).count()},
@@ -520,7 +524,7 @@ EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
     begin += count;
   }
   const auto figures =
-      response_figures(model, head_, responses, options_.prompts_per_micro_batch,
+      response_figures(policies(model), responses, options_.prompts_per_micro_batch,
                        {.values = false,
                         .entropy = false,
                         .full_kl = options_.kl_penalty == objectives::KlPenalty::kFull});

@@ -79,18 +79,20 @@ torch::Tensor entropy_of(nn::CausalLm& model, const torch::Tensor& hidden) {
 }
 
 // Of the policy's distributions from the reference's, whose states are `reference_hidden`.
-torch::Tensor full_kl_of(nn::CausalLm& model, const torch::Tensor& hidden,
+torch::Tensor full_kl_of(const Policies& policies, const torch::Tensor& hidden,
                          const torch::Tensor& reference_hidden) {
+  nn::CausalLm& model = policies.trained;
   return by_chunks(model, hidden.size(0), [&](int64_t begin, int64_t rows) {
     const auto logits = model.logits(hidden.narrow(0, begin, rows), {});
-    const nn::AdapterOffGuard adapter_off;
-    return kernels::row_kl(logits, model.logits(reference_hidden.narrow(0, begin, rows), {}));
+    const ReferenceGuard reference(policies.reference, model);
+    return kernels::row_kl(logits,
+                           reference.model().logits(reference_hidden.narrow(0, begin, rows), {}));
   });
 }
 
-PolicyPass reference_pass(nn::CausalLm& model, const data::PackedBatch& packed) {
-  const nn::AdapterOffGuard adapter_off;
-  return policy_pass(model, packed, {});
+PolicyPass reference_pass(const Policies& policies, const data::PackedBatch& packed) {
+  const ReferenceGuard reference(policies.reference, policies.trained);
+  return policy_pass(reference.model(), packed, {});
 }
 
 // ---- Files --------------------------------------------------------------------------------------
@@ -227,10 +229,10 @@ PolicyPass policy_pass(nn::CausalLm& model, const data::PackedBatch& packed,
   return {.hidden = hidden, .nll = model.token_nll(hidden, targets, options)};
 }
 
-ResponseFigures response_figures(nn::CausalLm& model, const ValueHead& head,
-                                 std::span<const Response> responses, int64_t responses_per_pass,
-                                 const RolloutFigures& wanted) {
+ResponseFigures response_figures(const Policies& policies, std::span<const Response> responses,
+                                 int64_t responses_per_pass, const RolloutFigures& wanted) {
   const torch::NoGradGuard no_grad;
+  nn::CausalLm& model = policies.trained;
   ResponseFigures figures;
   for (size_t begin = 0; begin < responses.size();) {
     const size_t count =
@@ -238,12 +240,12 @@ ResponseFigures response_figures(nn::CausalLm& model, const ValueHead& head,
     const auto packed = pack_responses(responses.subspan(begin, count));
     const auto policy = policy_pass(model, packed, {});
     append(figures.token_nll, policy.nll);
-    if (wanted.values) append(figures.values, head.forward(policy.hidden, {}));
+    if (wanted.values) append(figures.values, policies.head.forward(policy.hidden, {}));
     if (wanted.entropy) append(figures.token_entropy, entropy_of(model, policy.hidden));
-    const auto reference = reference_pass(model, packed);
+    const auto reference = reference_pass(policies, packed);
     append(figures.reference_token_nll, reference.nll);
     if (wanted.full_kl) {
-      append(figures.full_kl, full_kl_of(model, policy.hidden, reference.hidden));
+      append(figures.full_kl, full_kl_of(policies, policy.hidden, reference.hidden));
     }
     begin += count;
   }

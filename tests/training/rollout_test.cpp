@@ -133,8 +133,8 @@ TEST(ResponseFigures, EqualPlainOperators) {
   Sampled sampled;
   const auto responses = sampled.responses();
   const ValueHead head(16, torch::kCPU, {.seed = 6});
-  const auto figures =
-      response_figures(sampled.model, head, responses, /*responses_per_pass=*/3, {.full_kl = true});
+  const auto figures = response_figures({.trained = sampled.model, .head = head}, responses,
+                                        /*responses_per_pass=*/3, {.full_kl = true});
   const torch::NoGradGuard no_grad;
   std::vector<torch::Tensor> nll, reference_nll, values, entropy, kl;
   for (const Response& response : responses) {
@@ -164,8 +164,9 @@ TEST(ResponseFigures, EqualPlainOperators) {
 TEST(ResponseFigures, WhatWasNotAskedForIsEmpty) {
   Sampled sampled;
   const ValueHead head(16, torch::kCPU, {});
-  const auto figures = response_figures(sampled.model, head, sampled.responses(), 4,
-                                        {.values = false, .entropy = false});
+  const auto figures =
+      response_figures({.trained = sampled.model, .head = head}, sampled.responses(), 4,
+                       {.values = false, .entropy = false});
   EXPECT_THAT(figures.values, SizeIs(0));
   EXPECT_THAT(figures.token_entropy, SizeIs(0));
   EXPECT_THAT(figures.full_kl, SizeIs(0));

@@ -39,6 +39,7 @@ struct PpoStepOptions {
   ValueHeadOptions value_head = {};
   /// Evaluation takes the likeliest token; else it samples as training does, always the same way.
   bool evaluates_greedily = true;
+  ReferencePolicy reference = {};
   uint64_t seed = 0;  // of the order in which a pass visits a rollout's responses
 };
 

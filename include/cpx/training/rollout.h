@@ -15,6 +15,7 @@
 #include "cpx/nn/causal_lm.h"
 #include "cpx/objectives/token_range.h"
 #include "cpx/tokenizer/tokenizer.h"
+#include "cpx/training/reference_policy.h"
 #include "cpx/training/value_head.h"
 
 namespace cpx::training {
@@ -77,6 +78,14 @@ struct PolicyPass {
 PolicyPass policy_pass(nn::CausalLm& model, const data::PackedBatch& packed,
                        const nn::ForwardOptions& options);
 
+/// Whom responses are shown to; refers to all three.
+struct Policies {
+  nn::CausalLm& trained;
+  const ValueHead& head;
+  ReferencePolicy reference = {};
+};
+
+/// Which of the figures are wanted.
 struct RolloutFigures {
   bool values = true;
   bool entropy = true;
@@ -93,10 +102,9 @@ struct ResponseFigures {
   std::vector<double> full_kl = {};  // of the policy from the reference, over the vocabulary
 };
 
-/// Computed in passes of `responses_per_pass`. The reference is the model with its adapter off.
-ResponseFigures response_figures(nn::CausalLm& model, const ValueHead& head,
-                                 std::span<const Response> responses, int64_t responses_per_pass,
-                                 const RolloutFigures& wanted);
+/// Computed in passes of `responses_per_pass`.
+ResponseFigures response_figures(const Policies& policies, std::span<const Response> responses,
+                                 int64_t responses_per_pass, const RolloutFigures& wanted);
 
 /// Sampled, scored, and ready to learn from.
 struct Rollout {
