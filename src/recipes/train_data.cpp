@@ -13,6 +13,7 @@
 #include "cpx/data/record.h"
 #include "faults.h"
 #include "preference_data.h"
+#include "prompt_data.h"
 
 namespace cpx::recipes {
 
@@ -40,6 +41,30 @@ std::unique_ptr<TrainData> load_preference_data(const TrainConfig& config,
   return std::make_unique<PreferenceData>(config, files.size(), std::move(content), *encoder);
 }
 
+std::unique_ptr<TrainData> load_prompt_data(const TrainConfig& config,
+                                            std::span<const std::filesystem::path> files,
+                                            std::shared_ptr<const data::TextEncoder> encoder,
+                                            bool is_trained_on, std::vector<std::string>& faults) {
+  data::PreferenceContent content = data::read_prompts(files, config.rollout.prompt);
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (encoder == nullptr || (content.items.empty() && !faults.empty())) return nullptr;
+  return std::make_unique<PromptData>(config, files.size(), std::move(content), std::move(encoder),
+                                      is_trained_on);
+}
+
+std::unique_ptr<TrainData> load_data(const TrainConfig& config,
+                                     std::span<const std::filesystem::path> files,
+                                     std::shared_ptr<const data::TextEncoder> encoder,
+                                     bool is_trained_on, std::vector<std::string>& faults) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) {
+    return load_prompt_data(config, files, std::move(encoder), is_trained_on, faults);
+  }
+  if (preference_keys(config.objective) != nullptr) {
+    return load_preference_data(config, files, encoder.get(), faults);
+  }
+  return load_contrast_data(config, files, std::move(encoder), faults);
+}
+
 }  // namespace
 
 LoadedData load_train_data(const TrainConfig& config, std::string_view key,
@@ -52,9 +77,8 @@ LoadedData load_train_data(const TrainConfig& config, std::string_view key,
     loaded.faults.push_back(fmt::format("[{}] {}: {}", config.sources.where(key), key, fault));
   }
   try {
-    loaded.data = preference_keys(config.objective) != nullptr
-                      ? load_preference_data(config, files, encoder.get(), loaded.faults)
-                      : load_contrast_data(config, files, std::move(encoder), loaded.faults);
+    loaded.data = load_data(config, files, std::move(encoder),
+                            /*is_trained_on=*/key == "data.train", loaded.faults);
   } catch (const DataError& error) {  // nothing can be used
     loaded.faults.emplace_back(error.what());
   }
@@ -66,6 +90,7 @@ void throw_if_faulty(const LoadedData& loaded) {
 }
 
 int64_t texts_in_a_batch(const TrainConfig& config) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) return config.training.groups;
   int64_t texts = 0;
   if (const PreferenceKeys* keys = preference_keys(config.objective)) {
     texts = 1 + std::max<int64_t>(1, keys->rejected_per_chosen);
