@@ -9,6 +9,7 @@
 
 #include <ATen/ATen.h>
 
+#include "cpx/core/random.h"
 #include "cpx/data/prompts.h"
 #include "cpx/training/ppo_step.h"
 #include "cpx/training/reward_model.h"
