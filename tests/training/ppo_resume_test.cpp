@@ -39,6 +39,7 @@ PpoStepOptions ppo_options() {
   options.scores = {.missing_eos_penalty = 0.1, .use_score_scaling = true, .use_score_norm = true};
   options.early_stopping = true;
   options.target_kl = 1e-9;
+  options.seed = 4;  // some of the passes move the policy far enough to be the last
   return options;
 }
 
