@@ -63,7 +63,7 @@ void check_pads(const ContrastText& text, size_t index, const ContrastBatch& bat
 
 void check_text(const ContrastText& text, size_t index, const ContrastBatch& batch,
                 const Options& options) {
-  CPX_CHECK(text.role != TextRole::kInput,
+  CPX_CHECK(text.role != TextRole::kInput && text.role != TextRole::kComposed,
             "[contrastive_perplexity] text {}: got role {}, expected positive, hard_negative or "
             "random_negative.",
             index, role_name(text.role));

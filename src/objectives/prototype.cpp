@@ -24,7 +24,7 @@ void check_text(const PrototypeText& text, size_t index, const PrototypeBatch& b
   CPX_CHECK(text.group >= 0 && text.group < batch.num_groups,
             "[prototype] text {}: got group {}, expected 0 to {}.", index, text.group,
             batch.num_groups - 1);
-  CPX_CHECK(text.role != TextRole::kRandomNegative,
+  CPX_CHECK(text.role != TextRole::kRandomNegative && text.role != TextRole::kComposed,
             "[prototype] text {}: got role {}, expected input, positive or hard_negative.", index,
             role_name(text.role));
   check_token_range("prototype", "text", index, text.tokens, batch.token_nll.size());

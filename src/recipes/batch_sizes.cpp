@@ -30,6 +30,12 @@ BatchSizes BatchMeter::sizes() const {
           .num_row_counts = std::ssize(row_counts_)};
 }
 
+BatchSizes one_after_the_other(const BatchSizes& first, const BatchSizes& second) {
+  return {.largest = first.largest.tokens >= second.largest.tokens ? first.largest : second.largest,
+          .mean_tokens = first.mean_tokens + second.mean_tokens,
+          .num_row_counts = first.num_row_counts + second.num_row_counts};
+}
+
 BatchSizes batch_bound(int64_t texts, int64_t max_tokens) {
   const int64_t tokens = texts * max_tokens;
   return {.largest = {.tokens = tokens, .texts = texts, .longest_text = max_tokens},

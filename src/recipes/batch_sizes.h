@@ -35,6 +35,10 @@ class BatchMeter {
   std::set<int64_t> row_counts_ = {};
 };
 
+/// Micro batches of two passes, the second after the first: their tokens add up, their memory does
+/// not.
+BatchSizes one_after_the_other(const BatchSizes& first, const BatchSizes& second);
+
 /// What no micro batch of `texts` texts can exceed: each is `max_tokens` long.
 BatchSizes batch_bound(int64_t texts, int64_t max_tokens);
 

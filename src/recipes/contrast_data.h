@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contrast shards as groups of texts: data of contrastive perplexity and of fine-tuning.
+// Contrast shards as groups of texts: data of contrastive perplexity, its variants and
+// fine-tuning; beside them, the texts that are retained.
 #pragma once
 
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "cpx/data/contrast_groups.h"
 #include "cpx/data/record.h"
+#include "retained_texts.h"
 #include "train_data.h"
 
 namespace cpx::recipes {
@@ -20,7 +23,7 @@ class ContrastData : public TrainData {
  public:
   /// Throws DataError when no record can be used.
   ContrastData(const TrainConfig& config, size_t num_files, std::vector<data::Record> records,
-               std::shared_ptr<const data::TextEncoder> encoder);
+               RetainedTexts retained, std::shared_ptr<const data::TextEncoder> encoder);
 
   int64_t num_units() const override { return groups_.num_groups(); }
   std::string_view unit_name() const override { return "groups"; }
@@ -33,9 +36,14 @@ class ContrastData : public TrainData {
                                                 const TaskContext& context) const override;
 
  private:
+  // Without the retained texts.
+  std::unique_ptr<training::StepTask> make_group_task(std::span<const data::Record> eval_records,
+                                                      const TaskContext& context) const;
+
   const TrainConfig& config_;
   size_t num_files_;
   std::vector<data::Record> records_;
+  RetainedTexts retained_;
   std::shared_ptr<const data::TextEncoder> encoder_;
   data::ContrastGroups groups_;
 };

@@ -58,7 +58,7 @@ bool decide_recompute(const TrainConfig& config, const formats::ModelConfig& mod
                                       available_bytes);
   };
   // The bound is cheap; only where it does not fit are the texts looked at.
-  if (!asks(batch_bound(texts_in_a_batch(config), config.data.max_tokens))) return false;
+  if (!asks(batch_bound(config))) return false;
   return asks(data.measure_batches(/*num_epochs=*/1));
 }
 

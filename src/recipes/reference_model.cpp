@@ -49,24 +49,45 @@ std::string describe(const TrainConfig& config, const std::optional<fs::path>& a
                      adapter->string());
 }
 
+// What numbers by frozen weights depend on besides the texts. What is in the texts (data, template,
+// tokenizer, limits, EOS) is in their ids.
+training::Fingerprints cache_key(const TrainConfig& config, const models::Llama& trained,
+                                 const std::optional<fs::path>& adapter) {
+  return {{"model", model_fingerprint(config.model.path)},
+          {"adapter", adapter ? file_fingerprint(*adapter / "adapter_model.safetensors") : "none"},
+          {"compute type", std::string(tensor::dtype_name(trained.dtype()))},
+          {"quantization", std::string(config::enum_name(config.model.quantization))},
+          {"device", trained.device().is_cpu() ? "cpu" : "cuda"}};
+}
+
 std::shared_ptr<training::NllCache> make_cache(const TrainConfig& config,
                                                const models::Llama& trained,
                                                const std::optional<fs::path>& adapter) {
   // What PPO samples is new each time.
   const auto* dpo = std::get_if<DpoOptions>(&config.objective);
   if (dpo == nullptr || !dpo->cache_reference) return nullptr;
-  // What is in the texts (data, template, tokenizer, limits, EOS) is in their ids.
   return std::make_shared<training::NllCache>(
       dpo->reference_cache.value_or(config.training.output / "reference_nll.bin"),
-      training::Fingerprints{
-          {"model", model_fingerprint(config.model.path)},
-          {"adapter", adapter ? file_fingerprint(*adapter / "adapter_model.safetensors") : "none"},
-          {"compute type", std::string(tensor::dtype_name(trained.dtype()))},
-          {"quantization", std::string(config::enum_name(config.model.quantization))},
-          {"device", trained.device().is_cpu() ? "cpu" : "cuda"}});
+      cache_key(config, trained, adapter));
+}
+
+bool needs_base(const TrainConfig& config) {
+  const RetainKeys* keys = retain_keys(config.objective);
+  if (keys != nullptr && keys->retain > 0) return true;
+  const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config.objective);
+  return contrast != nullptr && (contrast->centroid == CentroidKind::kBase || contrast->hold > 0);
 }
 
 }  // namespace
+
+std::shared_ptr<training::NllCache> make_base_cache(const TrainConfig& config,
+                                                    const models::Llama& trained) {
+  const RetainKeys* keys = retain_keys(config.objective);
+  if (!needs_base(config) || !keys->cache_base) return nullptr;
+  return std::make_shared<training::NllCache>(
+      keys->base_cache.value_or(config.training.output / "base_nll.bin"),
+      cache_key(config, trained, /*adapter=*/std::nullopt));
+}
 
 ReferenceModel make_reference(const TrainConfig& config, const models::Llama& trained) {
   if (!has_reference(config.objective)) return {};

@@ -25,4 +25,9 @@ struct ReferenceModel {
 /// the base. Throws DataError for an adapter that cannot be read or does not fit.
 ReferenceModel make_reference(const TrainConfig& config, const models::Llama& trained);
 
+/// Where what the base says of texts is kept (centroid base, hold, retain); null where the run asks
+/// for nothing of it, or is to keep nothing.
+std::shared_ptr<training::NllCache> make_base_cache(const TrainConfig& config,
+                                                    const models::Llama& trained);
+
 }  // namespace cpx::recipes

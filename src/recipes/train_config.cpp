@@ -51,6 +51,9 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
               "Files to train on; * and ? stand for any characters of the file name",
               {.required = true, .non_empty = true});
   visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/");
+  visit.field("retain", retain,
+              "Files of plain texts (.txt a text a line, .jsonl with text, .json a list) that are "
+              "held where the base has them; objective.retain is their weight");
   visit.field("template", text_template,
               "Form that texts are put in: plain as they are; chat is the model's own");
   visit.field("append_eos", append_eos, "Ends each text that was not cut by the EOS token");
@@ -61,6 +64,22 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
       "Order and texts drawn anew each epoch; false: file order and a record's first texts");
   visit.field("drop_last", drop_last,
               "Leaves out an epoch's last micro batch when it is not full (published: true)");
+}
+
+void RetainKeys::visit_fields(FieldVisitor& visit) {
+  visit.field("retain", retain,
+              "Weight of the squared distance of the texts in data.retain from the base's token "
+              "log-likelihoods: keeps other text as it is (published: 0)",
+              {.at_least = 0});
+  visit.field("retain_texts", retain_texts, "Texts of data.retain beside each micro batch",
+              {.at_least = 1});
+  visit.field("cache_base", cache_base,
+              "Keeps what the base says of texts on disk: later runs read it",
+              {.free_on_resume = true});
+  visit.field("base_cache", base_cache,
+              "File of the cache, which several runs may share; null: base_nll.bin in "
+              "training.output",
+              {.free_on_resume = true});
 }
 
 void ContrastivePerplexityOptions::visit_fields(FieldVisitor& visit) {
@@ -94,6 +113,45 @@ void ContrastivePerplexityOptions::visit_fields(FieldVisitor& visit) {
               "Weight of the positives' squared distance from the base's token log-likelihoods: "
               "keeps neutral text as it is (published: 0)",
               {.at_least = 0});
+  base.visit_fields(visit);
+}
+
+void PrototypeOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("num_positives", num_positives, "Neutral texts drawn from each record",
+              {.at_least = 1});
+  visit.field("num_hard_negatives", num_hard_negatives, "Toxic texts drawn from the same record",
+              {.at_least = 0});
+  visit.field("longest", longest,
+              "Whose longest text the mean log-likelihoods are scaled by: the micro batch's "
+              "(published) or the group's");
+  base.visit_fields(visit);
+}
+
+void TransferOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("num_positives", num_positives,
+              "Neutral texts drawn from each record; as many toxic ones lead to the input",
+              {.at_least = 1});
+  visit.field("num_hard_negatives", num_hard_negatives,
+              "Toxic texts drawn from the same record, each behind the input", {.at_least = 1});
+  visit.field("alpha", alpha, "Weight of the contrast", {.at_least = 0});
+  base.visit_fields(visit);
+}
+
+void CycleOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("num_positives", num_positives, "Neutral texts drawn from each record",
+              {.at_least = 1});
+  visit.field("num_hard_negatives", num_hard_negatives, "Toxic texts drawn from the same record",
+              {.at_least = 1});
+  visit.field("fine_tuning", fine_tuning,
+              "What is learned: texts are both kinds of instruction pairs, toxic and neutral "
+              "texts; pairs are instruction pairs alone");
+  visit.field("alpha", alpha, "Weight of the contrast", {.at_least = 0});
+  visit.field("label_smoothing", label_smoothing,
+              "Share of the contrast's label spread over all texts", {.at_least = 0, .below = 1});
+  visit.field("centroid", centroid,
+              "What texts are compared with: the positives' mean of the micro batch (published) or "
+              "of the group");
+  base.visit_fields(visit);
 }
 
 void SftOptions::visit_fields(FieldVisitor& visit) {
@@ -319,7 +377,7 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("adapter", adapter, "The LoRA adapter, which is what is trained");
   visit.field("data", data, "The texts");
   visit.one_of("objective", objective, "What is minimised; the other keys are those of the name",
-               {"prototype", "transfer", "cycle"});
+               /*later=*/{});
   const auto is_ppo = [this] { return std::holds_alternative<PpoOptions>(objective); };
   visit.field("rollout", rollout, "What is sampled; of objective ppo alone",
               {.owner = PpoOptions::kName, .is_owner_current = is_ppo});
@@ -331,6 +389,18 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("evaluation", evaluation, "Evaluation on `data.eval` during the run");
   visit.field("checkpoint", checkpoint, "What is kept to go on from");
   visit.field("logging", logging, "What is shown and written of each step");
+}
+
+const RetainKeys* retain_keys(const ObjectiveOptions& objective) {
+  return std::visit(
+      [](const auto& options) -> const RetainKeys* {
+        if constexpr (requires { options.base; }) {
+          return &options.base;
+        } else {
+          return nullptr;
+        }
+      },
+      objective);
 }
 
 bool AdapterOptions::targets_all_linear() const {
@@ -400,9 +470,40 @@ class Checks {
       fault("objective.beta",
             "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
     }
+    check_retain();
     if (const auto* dpo = std::get_if<DpoOptions>(&config_.objective)) check_dpo(*dpo);
     if (const auto* simpo = std::get_if<SimpoOptions>(&config_.objective)) check_simpo(*simpo);
     if (is_ppo()) check_ppo();
+  }
+
+  // data.retain and objective.retain need each other.
+  void check_retain() {
+    const std::vector<std::string>& files = config_.data.retain;
+    const RetainKeys* keys = retain_keys(config_.objective);
+    if (keys == nullptr) {
+      if (!files.empty()) {
+        fault("data.retain", "got {} {}, expected none: objective {} holds no texts. Leave it out.",
+              files.size(), files.size() == 1 ? "pattern" : "patterns",
+              std::visit([](const auto& options) { return options.kName; }, config_.objective));
+      }
+      return;
+    }
+    if (keys->retain == 0 && !files.empty()) {
+      fault("data.retain",
+            "got {} {} beside objective.retain 0, expected none: they would not be held. Set "
+            "objective.retain, their weight, or leave them out.",
+            files.size(), files.size() == 1 ? "pattern" : "patterns");
+    }
+    if (keys->retain > 0 && files.empty()) {
+      fault("objective.retain",
+            "got {} without data.retain, expected 0: there are no texts to hold. Name files of "
+            "plain texts in data.retain.",
+            keys->retain);
+    }
+    if (!keys->cache_base && keys->base_cache) {
+      fault("objective.base_cache", "got '{}' beside cache_base false, expected null.",
+            keys->base_cache->string());
+    }
   }
 
   void check_dpo(const DpoOptions& dpo) {

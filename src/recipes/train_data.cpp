@@ -21,13 +21,14 @@ namespace {
 
 std::unique_ptr<TrainData> load_contrast_data(const TrainConfig& config,
                                               std::span<const std::filesystem::path> files,
+                                              RetainedTexts retained,
                                               std::shared_ptr<const data::TextEncoder> encoder,
                                               std::vector<std::string>& faults) {
   data::ShardContent content = data::read_shards(files);
   faults.insert(faults.end(), content.faults.begin(), content.faults.end());
   if (content.records.empty() && !faults.empty()) return nullptr;
   return std::make_unique<ContrastData>(config, files.size(), std::move(content.records),
-                                        std::move(encoder));
+                                        std::move(retained), std::move(encoder));
 }
 
 std::unique_ptr<TrainData> load_preference_data(const TrainConfig& config,
@@ -54,6 +55,7 @@ std::unique_ptr<TrainData> load_prompt_data(const TrainConfig& config,
 
 std::unique_ptr<TrainData> load_data(const TrainConfig& config,
                                      std::span<const std::filesystem::path> files,
+                                     RetainedTexts retained,
                                      std::shared_ptr<const data::TextEncoder> encoder,
                                      bool is_trained_on, std::vector<std::string>& faults) {
   if (std::holds_alternative<PpoOptions>(config.objective)) {
@@ -62,7 +64,7 @@ std::unique_ptr<TrainData> load_data(const TrainConfig& config,
   if (preference_keys(config.objective) != nullptr) {
     return load_preference_data(config, files, encoder.get(), faults);
   }
-  return load_contrast_data(config, files, std::move(encoder), faults);
+  return load_contrast_data(config, files, std::move(retained), std::move(encoder), faults);
 }
 
 }  // namespace
@@ -76,8 +78,10 @@ LoadedData load_train_data(const TrainConfig& config, std::string_view key,
   for (const std::string& fault : pattern_faults) {
     loaded.faults.push_back(fmt::format("[{}] {}: {}", config.sources.where(key), key, fault));
   }
+  RetainedTexts retained;
+  if (key == "data.train") retained = load_retained(config, loaded.faults);
   try {
-    loaded.data = load_data(config, files, std::move(encoder),
+    loaded.data = load_data(config, files, std::move(retained), std::move(encoder),
                             /*is_trained_on=*/key == "data.train", loaded.faults);
   } catch (const DataError& error) {  // nothing can be used
     loaded.faults.emplace_back(error.what());
@@ -89,16 +93,34 @@ void throw_if_faulty(const LoadedData& loaded) {
   throw_first_of(loaded.faults, ": --validate shows all");
 }
 
-int64_t texts_in_a_batch(const TrainConfig& config) {
-  if (std::holds_alternative<PpoOptions>(config.objective)) return config.training.groups;
-  int64_t texts = 0;
-  if (const PreferenceKeys* keys = preference_keys(config.objective)) {
-    texts = 1 + std::max<int64_t>(1, keys->rejected_per_chosen);
-  } else {
-    const data::GroupOptions counts = group_options(config);
-    texts = counts.num_positives + counts.num_hard_negatives + counts.num_random_negatives;
+BatchSizes batch_bound(const TrainConfig& config) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) {
+    const RolloutOptions& rollout = config.rollout;
+    const int64_t prompt_tokens =
+        rollout.max_prompt_tokens > 0 ? rollout.max_prompt_tokens : config.data.max_tokens;
+    return batch_bound(config.training.groups, prompt_tokens + rollout.max_new_tokens);
   }
-  return config.training.groups * texts;
+  const data::GroupOptions counts = group_options(config);
+  const int64_t both_sides = counts.num_positives + counts.num_hard_negatives;
+  const int64_t max_tokens = config.data.max_tokens;
+  const auto of_groups = [&](int64_t texts, int64_t longest) {
+    return batch_bound(config.training.groups * texts, longest);
+  };
+  BatchSizes bound;
+  if (const PreferenceKeys* keys = preference_keys(config.objective)) {
+    bound = of_groups(1 + std::max<int64_t>(1, keys->rejected_per_chosen), max_tokens);
+  } else if (std::holds_alternative<TransferOptions>(config.objective)) {
+    bound = of_groups(counts.num_positives + both_sides, 2 * max_tokens);
+  } else if (const auto* cycle = std::get_if<CycleOptions>(&config.objective)) {
+    const bool is_of_pairs = cycle->fine_tuning == CycleFineTuning::kPairs;
+    bound = of_groups(2 * both_sides + (is_of_pairs ? counts.num_positives : 0), max_tokens);
+  } else {
+    bound = of_groups(both_sides + counts.num_random_negatives + (counts.with_input ? 1 : 0),
+                      max_tokens);
+  }
+  const RetainKeys* keys = retain_keys(config.objective);
+  if (keys == nullptr || keys->retain == 0) return bound;
+  return one_after_the_other(bound, batch_bound(keys->retain_texts, max_tokens));
 }
 
 data::EncodeOptions encode_options(const TrainConfig& config,

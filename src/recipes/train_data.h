@@ -26,6 +26,8 @@ struct TaskContext {
   const nn::CausalLm* model = nullptr;
   /// Of objectives that have one.
   training::PreferenceReference reference = {};
+  /// What the base says of texts; null: it is not kept.
+  std::shared_ptr<training::NllCache> base_cache = nullptr;
 };
 
 class TrainData {
@@ -76,8 +78,8 @@ LoadedData load_train_data(const TrainConfig& config, std::string_view key,
 /// Throws DataError with the first fault and how many follow.
 void throw_if_faulty(const LoadedData& loaded);
 
-/// Texts of a micro batch at most; of an objective, whatever its data.
-int64_t texts_in_a_batch(const TrainConfig& config);
+/// What no micro batch of an objective can exceed, whatever its data.
+BatchSizes batch_bound(const TrainConfig& config);
 
 /// How texts are encoded; `chat_template_file` replaces the model's chat template.
 data::EncodeOptions encode_options(const TrainConfig& config,

@@ -71,7 +71,7 @@ Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
 }
 
 Batches bounded_batches(const TrainConfig& config) {
-  return {batch_bound(texts_in_a_batch(config), config.data.max_tokens),
+  return {batch_bound(config),
           "no data or tokenizer to measure: texts * data.max_tokens, an upper bound"};
 }
 

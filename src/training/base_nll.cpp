@@ -6,27 +6,34 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
-#include "cpx/data/packed_batch.h"
 #include "packed_micro_batch.h"
 
 namespace cpx::training {
 
-namespace {
-
 using tokenizer::TokenId;
 
-// Base NLLs of all predictions of a pack.
-std::vector<double> base_pass(nn::CausalLm& model, const data::PackedBatch& batch) {
+std::vector<float> BasePasses::of(nn::CausalLm& model, const data::PackedBatch& batch) {
+  const uint64_t id = cache_ ? pack_id(batch) : 0;
+  if (cache_) {
+    const auto kept = cache_->get(id, std::ssize(batch.targets));
+    if (kept) return {kept->begin(), kept->end()};
+  }
   const torch::NoGradGuard no_grad;
   const nn::AdapterOffGuard adapter_off;
-  return nn::to_doubles(token_nll(model, batch, {}));
+  const auto nll = nn::to_doubles(token_nll(model, batch, {}));  // float32 in float64
+  ++num_passes_;
+  std::vector<float> values(nll.begin(), nll.end());
+  if (cache_) cache_->put(id, values);
+  return values;
 }
 
-}  // namespace
-
 BaseNll::BaseNll(std::span<const data::Record> records, const data::TextEncoder& encoder,
-                 int64_t texts_per_pack, bool with_pads)
-    : records_(records), encoder_(encoder), texts_per_pack_(texts_per_pack), with_pads_(with_pads) {
+                 int64_t texts_per_pack, bool with_pads, std::shared_ptr<NllCache> cache)
+    : records_(records),
+      encoder_(encoder),
+      texts_per_pack_(texts_per_pack),
+      with_pads_(with_pads),
+      passes_(std::move(cache)) {
   CPX_CHECK(texts_per_pack > 0, "[base NLL] got {} texts a pack, expected 1 or more.",
             texts_per_pack);
 }
@@ -45,8 +52,7 @@ float BaseNll::eos_after_eos(nn::CausalLm& model) {
     const TokenId eos = encoder_.tokenizer().eos_id().value();
     const std::vector<TokenId> ids = {eos, eos};
     const std::vector<data::BatchText> texts = {{.ids = ids}};
-    eos_after_eos_ = static_cast<float>(base_pass(model, data::pack(texts)).front());
-    ++num_passes_;
+    eos_after_eos_ = passes_.of(model, data::pack(texts)).front();
   }
   return *eos_after_eos_;
 }
@@ -67,8 +73,7 @@ BaseNll::Pack BaseNll::compute(nn::CausalLm& model, int64_t record, int64_t firs
   for (const auto& text : ids) texts.push_back({.ids = text});
 
   const auto batch = data::pack(texts);
-  const auto nll = base_pass(model, batch);
-  ++num_passes_;
+  const auto nll = passes_.of(model, batch);
   const auto own = [&](int64_t i) {
     const data::PackedText& text = batch.texts[static_cast<size_t>(i)];
     return std::vector<float>(nll.begin() + text.first, nll.begin() + text.first + text.count);

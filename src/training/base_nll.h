@@ -1,19 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// Token NLLs of neutral texts under the frozen base, computed once and kept.
+// Token NLLs of texts under the frozen base, computed once and kept.
 #pragma once
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <utility>
 #include <vector>
 
+#include "cpx/data/packed_batch.h"
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/nn/causal_lm.h"
+#include "cpx/training/nll_cache.h"
 
 namespace cpx::training {
+
+/// Passes of the base: the model with its adapter off, without gradient.
+class BasePasses {
+ public:
+  /// What `cache` holds is not computed; it may be null.
+  explicit BasePasses(std::shared_ptr<NllCache> cache) : cache_(std::move(cache)) {}
+
+  /// [N] token NLLs of all predictions of a pack.
+  std::vector<float> of(nn::CausalLm& model, const data::PackedBatch& batch);
+
+  /// Passes that were computed.
+  int64_t num_passes() const { return num_passes_; }
+
+ private:
+  std::shared_ptr<NllCache> cache_;
+  int64_t num_passes_ = 0;
+};
 
 /// What the base says of one text.
 struct BaseText {
@@ -26,15 +46,15 @@ struct BaseText {
 class BaseNll {
  public:
   /// The records and the encoder must outlive the object. With pads, what pads predict is computed
-  /// too: a pad sees itself alone, so the two-token text "eos first" tells it.
+  /// too: a pad sees itself alone, so the two-token text "eos first" tells it. `cache` may be null.
   BaseNll(std::span<const data::Record> records, const data::TextEncoder& encoder,
-          int64_t texts_per_pack, bool with_pads);
+          int64_t texts_per_pack, bool with_pads, std::shared_ptr<NllCache> cache);
 
   /// The record's neutral text number `text`; the reference lives as long as the object.
   const BaseText& of(nn::CausalLm& model, int64_t record, int64_t text);
   /// nll(eos | eos).
   float eos_after_eos(nn::CausalLm& model);
-  int64_t num_passes() const { return num_passes_; }
+  int64_t num_passes() const { return passes_.num_passes(); }
 
  private:
   using Pack = std::vector<BaseText>;
@@ -44,8 +64,8 @@ class BaseNll {
   const data::TextEncoder& encoder_;
   int64_t texts_per_pack_;
   bool with_pads_;
+  BasePasses passes_;
   std::optional<float> eos_after_eos_;
-  int64_t num_passes_ = 0;
   std::map<std::pair<int64_t, int64_t>, Pack> packs_;  // by record and first text
 };
 

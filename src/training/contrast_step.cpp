@@ -11,6 +11,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
 #include "group_batch.h"
+#include "group_task.h"
 #include "packed_micro_batch.h"
 
 namespace cpx::training {
@@ -70,46 +71,42 @@ class ContrastMicroBatch : public PackedMicroBatch {
   ContrastiveOptions options_;
 };
 
-// Records of one purpose, training or evaluation.
-class ContrastData {
+// Makes the micro batches of one purpose, training or evaluation, with the base of its records.
+class ContrastMaker {
  public:
-  ContrastData(std::span<const data::Record> records, const data::GroupOptions& groups,
-               const data::TextEncoder& encoder, const ContrastStepOptions& options, bool drop_last)
-      : records_(records),
-        encoder_(encoder),
-        objective_(options.objective),
-        groups_(records, groups),
-        order_(groups_, options.groups_per_micro_batch, drop_last) {
+  ContrastMaker(std::span<const data::Record> records, const data::TextEncoder& encoder,
+                const ContrastStepOptions& options)
+      : objective_(options.objective) {
     if (needs_base(objective_)) {
-      base_.emplace(records, encoder, groups.num_positives, has_pads(objective_));
+      base_.emplace(records, encoder, options.groups.num_positives, has_pads(objective_),
+                    options.base_cache);
     }
   }
 
-  std::unique_ptr<PackedMicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
-    const auto groups = order_.draw(epoch, index);
-    const auto batch = encode_groups(groups, groups_, records_, encoder_, left_out_);
-    auto packed = has_pads(objective_) ? data::pack_with_published_padding(
-                                             batch.texts, encoder_.tokenizer().eos_id().value())
-                                       : data::pack(batch.texts);
-    auto base_nll = base_ ? base_values(model, batch, packed) : std::vector<double>();
-    auto info = micro_batch_info(batch, packed, records_);
+  std::unique_ptr<PackedMicroBatch> make(nn::CausalLm& model, GroupSource& source,
+                                         std::span<const data::DrawnGroup> groups) {
+    const auto [batch, drawn] = source.encode(groups, /*needs_hard_negative=*/false);
+    auto packed = has_pads(objective_)
+                      ? data::pack_with_published_padding(
+                            batch.texts, source.encoder().tokenizer().eos_id().value())
+                      : data::pack(batch.texts);
+    auto base_nll = base_ ? base_values(model, drawn, packed) : std::vector<double>();
+    auto info = source.info(batch, packed);
     return std::make_unique<ContrastMicroBatch>(std::move(info), std::move(packed),
                                                 std::move(base_nll), objective_);
   }
 
-  const data::ContrastGroups& groups() const { return groups_; }
-  int64_t num_micro_batches() const { return order_.num_micro_batches(); }
   int64_t num_base_passes() const { return base_ ? base_->num_passes() : 0; }
 
  private:
   // [N] the base's token NLLs where the objective reads them: at the positives.
-  std::vector<double> base_values(nn::CausalLm& model, const GroupBatch& batch,
+  std::vector<double> base_values(nn::CausalLm& model, std::span<const data::DrawnText> drawn,
                                   const data::PackedBatch& packed) {
     std::vector<double> values(packed.targets.size(), 0.0);
     for (size_t i = 0; i < packed.texts.size(); ++i) {
       const data::PackedText& text = packed.texts[i];
       if (text.role != TextRole::kPositive) continue;
-      const BaseText& base = base_->of(model, batch.drawn[i].record, batch.drawn[i].text);
+      const BaseText& base = base_->of(model, drawn[i].record, drawn[i].text);
       std::copy(base.tokens.begin(), base.tokens.end(), values.begin() + text.first);
       if (text.pad_prediction >= 0) {
         values[static_cast<size_t>(text.pad_prediction)] = base.first_after_eos;
@@ -121,12 +118,7 @@ class ContrastData {
     return values;
   }
 
-  std::span<const data::Record> records_;
-  const data::TextEncoder& encoder_;
   ContrastiveOptions objective_;
-  data::ContrastGroups groups_;
-  MicroBatchOrder order_;
-  LeftOutTexts left_out_;
   std::optional<BaseNll> base_;
 };
 
@@ -164,43 +156,42 @@ class ContrastStep::Impl {
  public:
   Impl(std::span<const data::Record> train_records, std::span<const data::Record> eval_records,
        const data::TextEncoder& encoder, const ContrastStepOptions& options)
-      : train_(train_records, options.groups, encoder, options, options.drop_last) {
+      : train_maker_(train_records, encoder, options),
+        eval_maker_(eval_records, encoder, options),
+        task_(
+            {.train_records = train_records,
+             .eval_records = eval_records,
+             .encoder = encoder,
+             .train_groups = options.groups,
+             .eval_groups = eval_records.empty() ? options.groups
+                                                 : evaluation_groups(options.groups, eval_records),
+             .groups_per_micro_batch = options.groups_per_micro_batch,
+             .drop_last = options.drop_last},
+            maker(train_maker_), maker(eval_maker_)) {
     if (has_pads(options.objective) && !encoder.tokenizer().eos_id()) {
       throw_<DataError>(
           "[tokenizer] has no EOS token, which objective.padding published pads with. Set "
           "objective.padding to exclude.");
     }
-    if (!eval_records.empty()) {
-      eval_.emplace(eval_records, evaluation_groups(options.groups, eval_records), encoder, options,
-                    /*drop_last=*/false);
-    }
   }
 
-  ContrastData& train() { return train_; }
-  bool has_evaluation() const { return eval_.has_value(); }
-
-  EvaluationResult evaluate(nn::CausalLm& model) {
-    prepare_evaluation(model);
-    return evaluate_batches(model, eval_batches_);
-  }
+  GroupTask& task() { return task_; }
 
   int64_t num_base_passes() const {
-    return train_.num_base_passes() + (eval_ ? eval_->num_base_passes() : 0);
+    return train_maker_.num_base_passes() + eval_maker_.num_base_passes();
   }
 
  private:
-  // The same micro batches each time.
-  void prepare_evaluation(nn::CausalLm& model) {
-    CPX_CHECK(eval_.has_value(), "[evaluate] there are no evaluation records.");
-    if (!eval_batches_.empty()) return;
-    for (int64_t i = 0; i < eval_->num_micro_batches(); ++i) {
-      eval_batches_.push_back(eval_->prepare(model, /*epoch=*/0, i));
-    }
+  static MakeMicroBatch maker(ContrastMaker& maker) {
+    return [&maker](nn::CausalLm& model, GroupSource& source,
+                    std::span<const data::DrawnGroup> groups) {
+      return maker.make(model, source, groups);
+    };
   }
 
-  ContrastData train_;
-  std::optional<ContrastData> eval_;
-  std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;
+  ContrastMaker train_maker_;
+  ContrastMaker eval_maker_;
+  GroupTask task_;
 };
 
 ContrastStep::ContrastStep(std::span<const data::Record> train_records,
@@ -210,18 +201,22 @@ ContrastStep::ContrastStep(std::span<const data::Record> train_records,
 
 ContrastStep::~ContrastStep() = default;
 
-int64_t ContrastStep::num_micro_batches() const { return impl_->train().num_micro_batches(); }
+int64_t ContrastStep::num_micro_batches() const { return impl_->task().num_micro_batches(); }
 
 std::unique_ptr<MicroBatch> ContrastStep::prepare(nn::CausalLm& model, int64_t epoch,
                                                   int64_t index) {
-  return impl_->train().prepare(model, epoch, index);
+  return impl_->task().prepare(model, epoch, index);
 }
 
-bool ContrastStep::has_evaluation() const { return impl_->has_evaluation(); }
+bool ContrastStep::has_evaluation() const { return impl_->task().has_evaluation(); }
 
-EvaluationResult ContrastStep::evaluate(nn::CausalLm& model) { return impl_->evaluate(model); }
+EvaluationResult ContrastStep::evaluate(nn::CausalLm& model) {
+  return impl_->task().evaluate(model);
+}
 
-const data::ContrastGroups& ContrastStep::train_groups() const { return impl_->train().groups(); }
+const data::ContrastGroups& ContrastStep::train_groups() const {
+  return impl_->task().train_groups();
+}
 
 int64_t ContrastStep::num_base_passes() const { return impl_->num_base_passes(); }
 

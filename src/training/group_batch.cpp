@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <numeric>
+#include <string_view>
+#include <utility>
 
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
@@ -11,10 +13,20 @@ namespace cpx::training {
 
 namespace {
 
-bool has_positive(const GroupBatch& batch, int64_t group) {
-  return std::ranges::any_of(batch.texts, [group](const data::BatchText& text) {
-    return text.group == group && text.role == TextRole::kPositive;
-  });
+std::string_view key_of(TextRole role) {
+  return role == TextRole::kPositive ? "paraphrases" : "paraphrases_toxic";
+}
+
+// Throws unless a text of `role` is left of the group.
+void require_text(const GroupBatch& batch, int64_t group, TextRole role, const std::string& where) {
+  const auto fits = [group, role](const data::BatchText& text) {
+    return text.group == group && text.role == role;
+  };
+  if (std::ranges::any_of(batch.texts, fits)) return;
+  throw_<DataError>(
+      "[{}] {}: none of the drawn texts has a predicted token, expected one of at least two "
+      "tokens. Set data.append_eos, or remove the record.",
+      where, key_of(role));
 }
 
 }  // namespace
@@ -57,43 +69,64 @@ std::vector<data::DrawnGroup> MicroBatchOrder::draw(int64_t epoch, int64_t index
   return drawn;
 }
 
+void GroupBatch::add(std::vector<tokenizer::TokenId> text_ids, int64_t group, TextRole role) {
+  ids.push_back(std::move(text_ids));
+  texts.push_back({.ids = ids.back(), .group = group, .role = role});
+}
+
+std::vector<data::DrawnGroup> DrawnBatch::groups() const {
+  std::vector<data::DrawnGroup> groups;
+  for (const int64_t record : batch.records) groups.push_back({.record = record});
+  for (size_t i = 0; i < drawn.size(); ++i) {
+    groups[static_cast<size_t>(batch.texts[i].group)].texts.push_back(drawn[i]);
+  }
+  return groups;
+}
+
 void LeftOutTexts::add(const data::DrawnText& drawn, const std::string& where) {
   const bool is_positive = drawn.role == TextRole::kPositive;
   if (!known_.insert({is_positive, drawn.record, drawn.text}).second) return;
   log_warning("[{}] {}: text {} has no predicted token and is left out ({} so far).", where,
-              is_positive ? "paraphrases" : "paraphrases_toxic", drawn.text + 1, known_.size());
+              key_of(drawn.role), drawn.text + 1, known_.size());
 }
 
-GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
-                         const data::ContrastGroups& source, std::span<const data::Record> records,
-                         const data::TextEncoder& encoder, LeftOutTexts& left_out) {
-  GroupBatch batch;
+GroupSource::GroupSource(std::span<const data::Record> records, const data::TextEncoder& encoder,
+                         const data::GroupOptions& options, int64_t groups_per_micro_batch,
+                         bool drop_last)
+    : records_(records),
+      encoder_(encoder),
+      groups_(records, options),
+      order_(groups_, groups_per_micro_batch, drop_last) {}
+
+DrawnBatch GroupSource::encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative) {
+  const auto where = [this](int64_t record) { return records_[static_cast<size_t>(record)].where; };
+  DrawnBatch result;
   for (int64_t group = 0; group < std::ssize(groups); ++group) {
     const data::DrawnGroup& one = groups[static_cast<size_t>(group)];
-    const std::string& where = records[static_cast<size_t>(one.record)].where;
     for (const data::DrawnText& drawn : one.texts) {
-      data::EncodedText encoded = encoder.encode(source.text(drawn));
-      if (encoded.ids.size() < 2) {
-        left_out.add(drawn, records[static_cast<size_t>(drawn.record)].where);
-        continue;
+      data::EncodedText encoded = encoder_.encode(groups_.text(drawn));
+      if (encoded.ids.size() >= 2) {
+        result.batch.add(std::move(encoded.ids), group, drawn.role);
+        result.drawn.push_back(drawn);
+      } else if (drawn.role == TextRole::kInput) {
+        throw_<DataError>(
+            "[{}] input: has no predicted token: got {} tokens, expected at least two. Set "
+            "data.append_eos, or remove the record.",
+            where(one.record), encoded.ids.size());
+      } else {
+        left_out_.add(drawn, where(drawn.record));
       }
-      batch.ids.push_back(std::move(encoded.ids));
-      batch.texts.push_back({.ids = batch.ids.back(), .group = group, .role = drawn.role});
-      batch.drawn.push_back(drawn);
     }
-    if (!has_positive(batch, group)) {
-      throw_<DataError>(
-          "[{}] paraphrases: none of the drawn texts has a predicted token, expected one of at "
-          "least two tokens. Set data.append_eos, or remove the record.",
-          where);
+    require_text(result.batch, group, TextRole::kPositive, where(one.record));
+    if (needs_hard_negative) {
+      require_text(result.batch, group, TextRole::kHardNegative, where(one.record));
     }
-    batch.records.push_back(one.record);
+    result.batch.records.push_back(one.record);
   }
-  return batch;
+  return result;
 }
 
-MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch& packed,
-                                std::span<const data::Record> records) {
+MicroBatchInfo GroupSource::info(const GroupBatch& batch, const data::PackedBatch& packed) const {
   MicroBatchInfo info{.num_tokens = packed.num_tokens,
                       .num_padded_tokens = packed.num_padded_tokens};
   info.counts.groups = std::ssize(batch.records);
@@ -103,7 +136,7 @@ MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch
     info.counts.positive_tokens += text.count;
   }
   for (const int64_t record : batch.records) {
-    info.records.push_back(records[static_cast<size_t>(record)].where);
+    info.records.push_back(records_[static_cast<size_t>(record)].where);
   }
   return info;
 }

@@ -39,12 +39,22 @@ class MicroBatchOrder {
   std::vector<int64_t> order_;  // of epoch_
 };
 
-/// The texts of some groups as ids, in the order of the draws.
+/// The texts of some groups as ids.
 struct GroupBatch {
-  std::vector<std::vector<tokenizer::TokenId>> ids;  // owns what `texts` refers to
-  std::vector<data::BatchText> texts;
-  std::vector<data::DrawnText> drawn;  // what each of `texts` is
-  std::vector<int64_t> records;        // of each group
+  void add(std::vector<tokenizer::TokenId> text_ids, int64_t group, TextRole role);
+
+  std::vector<std::vector<tokenizer::TokenId>> ids = {};  // owns what `texts` refers to
+  std::vector<data::BatchText> texts = {};
+  std::vector<int64_t> records = {};  // of each group
+};
+
+/// Drawn texts as ids, in the order of the draws.
+struct DrawnBatch {
+  GroupBatch batch = {};
+  std::vector<data::DrawnText> drawn = {};  // what each of the batch's texts is
+
+  /// The groups without what was left out.
+  std::vector<data::DrawnGroup> groups() const;
 };
 
 /// Texts that were left out; each is warned of once, however often it is drawn.
@@ -57,15 +67,42 @@ class LeftOutTexts {
   std::set<std::tuple<bool, int64_t, int64_t>> known_;  // is positive, record, text
 };
 
-/// Encodes the texts of `groups`. A text without a predicted token is left out, and added to
-/// `left_out`; throws DataError for a group without a positive text.
-GroupBatch encode_groups(std::span<const data::DrawnGroup> groups,
-                         const data::ContrastGroups& source, std::span<const data::Record> records,
-                         const data::TextEncoder& encoder, LeftOutTexts& left_out);
+/// The groups of one purpose, training or evaluation, in micro batches.
+class GroupSource {
+ public:
+  /// The records and the encoder must outlive the object. Throws DataError where no record (or,
+  /// with drop_last, no full micro batch) can be used.
+  GroupSource(std::span<const data::Record> records, const data::TextEncoder& encoder,
+              const data::GroupOptions& options, int64_t groups_per_micro_batch, bool drop_last);
+  GroupSource(const GroupSource&) = delete;
+  GroupSource& operator=(const GroupSource&) = delete;
 
-/// Counts, tokens and records of a micro batch.
-MicroBatchInfo micro_batch_info(const GroupBatch& batch, const data::PackedBatch& packed,
-                                std::span<const data::Record> records);
+  int64_t num_micro_batches() const { return order_.num_micro_batches(); }
+
+  /// The groups of a micro batch.
+  std::vector<data::DrawnGroup> draw(int64_t epoch, int64_t index) {
+    return order_.draw(epoch, index);
+  }
+
+  /// Encodes the texts of `groups`. A text without a predicted token is left out with a warning;
+  /// throws DataError for a drawn input without one, and for a group without a positive text or,
+  /// where one is needed, a hard negative.
+  DrawnBatch encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative);
+
+  /// Counts, tokens and records of a micro batch: positive texts by their role.
+  MicroBatchInfo info(const GroupBatch& batch, const data::PackedBatch& packed) const;
+
+  std::span<const data::Record> records() const { return records_; }
+  const data::ContrastGroups& groups() const { return groups_; }
+  const data::TextEncoder& encoder() const { return encoder_; }
+
+ private:
+  std::span<const data::Record> records_;
+  const data::TextEncoder& encoder_;
+  data::ContrastGroups groups_;
+  MicroBatchOrder order_;
+  LeftOutTexts left_out_;
+};
 
 /// Adds another micro batch's loss, contrast and sums; gradients are left out.
 void add_result(objectives::ObjectiveResult& sum, const objectives::ObjectiveResult& other);

@@ -189,6 +189,7 @@ uint64_t pack_id(const data::PackedBatch& batch) {
   add(batch.cu_seqlens);
   add(batch.rows);
   add(batch.targets);
+  add(batch.token_of_place);
   return hash.value();
 }
 

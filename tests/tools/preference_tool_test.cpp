@@ -3,12 +3,10 @@
 #include <cmath>
 #include <filesystem>
 #include <gmock/gmock.h>
-#include <sstream>
 #include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
-#include <nlohmann/json.hpp>
 
 #include "tiny_run.h"
 
@@ -18,31 +16,9 @@ namespace {
 using testing::AllOf;
 using testing::HasSubstr;
 
-// The lines of a metrics.jsonl that are steps.
-std::vector<nlohmann::json> steps(const std::string& metrics) {
-  std::vector<nlohmann::json> found;
-  std::istringstream lines(metrics);
-  for (std::string line; std::getline(lines, line);) {
-    auto object = nlohmann::json::parse(line);
-    if (object.contains("loss")) found.push_back(std::move(object));
-  }
-  return found;
-}
-
 class PreferenceTool : public TinyRun {
  protected:
   PreferenceTool() { use("name: dpo"); }
-
-  /// Puts the objective with these keys into the folder's config.
-  void use(const std::string& objective) const {
-    std::string config;
-    std::istringstream lines(read("config.yaml"));
-    for (std::string line; std::getline(lines, line);) {
-      config += line.starts_with("objective:") ? "objective: {" + objective + "}" : line;
-      config += "\n";
-    }
-    write("config.yaml", config);
-  }
 };
 
 // A fresh adapter is its own reference: the first step's loss is log 2, whatever the pairs.
@@ -50,7 +26,7 @@ TEST_F(PreferenceTool, DpoStartsAtLogTwoAndToldWhatTheReferenceIs) {
   const ToolResult result = train({"model.dtype=float32"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.err, HasSubstr("reference the base model (the adapter starts at zero)"));
-  const auto all = steps(read("run/metrics.jsonl"));
+  const auto all = steps("run");
   ASSERT_EQ(all.size(), 6);
   EXPECT_NEAR(all[0].at("loss").get<double>(), std::log(2.0), 1e-6);
   for (const char* key : {"reward_accuracy", "reward_chosen", "reward_rejected", "reward_margin"}) {
@@ -69,7 +45,7 @@ TEST_F(PreferenceTool, CacheAndSharedPromptsChangeNoLoss) {
     const ToolResult result = train(arguments);
     EXPECT_EQ(result.exit_code, 0) << result.err;
     std::vector<double> losses;
-    for (const auto& step : steps(read("run/metrics.jsonl"))) losses.push_back(step.at("loss"));
+    for (const auto& step : steps("run")) losses.push_back(step.at("loss"));
     return losses;
   };
   const auto computed = losses_with("");
@@ -105,7 +81,7 @@ TEST_F(PreferenceTool, AnAdapterThatTrainingStartsFromIsTheReference) {
   EXPECT_THAT(result.err, HasSubstr("reference a frozen copy of the adapter that training starts "
                                     "from (" +
                                     path("run/final") + ")"));
-  EXPECT_NEAR(steps(read("second/metrics.jsonl"))[0].at("loss").get<double>(), std::log(2.0), 1e-6);
+  EXPECT_NEAR(steps("second")[0].at("loss").get<double>(), std::log(2.0), 1e-6);
 }
 
 TEST_F(PreferenceTool, AnotherReferenceAdapterIsTaken) {
@@ -115,9 +91,7 @@ TEST_F(PreferenceTool, AnotherReferenceAdapterIsTaken) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.err,
               HasSubstr("reference the base model with the adapter " + path("run/final")));
-  EXPECT_GT(
-      std::abs(steps(read("second/metrics.jsonl"))[0].at("loss").get<double>() - std::log(2.0)),
-      1e-4);
+  EXPECT_GT(std::abs(steps("second")[0].at("loss").get<double>() - std::log(2.0)), 1e-4);
 }
 
 TEST_F(PreferenceTool, ADamagedCacheIsNoticedAndMadeAnew) {
@@ -173,7 +147,9 @@ TEST_F(PreferenceTool, AnEmptyAnswerIsOneClearLine) {
   write("pairs.jsonl", "{\"prompt\": \"Ask: \", \"chosen\": \"\", \"rejected\": \"Now!\"}\n");
   const ToolResult result = train({"data.train=[" + path("pairs.jsonl") + "]"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
+  EXPECT_THAT(
+      result.err,
+      HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 

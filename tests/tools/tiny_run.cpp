@@ -2,9 +2,8 @@
 #include "tiny_run.h"
 
 #include <atomic>
+#include <sstream>
 #include <unistd.h>
-
-#include <nlohmann/json.hpp>
 
 #include "cpx/core/output_file.h"
 
@@ -75,6 +74,26 @@ void TinyRun::write(const std::string& name, const std::string& content) const {
 }
 
 std::string TinyRun::read(const std::string& name) const { return read_text_file(folder_ / name); }
+
+void TinyRun::use(const std::string& objective) const {
+  std::string config;
+  std::istringstream lines(read("config.yaml"));
+  for (std::string line; std::getline(lines, line);) {
+    config += line.starts_with("objective:") ? "objective: {" + objective + "}" : line;
+    config += "\n";
+  }
+  write("config.yaml", config);
+}
+
+std::vector<nlohmann::json> TinyRun::steps(const std::string& run) const {
+  std::vector<nlohmann::json> found;
+  std::istringstream lines(read(run + "/metrics.jsonl"));
+  for (std::string line; std::getline(lines, line);) {
+    auto object = nlohmann::json::parse(line);
+    if (object.contains("loss")) found.push_back(std::move(object));
+  }
+  return found;
+}
 
 ToolResult TinyRun::train(const std::vector<std::string>& arguments,
                           const ToolSetting& setting) const {

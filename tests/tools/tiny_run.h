@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "run_tool.h"
 
@@ -26,6 +27,12 @@ class TinyRun : public testing::Test {
   void write(const std::string& name, const std::string& content) const;
   std::string read(const std::string& name) const;
   bool exists(const std::string& name) const { return std::filesystem::exists(folder_ / name); }
+
+  /// Puts the objective with these keys into the folder's config.
+  void use(const std::string& objective) const;
+
+  /// The steps in the metrics of a run folder of the folder.
+  std::vector<nlohmann::json> steps(const std::string& run) const;
 
   /// cpx-train on the folder's config with more arguments behind.
   ToolResult train(const std::vector<std::string>& arguments = {},

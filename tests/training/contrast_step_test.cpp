@@ -4,10 +4,9 @@
 #include <cmath>
 #include <gmock/gmock.h>
 
-#include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "cpx/core/error.h"
+#include "step_check.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
@@ -15,17 +14,6 @@ namespace {
 
 using objectives::ContrastiveOptions;
 using objectives::StepCounts;
-using testing::HasSubstr;
-
-data::Record record(std::vector<std::string> neutral, std::vector<std::string> toxic,
-                    std::string where = "hand.json: record 0 (id 'h')") {
-  return {.input = neutral.front(),
-          .group = "hand",
-          .id = "h",
-          .neutral = std::move(neutral),
-          .toxic = std::move(toxic),
-          .where = std::move(where)};
-}
 
 ContrastStepOptions plain_options(int64_t positives, int64_t negatives, int64_t groups) {
   return {.groups = {.num_positives = positives, .num_hard_negatives = negatives, .shuffle = false},
@@ -33,23 +21,11 @@ ContrastStepOptions plain_options(int64_t positives, int64_t negatives, int64_t 
           .objective = {.centroid = ContrastiveOptions::Centroid::kGroup}};
 }
 
-std::vector<torch::Tensor> gradients(const TinyModel& model) {
-  std::vector<torch::Tensor> copies;
-  for (const auto& parameter : model.trainable()) {
-    copies.push_back(parameter.value.grad().clone());
-  }
-  return copies;
-}
-
-void zero_gradients(const TinyModel& model) {
-  for (auto& parameter : model.trainable()) parameter.value.mutable_grad().reset();
-}
-
 // Neutral texts of 3 and 4 tokens predict 2 and 3, the toxic one of 5 tokens predicts 4. Padding to
 // 5 would add 2 + 1 tokens.
 TEST(ContrastStep, CountsAreKnownBeforeAnyPass) {
   const auto encoder = number_encoder();
-  const std::vector<data::Record> records = {record({"3 4 2", "5 6 7 2"}, {"8 9 10 11 2"})};
+  const std::vector<data::Record> records = {hand_record({"3 4 2", "5 6 7 2"}, {"8 9 10 11 2"})};
   ContrastStep step(records, {}, encoder, plain_options(2, 1, 2));
   TinyModel model;
   EXPECT_EQ(step.num_micro_batches(), 1);
@@ -68,28 +44,21 @@ TEST(ContrastStep, CountsAreKnownBeforeAnyPass) {
 TEST(ContrastStep, LossEqualsTheObjectiveOnNllsFromLogits) {
   const auto encoder = number_encoder();
   const std::vector<std::string> texts = {"3 4 2", "5 6 7 2", "8 9 10 11 2"};
-  const std::vector<data::Record> records = {record({texts[0], texts[1]}, {texts[2]})};
+  const std::vector<data::Record> records = {hand_record({texts[0], texts[1]}, {texts[2]})};
   const auto options = plain_options(2, 1, 1);
   ContrastStep step(records, {}, encoder, options);
   TinyModel model;
   const auto micro_batch = step.prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
 
-  const torch::NoGradGuard no_grad;
   std::vector<double> nll;
   std::vector<objectives::ContrastText> contrast_texts;
   for (size_t i = 0; i < texts.size(); ++i) {
-    const auto ids = encoder.encode(texts[i]).ids;
-    const auto tensor = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong);
-    const auto length = static_cast<int32_t>(ids.size());
-    const auto hidden = model.hidden_states({.ids = tensor, .cu_seqlens = {0, length}}, {});
-    const auto log_probs = at::log_softmax(model.logits(hidden, {}).to(at::kDouble), -1);
+    const auto own = plain_token_nll(model, texts[i]);
     contrast_texts.push_back({.role = i < 2 ? TextRole::kPositive : TextRole::kHardNegative,
                               .first = std::ssize(nll),
-                              .count = length - 1});
-    for (int64_t t = 1; t < length; ++t) {
-      nll.push_back(-log_probs[t - 1][tensor[t].item().toLong()].item().toDouble());
-    }
+                              .count = std::ssize(own)});
+    nll.insert(nll.end(), own.begin(), own.end());
   }
   const auto expected = objectives::contrastive_perplexity(
       {.texts = contrast_texts, .num_groups = 1, .token_nll = nll}, options.objective,
@@ -99,9 +68,6 @@ TEST(ContrastStep, LossEqualsTheObjectiveOnNllsFromLogits) {
   EXPECT_EQ(result.hard_negatives.tokens, 4);
 }
 
-// The gradient of the adapter against central differences of the loss, at the entry with the
-// largest gradient of each tensor. The model computes in float32: a loss near 34 is known to about
-// 1e-6, a difference over 2e-2 to about 1e-4.
 TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
@@ -110,24 +76,7 @@ TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
   options.groups_per_micro_batch = 2;
   ContrastStep step(records, {}, encoder, options);
   TinyModel model;
-  const auto micro_batch = step.prepare(model, 0, 0);
-  const StepCounts counts = micro_batch->info().counts;
-  micro_batch->forward_backward(model, counts, {});
-  const auto analytic = gradients(model);
-  const auto loss = [&] { return micro_batch->forward_backward(model, counts, {}).loss; };
-  for (size_t i = 0; i < analytic.size(); ++i) {
-    const auto largest = analytic[i].abs().argmax().item().toLong();
-    const auto flat = model.trainable()[i].value.detach().view({-1});
-    constexpr double kStep = 1e-2;
-    const float before = flat[largest].item().toFloat();
-    flat[largest] = before + kStep;
-    const double above = loss();
-    flat[largest] = before - kStep;
-    const double below = loss();
-    flat[largest] = before;
-    const double expected = analytic[i].view({-1})[largest].item().toDouble();
-    EXPECT_NEAR((above - below) / (2 * kStep), expected, 5e-3 * std::abs(expected) + 1e-4) << i;
-  }
+  expect_gradient_matches_differences(model, *step.prepare(model, 0, 0));
 }
 
 TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
@@ -137,30 +86,12 @@ TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
   options.groups.shuffle = false;
   options.objective.centroid = ContrastiveOptions::Centroid::kGroup;
   options.objective.anchor = 0.2;
-  TinyModel model;
-
   options.groups_per_micro_batch = 2;
   ContrastStep together(records, {}, encoder, options);
-  const auto whole = together.prepare(model, 0, 0);
-  const double loss = whole->forward_backward(model, whole->info().counts, {}).loss;
-  const auto expected = gradients(model);
-  zero_gradients(model);
-
   options.groups_per_micro_batch = 1;
   ContrastStep apart(records, {}, encoder, options);
-  const auto first = apart.prepare(model, 0, 0);
-  const auto second = apart.prepare(model, 0, 1);
-  const StepCounts counts = whole->info().counts;
-  EXPECT_EQ(first->info().counts.positive_tokens + second->info().counts.positive_tokens,
-            counts.positive_tokens);
-  const double sum = first->forward_backward(model, counts, {}).loss +
-                     second->forward_backward(model, counts, {}).loss;
-  EXPECT_NEAR(sum, loss, 1e-5 * loss);
-  const auto actual = gradients(model);
-  for (size_t i = 0; i < expected.size(); ++i) {
-    const double largest = expected[i].abs().max().item().toDouble();
-    EXPECT_LE((actual[i] - expected[i]).abs().max().item().toDouble(), 1e-5 * largest) << i;
-  }
+  TinyModel model;
+  expect_parts_add_up(model, together, apart);
 }
 
 TEST(ContrastStep, BaseIsComputedOnceAText) {
@@ -261,29 +192,20 @@ TEST(ContrastStep, DropLastLeavesOutTheMicroBatchThatIsNotFull) {
   EXPECT_EQ(ContrastStep(records, {}, encoder, options).num_micro_batches(), 2);
 }
 
-std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
-}
-
 TEST(ContrastStep, DropLastWithoutAFullMicroBatchIsADataError) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(3);
   ContrastStepOptions options = tiny_step_options();
   options.groups_per_micro_batch = 4;
   options.drop_last = true;
-  EXPECT_EQ(error_of([&] { ContrastStep(records, {}, encoder, options); }),
+  EXPECT_EQ(data_error_of([&] { ContrastStep(records, {}, encoder, options); }),
             "[training data] data.drop_last leaves no micro batch: got 3 usable records, expected "
             "at least 4 (training.groups). Set data.drop_last to false, or take fewer groups.");
 }
 
 TEST(ContrastStep, TextWithoutAPredictedTokenIsLeftOut) {
   const auto encoder = number_encoder();
-  const std::vector<data::Record> records = {record({"3", "5 6 7 2"}, {"8 9 10 11 2"})};
+  const std::vector<data::Record> records = {hand_record({"3", "5 6 7 2"}, {"8 9 10 11 2"})};
   ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
   TinyModel model;
   const auto micro_batch = step.prepare(model, 0, 0);
@@ -294,10 +216,10 @@ TEST(ContrastStep, TextWithoutAPredictedTokenIsLeftOut) {
 
 TEST(ContrastStep, GroupWithoutAPositiveTextIsADataError) {
   const auto encoder = number_encoder();
-  const std::vector<data::Record> records = {record({"3", "5"}, {"8 9 10 11 2"})};
+  const std::vector<data::Record> records = {hand_record({"3", "5"}, {"8 9 10 11 2"})};
   ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
   TinyModel model;
-  EXPECT_EQ(error_of([&] { step.prepare(model, 0, 0); }),
+  EXPECT_EQ(data_error_of([&] { step.prepare(model, 0, 0); }),
             "[hand.json: record 0 (id 'h')] paraphrases: none of the drawn texts has a predicted "
             "token, expected one of at least two tokens. Set data.append_eos, or remove the "
             "record.");

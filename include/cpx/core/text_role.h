@@ -6,9 +6,15 @@
 
 namespace cpx {
 
-enum class TextRole { kInput, kPositive, kHardNegative, kRandomNegative };
+enum class TextRole {
+  kInput,
+  kPositive,
+  kHardNegative,
+  kRandomNegative,
+  kComposed,  // put together from several texts: on neither side
+};
 
-/// "input", "positive", "hard_negative" or "random_negative".
+/// "input", "positive", "hard_negative", "random_negative" or "composed".
 constexpr std::string_view role_name(TextRole role) {
   switch (role) {
     case TextRole::kInput:
@@ -19,6 +25,8 @@ constexpr std::string_view role_name(TextRole role) {
       return "hard_negative";
     case TextRole::kRandomNegative:
       return "random_negative";
+    case TextRole::kComposed:
+      return "composed";
   }
   return "unknown";
 }

@@ -20,6 +20,7 @@ struct StepCounts {
   /// Preferences, or texts that lead from one wording to another (transfer, cycle).
   int64_t pairs = 0;
   int64_t response_tokens = 0;  // of sampled responses
+  int64_t retained_tokens = 0;  // predicted tokens of the retained texts
 
   StepCounts& operator+=(const StepCounts& other);
 };

@@ -50,6 +50,13 @@ constexpr std::array<std::string_view, 2> enum_names(DistanceKind) {
   return {"absolute", "signed"};
 }
 
+/// Over which texts a number is taken.
+enum class GroupScope { kBatch, kGroup };
+constexpr std::array<std::string_view, 2> enum_names(GroupScope) { return {"batch", "group"}; }
+
+enum class CycleFineTuning { kTexts, kPairs };
+constexpr std::array<std::string_view, 2> enum_names(CycleFineTuning) { return {"texts", "pairs"}; }
+
 enum class DpoLoss { kSigmoid, kHinge, kIpo, kRobust };
 constexpr std::array<std::string_view, 4> enum_names(DpoLoss) {
   return {"sigmoid", "hinge", "ipo", "robust"};
@@ -116,13 +123,24 @@ struct AdapterOptions {
 };
 
 struct DataOptions {
-  std::vector<std::string> train;  // globs
-  std::vector<std::string> eval;   // globs
+  std::vector<std::string> train;   // globs
+  std::vector<std::string> eval;    // globs
+  std::vector<std::string> retain;  // globs
   TextTemplate text_template = TextTemplate::kPlain;
   bool append_eos = true;
   int64_t max_tokens = 256;
   bool shuffle = true;
   bool drop_last = false;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+/// Keys of the objectives that can hold texts where the frozen base has them.
+struct RetainKeys {
+  double retain = 0.0;
+  int64_t retain_texts = 4;
+  bool cache_base = true;
+  std::optional<std::filesystem::path> base_cache;
 
   void visit_fields(config::FieldVisitor& visit);
 };
@@ -144,6 +162,52 @@ struct ContrastivePerplexityOptions {
   DistanceKind distance = DistanceKind::kAbsolute;
   double anchor = 0.0;
   double hold = 0.0;
+  RetainKeys base;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct PrototypeOptions {
+  static constexpr std::string_view kName = "prototype";
+  static constexpr std::string_view kDoc =
+      "Contrastive perplexity around the input sentence, on mean log-likelihoods scaled by length "
+      "(the published LLaMA-2 script)";
+
+  int64_t num_positives = 2;
+  int64_t num_hard_negatives = 6;
+  GroupScope longest = GroupScope::kBatch;
+  RetainKeys base;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct TransferOptions {
+  static constexpr std::string_view kName = "transfer";
+  static constexpr std::string_view kDoc =
+      "The neutral input is learned as what follows a toxic text, beside a contrast of such "
+      "concatenations (the published sequence-to-sequence script)";
+
+  int64_t num_positives = 3;
+  int64_t num_hard_negatives = 6;
+  double alpha = 100.0;
+  RetainKeys base;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+struct CycleOptions {
+  static constexpr std::string_view kName = "cycle";
+  static constexpr std::string_view kDoc =
+      "Instructions from toxic to neutral text and back are learned, beside the contrast of the "
+      "plain texts (the published cycle script)";
+
+  int64_t num_positives = 6;
+  int64_t num_hard_negatives = 6;
+  CycleFineTuning fine_tuning = CycleFineTuning::kTexts;
+  double alpha = 100.0;
+  double label_smoothing = 0.0;
+  GroupScope centroid = GroupScope::kBatch;
+  RetainKeys base;
 
   void visit_fields(config::FieldVisitor& visit);
 };
@@ -235,7 +299,11 @@ struct PpoOptions {
 };
 
 using ObjectiveOptions =
-    std::variant<ContrastivePerplexityOptions, SftOptions, DpoOptions, SimpoOptions, PpoOptions>;
+    std::variant<ContrastivePerplexityOptions, PrototypeOptions, TransferOptions, CycleOptions,
+                 SftOptions, DpoOptions, SimpoOptions, PpoOptions>;
+
+/// The keys of retained texts; null for an objective without them.
+const RetainKeys* retain_keys(const ObjectiveOptions& objective);
 
 /// What PPO samples.
 struct RolloutOptions {

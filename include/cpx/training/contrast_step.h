@@ -13,6 +13,7 @@
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/objectives/contrastive_perplexity.h"
+#include "cpx/training/nll_cache.h"
 #include "cpx/training/step_task.h"
 
 namespace cpx::training {
@@ -25,6 +26,8 @@ struct ContrastStepOptions {
   /// Leaves out an epoch's last micro batch when it is not full.
   bool drop_last = false;
   objectives::ContrastiveOptions objective = {};
+  /// Where the base's values are looked for and kept; null: in memory, for this object alone.
+  std::shared_ptr<NllCache> base_cache = nullptr;
 };
 
 /// Contrastive perplexity. Base values (centroid base, hold) come from the model with its adapter

@@ -14,6 +14,8 @@
 
 namespace cpx::training {
 
+class GroupTask;
+
 struct SftStepOptions {
   /// Neutral texts drawn from each record.
   int64_t num_positives = 6;
@@ -46,8 +48,7 @@ class SftStep : public StepTask {
   const data::ContrastGroups& train_groups() const;
 
  private:
-  class Impl;
-  std::unique_ptr<Impl> impl_;
+  std::unique_ptr<GroupTask> task_;
 };
 
 }  // namespace cpx::training
