@@ -377,7 +377,7 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("adapter", adapter, "The LoRA adapter, which is what is trained");
   visit.field("data", data, "The texts");
   visit.one_of("objective", objective, "What is minimised; the other keys are those of the name",
-               {});
+               /*later=*/{});
   const auto is_ppo = [this] { return std::holds_alternative<PpoOptions>(objective); };
   visit.field("rollout", rollout, "What is sampled; of objective ppo alone",
               {.owner = PpoOptions::kName, .is_owner_current = is_ppo});

@@ -94,6 +94,12 @@ void throw_if_faulty(const LoadedData& loaded) {
 }
 
 BatchSizes batch_bound(const TrainConfig& config) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) {
+    const RolloutOptions& rollout = config.rollout;
+    const int64_t prompt_tokens =
+        rollout.max_prompt_tokens > 0 ? rollout.max_prompt_tokens : config.data.max_tokens;
+    return batch_bound(config.training.groups, prompt_tokens + rollout.max_new_tokens);
+  }
   const data::GroupOptions counts = group_options(config);
   const int64_t both_sides = counts.num_positives + counts.num_hard_negatives;
   const int64_t max_tokens = config.data.max_tokens;

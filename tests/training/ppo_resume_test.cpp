@@ -23,9 +23,10 @@ using testing::HasSubstr;
 
 constexpr double kDropout = 0.2;
 
-// Rollouts of four steps; two an epoch.
+// Rollouts of four steps, two an epoch: steps 4 and 8 end one, step 8 an epoch too.
 TrainerOptions options_for(const fs::path& run) {
   auto options = tiny_options(run);
+  options.max_steps = 10;
   options.accumulate = 1;
   options.evaluate_every = 3;
   return options;
@@ -37,7 +38,8 @@ PpoStepOptions ppo_options() {
   options.kl = {.target = 0.01, .horizon = 50.0};
   options.scores = {.missing_eos_penalty = 0.1, .use_score_scaling = true, .use_score_norm = true};
   options.early_stopping = true;
-  options.target_kl = 1e-3;
+  options.target_kl = 1e-9;
+  options.seed = 4;  // some of the passes move the policy far enough to be the last
   return options;
 }
 
@@ -60,22 +62,23 @@ void expect_equal_runs(const fs::path& run, const fs::path& whole) {
   EXPECT_TRUE(adapter_values(run / "final").equal(adapter_values(whole / "final")));
   for (const char* name :
        {"final/value_head.safetensors", "best/value_head.safetensors", "samples.jsonl",
-        "checkpoints/step-000016/ppo_state.json", "checkpoints/step-000016/rollout.safetensors"}) {
+        "checkpoints/step-000010/ppo_state.json", "checkpoints/step-000010/rollout.safetensors"}) {
     EXPECT_TRUE(bytes_of(run, name) == bytes_of(whole, name)) << name;
   }
   EXPECT_EQ(repeatable_metrics(run), repeatable_metrics(whole));
 }
 
-// Steps 4, 8 and 12 end a rollout, step 8 an epoch too.
 TEST(PpoResume, EveryPositionGoesOnBitForBit) {
   const auto folder = fresh_folder();
   const auto whole = folder / "whole";
-  EXPECT_EQ(run_with(options_for(whole)).state.step, 16);
-  for (const int64_t step : {1, 2, 3, 4, 5, 7, 8, 11, 12, 15}) {
+  EXPECT_EQ(run_with(options_for(whole)).state.step, 10);
+  for (const int64_t step : {1, 2, 3, 4, 6, 8}) {
     SCOPED_TRACE(step);
     const auto run = folder / fmt::format("from_{}", step);
     fs::copy(whole, run, fs::copy_options::recursive);
-    run_with(options_for(run), run / "checkpoints" / fmt::format("step-{:06}", step));
+    auto options = options_for(run);
+    options.checkpoint_every = 100;  // besides, the last step
+    run_with(options, run / "checkpoints" / fmt::format("step-{:06}", step));
     expect_equal_runs(run, whole);
   }
 }
@@ -88,7 +91,7 @@ TEST(PpoResume, TheComparedRunSkipsSomeStepsAndLearnsInOthers) {
     num_skipped += line.find("\"skipped_micro_batches\":1") != std::string::npos ? 1 : 0;
   }
   EXPECT_GT(num_skipped, 0);
-  EXPECT_LT(num_skipped, 8);
+  EXPECT_LT(num_skipped, 5);
 }
 
 // Raises a signal at its call number `at_call`.
@@ -104,7 +107,7 @@ class SignallingScorer : public nn::TextScorer {
   int64_t max_tokens() const override { return words_.max_tokens(); }
 
  private:
-  WordListScorer words_{std::vector<std::string>{"7"}};
+  WordListScorer words_{rewarded_words()};
   int64_t at_call_;
   int64_t num_calls_ = 0;
 };
@@ -179,10 +182,10 @@ TEST(PpoResume, ADamagedStateIsNamed) {
 TEST(PpoResume, ATornRolloutMakesACheckpointDamaged) {
   const auto run = fresh_folder();
   run_with(options_for(run));
-  const auto last = run / "checkpoints" / "step-000016";
+  const auto last = run / "checkpoints" / "step-000010";
   EXPECT_EQ(find_last_checkpoint(run), last);
   fs::resize_file(last / "rollout.safetensors", 100);
-  EXPECT_EQ(find_last_checkpoint(run), run / "checkpoints" / "step-000015");
+  EXPECT_EQ(find_last_checkpoint(run), run / "checkpoints" / "step-000009");
 }
 
 }  // namespace

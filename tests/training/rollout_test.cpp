@@ -89,13 +89,13 @@ TEST(SampleResponses, LengthsAreDrawnFromTheWholeRange) {
   EXPECT_EQ(lengths, (std::set<size_t>{3, 4, 5, 6}));
 }
 
-// A third of the vocabulary stops, so that many responses are stopped.
+// An eighth of the vocabulary stops, so that some responses are stopped.
 TEST(SampleResponses, AStopTokenEndsAResponseAndIsItsLast) {
   Sampled sampled;
   auto options = tiny_ppo_options().rollout;
   options.stop_ids.clear();
-  for (int64_t id = 0; id < 22; ++id) options.stop_ids.push_back(id);
-  const auto is_stop = [](int64_t id) { return id < 22; };
+  for (int64_t id = 0; id < 8; ++id) options.stop_ids.push_back(id);
+  const auto is_stop = [](int64_t id) { return id < 8; };
   int num_stopped = 0;
   for (const Response& response : sampled.responses(options)) {
     EXPECT_EQ(is_stop(response.ids.back()), response.is_stopped);
@@ -157,7 +157,10 @@ TEST(ResponseFigures, EqualPlainOperators) {
   EXPECT_TRUE(equals(figures.reference_token_nll, reference_nll));
   EXPECT_TRUE(equals(figures.values, values));
   EXPECT_TRUE(equals(figures.token_entropy, entropy));
-  EXPECT_TRUE(equals(figures.full_kl, kl));
+  // A small difference of large numbers.
+  EXPECT_LT((at::tensor(figures.full_kl, at::kDouble) - at::cat(kl)).abs().max().item<double>(),
+            1e-6);
+  EXPECT_GT(at::cat(kl).max().item<double>(), 1e-2);
   EXPECT_FALSE(equals(figures.token_nll, reference_nll));
 }
 

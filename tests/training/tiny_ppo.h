@@ -30,7 +30,18 @@ inline data::Prompts tiny_prompts(const data::TextEncoder& encoder, int64_t coun
   return {items, encoder, {.min_tokens = 3, .max_tokens = 5, .held_out = held_out, .seed = 4}};
 }
 
-/// Prompts and a reward: how often the token 7 is in the response.
+/// An eighth of the tokens.
+inline bool is_rewarded(int64_t id) { return id % 8 == 7; }
+
+inline std::vector<std::string> rewarded_words() {
+  std::vector<std::string> words;
+  for (int64_t id = 0; id < 64; ++id) {
+    if (is_rewarded(id)) words.push_back(std::to_string(id));
+  }
+  return words;
+}
+
+/// Prompts and a reward: how many of the response's tokens are rewarded.
 struct TinyPpo {
   explicit TinyPpo(int64_t num_prompts, double held_out = 0.0)
       : encoder(number_encoder()), prompts(tiny_prompts(encoder, num_prompts, held_out)) {}
@@ -41,7 +52,7 @@ struct TinyPpo {
 
   data::TextEncoder encoder;
   data::Prompts prompts;
-  RewardModel reward{std::make_shared<WordListScorer>(std::vector<std::string>{"7"}), {}};
+  RewardModel reward{std::make_shared<WordListScorer>(rewarded_words()), {}};
 };
 
 /// Responses of 3 to 6 tokens, which the token 2 ends; 4 of them a rollout, 2 a micro batch, two
