@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cpx/core/error.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/data/pair_batch.h"
 #include "cpx/training/preference_step.h"
@@ -34,6 +35,19 @@ data::PairOptions pair_options(const TrainConfig& config) {
           .rejected_per_chosen = keys.rejected_per_chosen,
           .shuffle = config.data.shuffle,
           .seed = static_cast<uint64_t>(config.training.seed)};
+}
+
+// Where no pair is left because answers had to go, the reason is told, not the end of it.
+data::PreferencePairs make_pairs(std::span<const data::PreferenceItem> items,
+                                 const TrainConfig& config, const data::AnswerCounts& counts,
+                                 const data::PairEncoder& encoder) {
+  try {
+    return {items, pair_options(config)};
+  } catch (const DataError&) {
+    const auto reasons = data::warning_lines(counts, encoder);
+    if (counts.empty + counts.equal == 0 || reasons.empty()) throw;
+    throw_<DataError>("{} No pair is left.", reasons.front());
+  }
 }
 
 // The enums of the config and of the objectives list the same names in the same order.
@@ -69,7 +83,7 @@ PreferenceData::PreferenceData(const TrainConfig& config, size_t num_files,
       fingerprint_(items_fingerprint(items_)),
       encoder_(encoder, preference_keys(config.objective)->max_prompt_tokens),
       counts_(data::drop_unusable(items_, encoder_)),
-      pairs_(items_, pair_options(config)) {}
+      pairs_(make_pairs(items_, config, counts_, encoder_)) {}
 
 std::string PreferenceData::summary() const {
   const std::string without_input =

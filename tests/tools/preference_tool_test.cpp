@@ -137,14 +137,19 @@ TEST_F(PreferenceTool, PairsWithEqualAnswersAreOneClearLine) {
         "{\"prompt\": \"Ask: \", \"chosen\": \"May I?\", \"rejected\": \"May I?\"}\n");
   const ToolResult result = train({"data.train=[" + path("pairs.jsonl") + "]"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(num_lines(result.err), 1) << result.err;
+  EXPECT_EQ(result.err,
+            "cpx-train: [preferences] 1 of 2 answers are left out: rejected, but equal to a chosen "
+            "one of the same prompt (first: " +
+                path("pairs.jsonl") + ": record 1, line 1). No pair is left.\n");
 }
 
 TEST_F(PreferenceTool, AnEmptyAnswerIsOneClearLine) {
   write("pairs.jsonl", "{\"prompt\": \"Ask: \", \"chosen\": \"\", \"rejected\": \"Now!\"}\n");
   const ToolResult result = train({"data.train=[" + path("pairs.jsonl") + "]"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("pairs.jsonl: item 1, line 1] chosen: "));
+  EXPECT_THAT(
+      result.err,
+      HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 
@@ -152,7 +157,10 @@ TEST_F(PreferenceTool, AnEmptyAnswerIsOneClearLine) {
 TEST_F(PreferenceTool, PromptsThatLeaveNoRoomAreOneClearLine) {
   const ToolResult result = train({"data.max_tokens=8", "objective.max_prompt_tokens=0"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("cpx-train: [preferences]"));
+  EXPECT_THAT(result.err,
+              AllOf(testing::StartsWith("cpx-train: [preferences] 42 of 42 answers are left out: "),
+                    HasSubstr("Raise max_tokens, or lower max_prompt_tokens"),
+                    testing::EndsWith("No pair is left.\n")));
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 
