@@ -39,11 +39,12 @@ std::vector<std::string> names_of(const Section& section) {
   return names;
 }
 
-// "a, b or c".
-std::string choice_of(const std::vector<std::string>& names) {
+// "a, b or c", where `last` is " or ".
+std::string listed(const std::vector<std::string>& names, std::string_view last) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) {
-    text += (i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") + names[i];
+    text += i == 0 ? "" : i + 1 == names.size() ? last : ", ";
+    text += names[i];
   }
   return text;
 }
@@ -317,7 +318,7 @@ class Loader {
     }
     const bool is_later =
         std::find(target.later.begin(), target.later.end(), node.text) != target.later.end();
-    const std::string choice = choice_of(names);
+    const std::string choice = listed(names, " or ");
     names.insert(names.end(), target.later.begin(), target.later.end());
     fault(node.origin, key,
           is_later ? fmt::format("'{}' is not in this version, expected {}.", node.text, choice)
@@ -339,7 +340,7 @@ class Loader {
     } else {
       fault(
           entry.origin, child_key(key, entry.key),
-          fmt::format("a key of {}, but {} is {}.", fmt::join(owners, " and "),
+          fmt::format("a key of {}, but {} is {}.", listed(owners, " and "),
                       child_key(key, kDiscriminator), target.alternatives[target.current()].name));
     }
   }

@@ -172,8 +172,8 @@ TEST(TrainConfig, TellsWhatIsNotInThisVersion) {
 
 TEST(TrainConfig, TellsWhoseKeyAnotherObjectivesKeyIs) {
   EXPECT_THAT(faults_with("objective:\n  name: sft\n  alpha: 3\n"),
-              ElementsAre("[t.yaml:6] objective.alpha: a key of contrastive_perplexity, but "
-                          "objective.name is sft."));
+              ElementsAre("[t.yaml:6] objective.alpha: a key of contrastive_perplexity, transfer "
+                          "and cycle, but objective.name is sft."));
 }
 
 TEST(TrainConfig, RetainedTextsAndTheirWeightNeedEachOther) {
