@@ -247,8 +247,8 @@ TEST(TrainConfig, RolloutAndRewardBelongToPpo) {
   EXPECT_THAT(faults_of_overrides({"rollout.batch_size=8"}),
               ElementsAre("[command line: rollout.batch_size=8] rollout: a section of ppo, but "
                           "objective.name is contrastive_perplexity."));
-  EXPECT_THAT(faults_with(std::string(kPpo) + "rollout: {batch: 8}\n"),
-              ElementsAre(HasSubstr("[t.yaml:6] rollout.batch: unknown key. Did you mean "
+  EXPECT_THAT(faults_with(std::string(kPpo) + "rollout: {batch_sise: 8}\n"),
+              ElementsAre(HasSubstr("[t.yaml:6] rollout.batch_sise: unknown key. Did you mean "
                                     "'rollout.batch_size'?")));
 }
 
