@@ -91,18 +91,46 @@ class Loader {
     }
     if (node != nullptr) {
       for (const YamlEntry& entry : node->entries) {
-        if (const Field* field = find_field(section, entry.key)) {
-          load_value(field->value, field->rule, *entry.value, child_key(key, field->name));
-        } else {
+        const Field* field = find_field(section, entry.key);
+        if (field == nullptr) {
           on_unknown(entry);
+        } else if (field->rule.owner.empty()) {
+          load_value(field->value, field->rule, *entry.value, child_key(key, field->name));
         }
       }
+      load_owned(section, *node, key);
     }
     for (const Field& field : section.fields) {
-      if (node == nullptr || node->find(field.name) == nullptr) {
+      if (!field.rule.is_absent() && (node == nullptr || node->find(field.name) == nullptr)) {
         load_absent(field, child_key(key, field.name));
       }
     }
+  }
+
+  // The fields that belong to an alternative, once it is known which is the current one.
+  void load_owned(const Section& section, const YamlNode& node, const std::string& key) {
+    for (const YamlEntry& entry : node.entries) {
+      const Field* field = find_field(section, entry.key);
+      if (field == nullptr || field->rule.owner.empty()) continue;
+      const std::string full = child_key(key, field->name);
+      if (field->rule.is_absent()) {
+        fault(entry.origin, full, section_of_another(section, field->rule.owner));
+      } else {
+        load_value(field->value, field->rule, *entry.value, full);
+      }
+    }
+  }
+
+  // "a section of ppo, but objective.name is sft."
+  static std::string section_of_another(const Section& section, std::string_view owner) {
+    std::string current;
+    for (const Field& field : section.fields) {
+      const auto* one_of = std::get_if<OneOf>(&field.value.target);
+      if (one_of == nullptr) continue;
+      current = fmt::format("{} is {}", child_key(std::string(field.name), kDiscriminator),
+                            one_of->alternatives[one_of->current()].name);
+    }
+    return fmt::format("a section of {}, but {}.", owner, current);
   }
 
   // A section without keys (all of them commented out) reads as null.

@@ -70,6 +70,7 @@ std::string value_yaml(const Value& value, const Rule& rule) {
 
 void append_yaml(const Section& section, const std::string& indent, std::string& text) {
   for (const Field& field : section.fields) {
+    if (field.rule.is_absent()) continue;
     text += fmt::format("{}{}:", indent, field.name);
     if (const auto* nested = std::get_if<Section>(&field.value.target)) {
       text += '\n';
@@ -85,6 +86,7 @@ void append_yaml(const Section& section, const std::string& indent, std::string&
 
 void append_flat(const Section& section, const std::string& prefix, std::vector<FlatValue>& flat) {
   for (const Field& field : section.fields) {
+    if (field.rule.is_absent()) continue;
     const std::string key = prefix + std::string(field.name);
     if (const auto* nested = std::get_if<Section>(&field.value.target)) {
       append_flat(*nested, key + ".", flat);
@@ -127,7 +129,7 @@ void append_docs(const Section& section, const std::string& prefix, std::string_
   for (const Field& field : section.fields) {
     const std::string key = prefix + std::string(field.name);
     if (const auto* nested = std::get_if<Section>(&field.value.target)) {
-      append_docs(*nested, key + ".", owner, docs);
+      append_docs(*nested, key + ".", field.rule.owner.empty() ? owner : field.rule.owner, docs);
     } else if (const auto* one_of = std::get_if<OneOf>(&field.value.target)) {
       append_one_of_docs(field, *one_of, key, docs);
     } else {

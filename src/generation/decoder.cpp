@@ -168,7 +168,7 @@ class Run {
     Sequence& own = *sequences_[place];
     const uint64_t prompt = prompts_[own.place]->prompt.number;
     if (std::ranges::find(options_.sampling.stop_ids, id) != options_.sampling.stop_ids.end()) {
-      return finish(place, FinishReason::kStopToken);
+      return finish(place, FinishReason::kStopToken, id);
     }
     own.ids.push_back(id);
     ++own.num_new;
@@ -176,10 +176,16 @@ class Run {
     if (listener_.on_token && listener_.on_token(prompt, own.sample, id)) {
       return finish(place, FinishReason::kStopString);
     }
-    if (own.num_new == options_.sampling.max_new_tokens) finish(place, FinishReason::kLength);
+    if (own.num_new == max_new_tokens(own)) finish(place, FinishReason::kLength);
   }
 
-  void finish(size_t place, FinishReason reason) {
+  int64_t max_new_tokens(const Sequence& sequence) const {
+    const int64_t all = options_.sampling.max_new_tokens;
+    const int64_t own = prompts_[sequence.place]->prompt.max_new_tokens;
+    return own > 0 ? std::min(own, all) : all;
+  }
+
+  void finish(size_t place, FinishReason reason, std::optional<int64_t> stop_id = std::nullopt) {
     Sequence own = std::move(*sequences_[place]);
     sequences_[place].reset();
     LoadedPrompt& loaded = *prompts_[own.place];
@@ -189,7 +195,8 @@ class Run {
       listener_.on_finished({.prompt = loaded.prompt.number,
                              .sample = own.sample,
                              .ids = std::move(own.ids),
-                             .reason = reason});
+                             .reason = reason,
+                             .stop_id = stop_id});
     }
   }
 

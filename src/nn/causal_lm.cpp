@@ -62,20 +62,6 @@ ReadTokens read_tokens(const Predictions& predictions) {
   return read;
 }
 
-// Hidden states where something is predicted, [N, D]; those of all tokens are freed on return.
-torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
-                                const ForwardOptions& options) {
-  const auto device = model.device();
-  const ReadTokens read = read_tokens(predictions);
-  const auto hidden = model.hidden_states({.ids = to_tensor(read.ids, device),
-                                           .cu_seqlens = read.cu_seqlens,
-                                           .token_of_place = read.token_of_place},
-                                          options);  // [T, D]
-  const bool is_every_token =
-      std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));
-  return is_every_token ? hidden : hidden.index_select(0, to_tensor(read.rows, device));
-}
-
 }  // namespace
 
 torch::Tensor CausalLm::cached_states(const torch::Tensor& /*ids*/, const CachePass& /*pass*/) {
@@ -88,6 +74,20 @@ int64_t ModelShape::num_matmul_weights() const {
   const int64_t attention = hidden_size * (2 * queries + 2 * keys);
   const int64_t mlp = 3 * hidden_size * intermediate_size;
   return num_layers * (attention + mlp) + vocabulary_size * hidden_size;
+}
+
+torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
+                                const ForwardOptions& options) {
+  // The states of all tokens are freed on return.
+  const auto device = model.device();
+  const ReadTokens read = read_tokens(predictions);
+  const auto hidden = model.hidden_states({.ids = to_tensor(read.ids, device),
+                                           .cu_seqlens = read.cu_seqlens,
+                                           .token_of_place = read.token_of_place},
+                                          options);  // [T, D]
+  const bool is_every_token =
+      std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));
+  return is_every_token ? hidden : hidden.index_select(0, to_tensor(read.rows, device));
 }
 
 torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,

@@ -10,6 +10,7 @@ StepCounts& StepCounts::operator+=(const StepCounts& other) {
   negative_texts += other.negative_texts;
   pairs += other.pairs;
   retained_tokens += other.retained_tokens;
+  response_tokens += other.response_tokens;
   return *this;
 }
 

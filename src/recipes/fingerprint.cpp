@@ -19,7 +19,8 @@ constexpr size_t kBlockBytes = 64 * 1024;
 constexpr size_t kBlocksPerFile = 16;
 
 bool is_model_file(const std::filesystem::path& file) {
-  return file.filename() == "config.json" || file.extension() == ".safetensors";
+  return file.filename() == "config.json" || file.extension() == ".safetensors" ||
+         file.filename() == "pytorch_model.bin";
 }
 
 std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {

@@ -18,6 +18,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
+bool has_reference(const ObjectiveOptions& objective) {
+  return std::holds_alternative<DpoOptions>(objective) ||
+         std::holds_alternative<PpoOptions>(objective);
+}
+
 // A fresh adapter's B matrices are zero: it changes nothing.
 bool changes_the_base(const models::Llama& model) {
   return std::ranges::any_of(model.trainable(), [](const nn::NamedParameter& parameter) {
@@ -28,15 +33,16 @@ bool changes_the_base(const models::Llama& model) {
 
 // The folder of the reference's adapter; none: the base.
 std::optional<fs::path> reference_adapter(const TrainConfig& config, const models::Llama& trained) {
-  const auto& dpo = std::get<DpoOptions>(config.objective);
-  if (dpo.reference_adapter) return dpo.reference_adapter;
+  const auto* dpo = std::get_if<DpoOptions>(&config.objective);
+  if (dpo != nullptr && dpo->reference_adapter) return dpo->reference_adapter;
   if (config.adapter.init_from && changes_the_base(trained)) return config.adapter.init_from;
   return std::nullopt;
 }
 
 std::string describe(const TrainConfig& config, const std::optional<fs::path>& adapter) {
   if (!adapter) return "the base model (the adapter starts at zero)";
-  if (std::get<DpoOptions>(config.objective).reference_adapter) {
+  const auto* dpo = std::get_if<DpoOptions>(&config.objective);
+  if (dpo != nullptr && dpo->reference_adapter) {
     return fmt::format("the base model with the adapter {}", adapter->string());
   }
   return fmt::format("a frozen copy of the adapter that training starts from ({})",
@@ -57,10 +63,11 @@ training::Fingerprints cache_key(const TrainConfig& config, const models::Llama&
 std::shared_ptr<training::NllCache> make_cache(const TrainConfig& config,
                                                const models::Llama& trained,
                                                const std::optional<fs::path>& adapter) {
-  const auto& dpo = std::get<DpoOptions>(config.objective);
-  if (!dpo.cache_reference) return nullptr;
+  // What PPO samples is new each time.
+  const auto* dpo = std::get_if<DpoOptions>(&config.objective);
+  if (dpo == nullptr || !dpo->cache_reference) return nullptr;
   return std::make_shared<training::NllCache>(
-      dpo.reference_cache.value_or(config.training.output / "reference_nll.bin"),
+      dpo->reference_cache.value_or(config.training.output / "reference_nll.bin"),
       cache_key(config, trained, adapter));
 }
 
@@ -83,7 +90,7 @@ std::shared_ptr<training::NllCache> make_base_cache(const TrainConfig& config,
 }
 
 ReferenceModel make_reference(const TrainConfig& config, const models::Llama& trained) {
-  if (!std::holds_alternative<DpoOptions>(config.objective)) return {};
+  if (!has_reference(config.objective)) return {};
   const auto adapter = reference_adapter(config, trained);
   ReferenceModel made;
   if (adapter) {

@@ -18,8 +18,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 6> kRunEntries = {
-    "config.yaml", "metrics.jsonl", "tensorboard", "checkpoints", "best", "final"};
+constexpr std::array<std::string_view, 7> kRunEntries = {
+    "config.yaml", "metrics.jsonl", "samples.jsonl", "tensorboard", "checkpoints", "best", "final"};
 
 bool is_checkpoint(const fs::path& folder) { return fs::exists(folder / "trainer_state.json"); }
 

@@ -211,6 +211,95 @@ void SimpoOptions::visit_fields(FieldVisitor& visit) {
   preferences.visit_fields(visit);
 }
 
+void PpoOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("ppo_epochs", ppo_epochs, "Passes over a rollout (published: 1)", {.at_least = 1});
+  visit.field("init_kl_coef", init_kl_coef,
+              "Weight of the divergence from the reference in the rewards, at the start",
+              {.at_least = 0});
+  visit.field("adap_kl_ctrl", adap_kl_ctrl,
+              "Moves that weight so that the divergence comes near target; false: it stays");
+  visit.field("target", target, "Divergence of a response that the controller aims at",
+              {.above = 0});
+  visit.field("horizon", horizon, "Responses over which the controller acts", {.above = 0});
+  visit.field("kl_penalty", kl_penalty,
+              "Divergence of a token: kl, abs, mse and k3 estimate it by the sampled token, full "
+              "takes the whole vocabulary");
+  visit.field("gamma", gamma, "Weight of the next token's value", {.at_least = 0, .at_most = 1});
+  visit.field("lam", lam, "Lambda of the advantage estimation", {.at_least = 0, .at_most = 1});
+  visit.field("cliprange", cliprange, "Range of the ratio of probabilities about 1 that is learned",
+              {.above = 0});
+  visit.field("cliprange_value", cliprange_value, "The same of a value about the old one",
+              {.above = 0});
+  visit.field("vf_coef", vf_coef, "Weight of the value loss", {.at_least = 0});
+  visit.field("ratio_threshold", ratio_threshold,
+              "A micro batch whose mean ratio of probabilities lies above it is skipped",
+              {.above = 0});
+  visit.field("early_stopping", early_stopping,
+              "Skips a rollout's other passes once the policy has moved by 1.5 target_kl");
+  visit.field("target_kl", target_kl, "See early_stopping", {.above = 0});
+  visit.field("whiten_rewards", whiten_rewards, "Scales the rewards of a rollout to deviation 1");
+  visit.field("use_score_scaling", use_score_scaling,
+              "Divides scores by the deviation of all scores so far");
+  visit.field("use_score_norm", use_score_norm, "With scaling: takes their mean away first");
+  visit.field("score_clip", score_clip, "Limits scores to +- this, last of all; null: no limit",
+              {.above = 0});
+  visit.field("missing_eos_penalty", missing_eos_penalty,
+              "Taken from the score of a response that no stop token ends; null: nothing",
+              {.at_least = 0});
+  visit.field("value_head_dropout", value_head_dropout,
+              "Share of the value head's inputs that is dropped in training",
+              {.at_least = 0, .below = 1});
+  visit.field("value_head_init", value_head_init,
+              "How the value head starts: linear as torch's layer, or normal without a bias");
+  visit.field("value_head_std", value_head_std, "Deviation of the normal start", {.at_least = 0});
+}
+
+void RolloutOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("prompt", prompt,
+              "What a record's input becomes a prompt by, at {input}; files of prompts may have "
+              "prompts of their own");
+  visit.field("append_rejected", append_rejected,
+              "Goes on with a toxic paraphrase, without a blank between (published: true)");
+  visit.field("min_prompt_tokens", min_prompt_tokens, "Shorter texts are left out",
+              {.at_least = 1});
+  visit.field("max_prompt_tokens", max_prompt_tokens,
+              "Texts are cut to a number of tokens drawn from min_prompt_tokens to it; 0: not cut",
+              {.at_least = 0});
+  visit.field("held_out", held_out,
+              "Part of the prompts that is evaluated on where there is no data.eval",
+              {.at_least = 0, .below = 1});
+  visit.field("batch_size", batch_size,
+              "Prompts of a rollout: a multiple of training.groups x training.accumulate",
+              {.at_least = 1});
+  visit.field("temperature", temperature, "Of the sampling; 0: the likeliest token",
+              {.at_least = 0});
+  visit.field("top_k", top_k, "Samples from so many likeliest tokens; 0: from all",
+              {.at_least = 0});
+  visit.field("top_p", top_p, "Samples from the likeliest tokens that reach this probability",
+              {.above = 0, .at_most = 1});
+  visit.field("min_new_tokens", min_new_tokens,
+              "The longest that a response may get is drawn from it ...", {.at_least = 1});
+  visit.field("max_new_tokens", max_new_tokens, "... to this, for each response", {.at_least = 1});
+  visit.field("stops_at_eos", stops_at_eos, "EOS ends a response");
+  visit.field("stop_token", stop_token,
+              "A token, as the vocabulary spells it, that ends a response too; null: none");
+  visit.field("min_tokens_before_stop", min_tokens_before_stop,
+              "Before so many tokens no response is ended", {.at_least = 0});
+  visit.field("evaluation", evaluation,
+              "Responses of an evaluation: greedy, or a sample that is the same each time");
+}
+
+void RewardOptions::visit_fields(FieldVisitor& visit) {
+  visit.field("model", model, "Folder of a RoBERTa classifier; this or words must be given");
+  visit.field("words", words,
+              "In place of a classifier: label 0 counts the words of a response that are among "
+              "these, label 1 the others");
+  visit.field("label", label, "The rewarded label, by name or index (published: 0)");
+  visit.field("output", output, "The label's logit (published) or its probability");
+  visit.field("scale", scale, "Factor on it; negative: the label is to be avoided");
+  visit.field("with_prompt", with_prompt, "The prompt is part of the text that is scored");
+}
+
 void OptimizerOptions::visit_fields(FieldVisitor& visit) {
   visit.field("name", name, "The optimizer");
   visit.field("lr", lr, "Highest learning rate", {.above = 0});
@@ -263,7 +352,7 @@ void EvaluationOptions::visit_fields(FieldVisitor& visit) {
   visit.field(
       "metric", metric,
       "Says which checkpoint is best: loss (lower), separation (higher) or ratio (higher) of "
-      "toxic against neutral text");
+      "toxic against neutral text; of ppo loss, or the responses' mean score (higher)");
 }
 
 void CheckpointOptions::visit_fields(FieldVisitor& visit) {
@@ -288,7 +377,12 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("adapter", adapter, "The LoRA adapter, which is what is trained");
   visit.field("data", data, "The texts");
   visit.one_of("objective", objective, "What is minimised; the other keys are those of the name",
-               {"ppo"});
+               /*later=*/{});
+  const auto is_ppo = [this] { return std::holds_alternative<PpoOptions>(objective); };
+  visit.field("rollout", rollout, "What is sampled; of objective ppo alone",
+              {.owner = PpoOptions::kName, .is_owner_current = is_ppo});
+  visit.field("reward", reward, "What responses are scored by; of objective ppo alone",
+              {.owner = PpoOptions::kName, .is_owner_current = is_ppo});
   visit.field("optimizer", optimizer, "How the adapter is changed");
   visit.field("schedule", schedule, "Course of the learning rate over the steps");
   visit.field("training", training, "Length and size of the run");
@@ -379,6 +473,7 @@ class Checks {
     check_retain();
     if (const auto* dpo = std::get_if<DpoOptions>(&config_.objective)) check_dpo(*dpo);
     if (const auto* simpo = std::get_if<SimpoOptions>(&config_.objective)) check_simpo(*simpo);
+    if (is_ppo()) check_ppo();
   }
 
   // data.retain and objective.retain need each other.
@@ -452,6 +547,40 @@ class Checks {
     }
   }
 
+  bool is_ppo() const { return std::holds_alternative<PpoOptions>(config_.objective); }
+
+  void check_ppo() {
+    const RolloutOptions& rollout = config_.rollout;
+    const int64_t in_step = config_.training.groups * config_.training.accumulate;
+    if (rollout.batch_size % in_step != 0) {
+      fault("rollout.batch_size",
+            "got {}, expected a multiple of {} (training.groups {} x training.accumulate {}): a "
+            "step learns from one rollout.",
+            rollout.batch_size, in_step, config_.training.groups, config_.training.accumulate);
+    }
+    if (rollout.max_new_tokens < rollout.min_new_tokens) {
+      fault("rollout.max_new_tokens", "got {}, expected at least {} (rollout.min_new_tokens).",
+            rollout.max_new_tokens, rollout.min_new_tokens);
+    }
+    if (rollout.max_prompt_tokens > 0 && rollout.max_prompt_tokens < rollout.min_prompt_tokens) {
+      fault("rollout.max_prompt_tokens",
+            "got {}, expected at least {} (rollout.min_prompt_tokens), or 0.",
+            rollout.max_prompt_tokens, rollout.min_prompt_tokens);
+    }
+    if (rollout.prompt.find("{input}") == std::string::npos) {
+      fault("rollout.prompt", "got '{}', expected {{input}} in it, where a record's input goes.",
+            rollout.prompt);
+    }
+    const RewardOptions& reward = config_.reward;
+    if (reward.model.has_value() == !reward.words.empty()) {
+      fault("reward.model", "got {}, expected either a classifier or reward.words.",
+            reward.model ? "both" : "neither");
+    }
+    if (!reward.words.empty() && reward.output == RewardOutput::kProbability) {
+      fault("reward.output", "got probability, expected logit: words are counted.");
+    }
+  }
+
   void check_prompt(const PreferenceKeys& keys) {
     if (keys.prompt.find("{input}") == std::string::npos) {
       fault("objective.prompt", "got '{}', expected {{input}} in it, where a record's input goes.",
@@ -477,10 +606,18 @@ class Checks {
 
   void check_evaluation() {
     const EvaluationOptions& evaluation = config_.evaluation;
+    const bool is_of_sides = evaluation.metric == SelectionMetric::kSeparation ||
+                             evaluation.metric == SelectionMetric::kRatio;
+    if (is_ppo() ? is_of_sides : evaluation.metric == SelectionMetric::kScore) {
+      fault("evaluation.metric", "got {}, expected {}.", config::enum_name(evaluation.metric),
+            is_ppo() ? "loss or score: ppo has no texts of two sides"
+                     : "loss, separation or ratio: only ppo has scores");
+    }
     if (evaluation.early_stopping_patience == 0) {
       return;
     }
-    if (config_.data.eval.empty()) {
+    const bool holds_out = is_ppo() && config_.rollout.held_out > 0;
+    if (config_.data.eval.empty() && !holds_out) {
       fault("evaluation.early_stopping_patience", "got {}, expected 0 where data.eval is empty.",
             evaluation.early_stopping_patience);
     }

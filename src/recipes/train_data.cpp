@@ -13,6 +13,7 @@
 #include "cpx/data/record.h"
 #include "faults.h"
 #include "preference_data.h"
+#include "prompt_data.h"
 
 namespace cpx::recipes {
 
@@ -41,6 +42,31 @@ std::unique_ptr<TrainData> load_preference_data(const TrainConfig& config,
   return std::make_unique<PreferenceData>(config, files.size(), std::move(content), *encoder);
 }
 
+std::unique_ptr<TrainData> load_prompt_data(const TrainConfig& config,
+                                            std::span<const std::filesystem::path> files,
+                                            std::shared_ptr<const data::TextEncoder> encoder,
+                                            bool is_trained_on, std::vector<std::string>& faults) {
+  data::PreferenceContent content = data::read_prompts(files, config.rollout.prompt);
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (encoder == nullptr || (content.items.empty() && !faults.empty())) return nullptr;
+  return std::make_unique<PromptData>(config, files.size(), std::move(content), std::move(encoder),
+                                      is_trained_on);
+}
+
+std::unique_ptr<TrainData> load_data(const TrainConfig& config,
+                                     std::span<const std::filesystem::path> files,
+                                     RetainedTexts retained,
+                                     std::shared_ptr<const data::TextEncoder> encoder,
+                                     bool is_trained_on, std::vector<std::string>& faults) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) {
+    return load_prompt_data(config, files, std::move(encoder), is_trained_on, faults);
+  }
+  if (preference_keys(config.objective) != nullptr) {
+    return load_preference_data(config, files, encoder.get(), faults);
+  }
+  return load_contrast_data(config, files, std::move(retained), std::move(encoder), faults);
+}
+
 }  // namespace
 
 LoadedData load_train_data(const TrainConfig& config, std::string_view key,
@@ -55,10 +81,8 @@ LoadedData load_train_data(const TrainConfig& config, std::string_view key,
   RetainedTexts retained;
   if (key == "data.train") retained = load_retained(config, loaded.faults);
   try {
-    loaded.data = preference_keys(config.objective) != nullptr
-                      ? load_preference_data(config, files, encoder.get(), loaded.faults)
-                      : load_contrast_data(config, files, std::move(retained), std::move(encoder),
-                                           loaded.faults);
+    loaded.data = load_data(config, files, std::move(retained), std::move(encoder),
+                            /*is_trained_on=*/key == "data.train", loaded.faults);
   } catch (const DataError& error) {  // nothing can be used
     loaded.faults.emplace_back(error.what());
   }
@@ -70,12 +94,19 @@ void throw_if_faulty(const LoadedData& loaded) {
 }
 
 BatchSizes batch_bound(const TrainConfig& config) {
+  if (std::holds_alternative<PpoOptions>(config.objective)) {
+    const RolloutOptions& rollout = config.rollout;
+    const int64_t prompt_tokens =
+        rollout.max_prompt_tokens > 0 ? rollout.max_prompt_tokens : config.data.max_tokens;
+    return batch_bound(config.training.groups, prompt_tokens + rollout.max_new_tokens);
+  }
   const data::GroupOptions counts = group_options(config);
   const int64_t both_sides = counts.num_positives + counts.num_hard_negatives;
   const int64_t max_tokens = config.data.max_tokens;
   const auto of_groups = [&](int64_t texts, int64_t longest) {
     return batch_bound(config.training.groups * texts, longest);
   };
+  if (std::holds_alternative<PpoOptions>(config.objective)) return of_groups(1, max_tokens);
   BatchSizes bound;
   if (const PreferenceKeys* keys = preference_keys(config.objective)) {
     bound = of_groups(1 + std::max<int64_t>(1, keys->rejected_per_chosen), max_tokens);

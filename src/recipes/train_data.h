@@ -13,6 +13,7 @@
 
 #include "batch_sizes.h"
 #include "cpx/data/text_encoder.h"
+#include "cpx/nn/causal_lm.h"
 #include "cpx/recipes/train_config.h"
 #include "cpx/training/preference_step.h"
 #include "cpx/training/step_task.h"
@@ -21,6 +22,8 @@ namespace cpx::recipes {
 
 /// What a step task is made with, besides its data.
 struct TaskContext {
+  /// The model that is trained; never null.
+  const nn::CausalLm* model = nullptr;
   /// Of objectives that have one.
   training::PreferenceReference reference = {};
   /// What the base says of texts; null: it is not kept.
@@ -41,6 +44,10 @@ class TrainData {
   virtual std::string lengths() const = 0;
   /// What a user should know of before the run, a line each.
   virtual std::vector<std::string> warnings() const { return {}; }
+  /// Throws where data and model do not fit together, which the task would refuse.
+  virtual void check_fit(const nn::ModelShape& /*model*/) const {}
+  /// What the memory table does not count, for --estimate; empty: nothing.
+  virtual std::string not_counted(const nn::ModelShape& /*model*/) const { return {}; }
   /// Number and hash of the texts.
   virtual std::string fingerprint() const = 0;
 

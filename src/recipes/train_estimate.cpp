@@ -62,9 +62,12 @@ Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
           ? 1
           : (length.total_steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
   const int64_t measured = std::clamp<int64_t>(epochs, 1, kMaxMeasuredEpochs);
+  const std::string not_counted =
+      loaded.data->not_counted(models::model_shape(models::read_config(config.model.path)));
   return {loaded.data->measure_batches(measured),
-          fmt::format("as drawn in {} of {} epochs, {} {}", measured, epochs, num_units,
-                      loaded.data->unit_name())};
+          fmt::format("as drawn in {} of {} epochs, {} {}{}{}", measured, epochs, num_units,
+                      loaded.data->unit_name(), not_counted.empty() ? "" : "\n            ",
+                      not_counted)};
 }
 
 Batches bounded_batches(const TrainConfig& config) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <iostream>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -11,6 +12,7 @@
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
+#include "prompt_data.h"
 #include "run_folder.h"
 #include "train_data.h"
 #include "train_inputs.h"
@@ -61,6 +63,7 @@ class Validation {
       check_data("eval", "data.eval", config_.data.eval);
     }
     collect_faults(faults_, [&] { adopt_adapter(config_); });
+    check_reward();
     check_output();
   }
 
@@ -91,6 +94,7 @@ class Validation {
     formats::ModelConfig model;
     const bool has_config = collect_faults(faults_, [&] {
       model = models::read_config(config_.model.path);
+      model_ = model;
       lines_.emplace_back("model", model_line(config_.model.path, model));
     });
     if (has_config) {
@@ -104,6 +108,16 @@ class Validation {
       encoder_ =
           std::make_shared<data::TextEncoder>(models::read_tokenizer(config_.model.path),
                                               encode_options(config_, command_.chat_template));
+    });
+  }
+
+  void check_reward() {
+    const bool has_one = std::holds_alternative<PpoOptions>(config_.objective);
+    if (!has_one || has_fault_at("reward")) return;
+    collect_faults(faults_, [&] {
+      make_reward(config_.reward, torch::kCPU);
+      lines_.emplace_back(
+          "reward", config_.reward.model ? config_.reward.model->string() : std::string("words"));
     });
   }
 
@@ -127,6 +141,7 @@ class Validation {
       lines_.emplace_back(label, loaded.data->summary());
       if (encoder_ != nullptr) lines_.emplace_back("", loaded.data->lengths());
       for (std::string& warning : loaded.data->warnings()) notices_.push_back(std::move(warning));
+      if (model_ && encoder_ != nullptr) loaded.data->check_fit(models::model_shape(*model_));
       if (label == "train") lines_.emplace_back("steps", steps_line(*loaded.data));
     });
   }
@@ -144,6 +159,7 @@ class Validation {
   const TrainCommand& command_;
   std::vector<std::string> faults_;
   bool is_config_good_;
+  std::optional<formats::ModelConfig> model_;  // where it could be read
   std::vector<std::string> notices_;
   std::vector<std::pair<std::string, std::string>> lines_;
   std::shared_ptr<const data::TextEncoder> encoder_;

@@ -65,11 +65,12 @@ void write_adapter_files(const fs::path& folder, std::span<const nn::NamedParame
   formats::write_peft(folder, info.peft, adapter_tensors(parameters));
   write_text(folder / "README.md", info.model_card);
   if (!info.config.empty()) write_text(folder / "config.yaml", info.config);
+  if (info.write_weights) info.write_weights(folder);
 }
 
 // Copies the adapter's tensors into the parameters, after all have been checked.
 void load_adapter(const formats::PeftAdapter& adapter,
-                  const std::vector<nn::NamedParameter>& parameters) {
+                  std::span<const nn::NamedParameter> parameters) {
   std::map<std::string, torch::Tensor> stored;
   for (const formats::NamedTensor& factor : adapter.factors) stored[factor.name] = factor.value;
   for (const nn::NamedParameter& parameter : parameters) {
@@ -101,6 +102,9 @@ void check_checkpoint(const fs::path& checkpoint) {
   read_trainer_state(checkpoint);
   formats::read_peft(checkpoint);
   formats::SafetensorsFile::open(checkpoint / kOptimizerFile);
+  for (const fs::directory_entry& entry : fs::directory_iterator(checkpoint)) {
+    if (entry.path().extension() == ".safetensors") formats::SafetensorsFile::open(entry.path());
+  }
 }
 
 // Removes a folder so that a kill on the way leaves nothing that looks like a checkpoint.
@@ -137,23 +141,27 @@ void write_adapter_folder(const fs::path& folder, std::span<const nn::NamedParam
 }
 
 fs::path write_checkpoint(const fs::path& run_folder, const TrainerState& state,
-                          const AdamW& optimizer, const AdapterInfo& info) {
+                          std::span<const nn::NamedParameter> adapter, const AdamW& optimizer,
+                          const AdapterInfo& info, const WriteMore& write_state) {
   make_folders(checkpoints_folder(run_folder));
   const fs::path path =
       checkpoints_folder(run_folder) / fmt::format("{}{:06}", kPrefix, state.step);
   AtomicFolder target(path);
-  write_adapter_files(target.staging(), optimizer.parameters(), info);
+  write_adapter_files(target.staging(), adapter, info);
   formats::write_safetensors(target.staging() / kOptimizerFile, optimizer.state());
   write_text(target.staging() / kStateFile, trainer_state_text(state));
+  if (write_state) write_state(target.staging());
   target.commit();
   return path;
 }
 
-TrainerState load_checkpoint(const fs::path& checkpoint, AdamW& optimizer) {
+TrainerState load_checkpoint(const fs::path& checkpoint,
+                             std::span<const nn::NamedParameter> adapter_parameters,
+                             AdamW& optimizer) {
   const TrainerState state = read_trainer_state(checkpoint);
   const auto adapter = formats::read_peft(checkpoint);
   const auto optimizer_file = formats::SafetensorsFile::open(checkpoint / kOptimizerFile);
-  load_adapter(adapter, optimizer.parameters());
+  load_adapter(adapter, adapter_parameters);
   optimizer.load_state(*optimizer_file);
   return state;
 }

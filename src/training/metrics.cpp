@@ -64,6 +64,7 @@ std::string metrics_line(const StepMetrics& metrics) {
   add_perplexity(json, "random_negative_perplexity", metrics.objective.random_negatives);
   add_optional(json, "contrast", metrics.objective.contrast);
   add_preferences(json, metrics.objective.preferences);
+  for (const Figure& figure : metrics.figures) json[figure.name] = finite(figure.value);
   json["skipped_steps"] = metrics.skipped_steps;
   return json.dump();
 }
@@ -77,6 +78,8 @@ std::string metrics_line(const EvaluationMetrics& metrics) {
   add_optional(json, "eval_neutral_perplexity", result.sides.neutral.perplexity);
   add_optional(json, "eval_ratio", result.sides.ratio);
   add_optional(json, "eval_separation", result.sides.separation);
+  add_optional(json, "eval_score", result.score);
+  for (const Figure& figure : result.figures) json["eval_" + figure.name] = finite(figure.value);
   json["eval_seconds"] = metrics.seconds;
   return json.dump();
 }
@@ -148,6 +151,9 @@ std::string progress_detail(const StepMetrics& metrics) {
   std::string detail = fmt::format("loss {:.4f}", metrics.objective.loss);
   if (metrics.objective.contrast) {
     detail += fmt::format("  contrast {:.4f}", *metrics.objective.contrast);
+  }
+  for (const Figure& figure : metrics.figures) {
+    if (figure.in_progress) detail += fmt::format("  {} {:.4g}", figure.name, figure.value);
   }
   detail += fmt::format("  {:.0f} tok/s", metrics.tokens_per_second);
   if (metrics.mfu) detail += fmt::format("  MFU {:.0f} %", 100.0 * *metrics.mfu);

@@ -94,6 +94,10 @@ class ReferenceNll {
 
   int64_t num_computed() const { return num_computed_; }
 
+  void flush() const {
+    if (reference_.cache) reference_.cache->flush();
+  }
+
  private:
   static uint64_t id_of(const data::EncodedPair& pair, int64_t answer) {
     return sequence_id(pair.whole_text(answer), std::ssize(pair.prompt));
@@ -226,6 +230,7 @@ class PreferenceStep::Impl {
   const PairSource& train() const { return train_; }
   bool has_evaluation() const { return eval_.has_value(); }
   int64_t num_reference_answers() const { return reference_.num_computed(); }
+  void flush() const { reference_.flush(); }
 
   std::unique_ptr<MicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
     return train_.prepare(model, reference_, epoch, index);
@@ -268,6 +273,8 @@ std::unique_ptr<MicroBatch> PreferenceStep::prepare(nn::CausalLm& model, int64_t
 bool PreferenceStep::has_evaluation() const { return impl_->has_evaluation(); }
 
 EvaluationResult PreferenceStep::evaluate(nn::CausalLm& model) { return impl_->evaluate(model); }
+
+void PreferenceStep::write_state(const std::filesystem::path& /*folder*/) const { impl_->flush(); }
 
 int64_t PreferenceStep::num_reference_answers() const { return impl_->num_reference_answers(); }
 

@@ -103,6 +103,8 @@ class RetainMicroBatch : public PackedMicroBatch {
     }
   }
 
+  double weight() const { return weight_; }
+
   ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
     return objectives::retain(ranges_, nll, base_nll_, weight_, step.retained_tokens);
   }
@@ -124,10 +126,13 @@ MicroBatchInfo sum_of(const MicroBatchInfo& inner, const MicroBatchInfo& retaine
 // A micro batch of the inner task, then one of retained texts.
 class MicroBatchPair : public MicroBatch {
  public:
-  MicroBatchPair(std::unique_ptr<MicroBatch> inner, std::unique_ptr<RetainMicroBatch> retained)
+  // `distance`: the retained loss of the step without its weight is added to it.
+  MicroBatchPair(std::unique_ptr<MicroBatch> inner, std::unique_ptr<RetainMicroBatch> retained,
+                 std::shared_ptr<double> distance)
       : MicroBatch(sum_of(inner->info(), retained->info())),
         inner_(std::move(inner)),
-        retained_(std::move(retained)) {}
+        retained_(std::move(retained)),
+        distance_(std::move(distance)) {}
 
   ObjectiveResult forward_backward(nn::CausalLm& model, const StepCounts& step,
                                    const nn::ForwardOptions& options) const override {
@@ -138,12 +143,14 @@ class MicroBatchPair : public MicroBatch {
     const double loss = retained_->forward_backward(model, step, own_options).loss;
     result.loss += loss;
     if (result.contrast) *result.contrast += loss;
+    if (retained_->weight() > 0.0) *distance_ += loss / retained_->weight();
     return result;
   }
 
  private:
   std::unique_ptr<MicroBatch> inner_;
   std::unique_ptr<RetainMicroBatch> retained_;
+  std::shared_ptr<double> distance_;
 };
 
 }  // namespace
@@ -185,9 +192,14 @@ class RetainedTask::Impl {
         .num_padded_tokens = packed.num_padded_tokens,
     };
     return std::make_unique<MicroBatchPair>(
-        std::move(inner), std::make_unique<RetainMicroBatch>(std::move(info), std::move(packed),
-                                                             std::move(base_nll), options_.weight));
+        std::move(inner),
+        std::make_unique<RetainMicroBatch>(std::move(info), std::move(packed), std::move(base_nll),
+                                           options_.weight),
+        distance_);
   }
+
+  // Mean squared distance over the retained tokens of the step that ends.
+  double take_distance() { return std::exchange(*distance_, 0.0); }
 
  private:
   // The base's NLLs of a text's predicted tokens.
@@ -218,6 +230,7 @@ class RetainedTask::Impl {
   RetainOrder order_;
   BasePasses passes_;
   std::vector<std::vector<float>> base_;  // of each text; empty: not computed yet
+  std::shared_ptr<double> distance_ = std::make_shared<double>(0.0);
 };
 
 RetainedTask::RetainedTask(std::unique_ptr<StepTask> inner, const std::vector<RetainedText>& texts,
@@ -240,6 +253,32 @@ bool RetainedTask::has_evaluation() const { return impl_->inner().has_evaluation
 
 EvaluationResult RetainedTask::evaluate(nn::CausalLm& model) {
   return impl_->inner().evaluate(model);
+}
+
+std::vector<nn::NamedParameter> RetainedTask::trainable() const {
+  return impl_->inner().trainable();
+}
+
+void RetainedTask::begin_run(const std::filesystem::path& run_folder, int64_t step) {
+  impl_->inner().begin_run(run_folder, step);
+}
+
+std::vector<Figure> RetainedTask::end_step(int64_t step) {
+  auto figures = impl_->inner().end_step(step);
+  figures.push_back({.name = "retain_distance", .value = impl_->take_distance()});
+  return figures;
+}
+
+void RetainedTask::write_weights(const std::filesystem::path& folder) const {
+  impl_->inner().write_weights(folder);
+}
+
+void RetainedTask::write_state(const std::filesystem::path& folder) const {
+  impl_->inner().write_state(folder);
+}
+
+void RetainedTask::read_state(const std::filesystem::path& folder) {
+  impl_->inner().read_state(folder);
 }
 
 int64_t RetainedTask::num_texts() const { return impl_->num_texts(); }

@@ -13,6 +13,8 @@ std::string_view metric_name(SelectionMetric metric) {
       return "separation";
     case SelectionMetric::kRatio:
       return "ratio";
+    case SelectionMetric::kScore:
+      return "score";
   }
   return "unknown";
 }
@@ -28,6 +30,9 @@ std::optional<double> metric_value(SelectionMetric metric, const EvaluationResul
       break;
     case SelectionMetric::kRatio:
       value = result.sides.ratio;
+      break;
+    case SelectionMetric::kScore:
+      value = result.score;
       break;
   }
   if (value && !std::isfinite(*value)) return std::nullopt;

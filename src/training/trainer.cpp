@@ -46,13 +46,32 @@ std::string number_text(const std::optional<double>& value) {
   return value ? fmt::format("{:.4g}", *value) : "none";
 }
 
+bool has_sides(const EvaluationResult& result) {
+  return result.sides.toxic.perplexity || result.sides.neutral.perplexity;
+}
+
 std::string evaluation_text(const EvaluationResult& result) {
   std::string text = fmt::format("loss {:.4f}", result.loss);
   if (result.contrast) text += fmt::format(", contrast {:.4f}", *result.contrast);
-  return text + fmt::format(", toxic perplexity {}, neutral {}, ratio {}, separation {}",
-                            number_text(result.sides.toxic.perplexity),
-                            number_text(result.sides.neutral.perplexity),
-                            number_text(result.sides.ratio), number_text(result.sides.separation));
+  if (has_sides(result)) {
+    text += fmt::format(", toxic perplexity {}, neutral {}, ratio {}, separation {}",
+                        number_text(result.sides.toxic.perplexity),
+                        number_text(result.sides.neutral.perplexity),
+                        number_text(result.sides.ratio), number_text(result.sides.separation));
+  }
+  if (result.score) text += fmt::format(", score {:.4g}", *result.score);
+  for (const Figure& figure : result.figures) {
+    text += fmt::format(", {} {:.4g}", figure.name, figure.value);
+  }
+  return text;
+}
+
+// The task's tensors follow the adapter's.
+std::vector<nn::NamedParameter> all_trainable(std::vector<nn::NamedParameter> adapter,
+                                              const StepTask& task) {
+  const auto own = task.trainable();
+  adapter.insert(adapter.end(), own.begin(), own.end());
+  return adapter;
 }
 
 void make_run_folder(const fs::path& folder) {
@@ -89,7 +108,8 @@ int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options) {
 class Trainer::Session {
  public:
   explicit Session(Trainer& trainer)
-      : model_(trainer.model_),
+      : trainer_(trainer),
+        model_(trainer.model_),
         task_(trainer.task_),
         info_(trainer.info_),
         options_(trainer.options_),
@@ -103,6 +123,7 @@ class Trainer::Session {
     remove_checkpoints_after(options_.output, state_.step);
     // A run that was killed after its last checkpoint had no time for this.
     rotate_checkpoints(options_.output, options_.keep_last);
+    task_.begin_run(options_.output, state_.step);
     metrics_.emplace(options_.output, state_.step, options_.tensorboard);
     if (options_.log_every > 0) progress_.emplace("train", total_, state_.step);
   }
@@ -128,6 +149,7 @@ class Trainer::Session {
     double learning_rate = 0.0;
     double grad_norm = kNotComputed;
     double seconds = 0.0;
+    bool is_learned_from = false;  // some micro batch was not skipped by its objective
     std::vector<std::string> records;
   };
 
@@ -151,7 +173,8 @@ class Trainer::Session {
     optimizer_.zero_grad();
     if (!forward_backward(micro_batches, step)) return false;
     const bool is_sound = std::isfinite(step.objective.loss) && clip(step);
-    if (is_sound) optimizer_.step(step.learning_rate);
+    // With no gradient at all the optimizer would still follow its momentum.
+    if (is_sound && step.is_learned_from) optimizer_.step(step.learning_rate);
     optimizer_.zero_grad();
     step.seconds = seconds_since(start);
 
@@ -193,7 +216,9 @@ class Trainer::Session {
           .is_training = true,
           .dropout_key = mix_seed(options_.seed, {static_cast<uint64_t>(state_.step), i}),
           .recompute_blocks = options_.recompute_blocks};
-      add_result(step.objective, micro_batches[i]->forward_backward(model_, counts, forward));
+      const auto result = micro_batches[i]->forward_backward(model_, counts, forward);
+      add_result(step.objective, result);
+      step.is_learned_from = step.is_learned_from || !result.is_skipped;
       if (!std::isfinite(step.objective.loss)) return true;
     }
     return true;
@@ -230,6 +255,7 @@ class Trainer::Session {
         .step = state_.step,
         .epoch = state_.epoch,
         .objective = step.objective,
+        .figures = task_.end_step(state_.step),
         .learning_rate = step.learning_rate,
         .grad_norm = step.grad_norm,
         .tokens = step.tokens,
@@ -276,13 +302,15 @@ class Trainer::Session {
     log_info("step {}: evaluation {}", state_.step, evaluation_text(result));
     if (state_.step == 0) return;  // the start is told, but never the best
     if (state_.best.update(options_.metric, result, state_.step) && options_.keep_best) {
-      write_adapter_folder(options_.output / "best", optimizer_.parameters(), adapter_info());
+      write_adapter_folder(options_.output / "best", trainer_.adapter_, adapter_info());
     }
   }
 
   fs::path checkpoint() {
     state_.elapsed_s = elapsed_s();
-    const auto path = write_checkpoint(options_.output, state_, optimizer_, adapter_info());
+    const auto path =
+        write_checkpoint(options_.output, state_, trainer_.adapter_, optimizer_, adapter_info(),
+                         [this](const fs::path& folder) { task_.write_state(folder); });
     rotate_checkpoints(options_.output, options_.keep_last);
     return path;
   }
@@ -291,17 +319,26 @@ class Trainer::Session {
     CardFigures figures = {{"optimizer steps", fmt::format("{} of {}", state_.step, total_)},
                            {"epochs", fmt::format("{:.2f}", state_.epoch)},
                            {"skipped steps", fmt::format("{}", state_.skipped_steps)}};
-    if (last_evaluation_) {
-      const auto& sides = last_evaluation_->sides;
-      figures.emplace_back("evaluation loss", fmt::format("{:.6g}", last_evaluation_->loss));
+    if (last_evaluation_) add_figures(figures, *last_evaluation_);
+    return {.peft = info_.peft,
+            .model_card = model_card_text(info_.card, figures),
+            .config = info_.config,
+            .write_weights = [this](const fs::path& folder) { task_.write_weights(folder); }};
+  }
+
+  static void add_figures(CardFigures& figures, const EvaluationResult& result) {
+    const auto& sides = result.sides;
+    figures.emplace_back("evaluation loss", fmt::format("{:.6g}", result.loss));
+    if (has_sides(result)) {
       figures.emplace_back("toxic perplexity", number_text(sides.toxic.perplexity));
       figures.emplace_back("neutral perplexity", number_text(sides.neutral.perplexity));
       figures.emplace_back("ratio", number_text(sides.ratio));
       figures.emplace_back("separation", number_text(sides.separation));
     }
-    return {.peft = info_.peft,
-            .model_card = model_card_text(info_.card, figures),
-            .config = info_.config};
+    if (result.score) figures.emplace_back("score", number_text(result.score));
+    for (const Figure& figure : result.figures) {
+      figures.emplace_back(figure.name, number_text(figure.value));
+    }
   }
 
   // ---- The end
@@ -325,7 +362,7 @@ class Trainer::Session {
   TrainingResult finished() {
     state_.elapsed_s = elapsed_s();
     const fs::path path = options_.output / "final";
-    write_adapter_folder(path, optimizer_.parameters(), adapter_info());
+    write_adapter_folder(path, trainer_.adapter_, adapter_info());
     return {.end = is_last() ? TrainingResult::End::kFinished : TrainingResult::End::kStoppedEarly,
             .state = state_,
             .total_steps = total_,
@@ -333,6 +370,7 @@ class Trainer::Session {
             .profile = profile_table()};
   }
 
+  const Trainer& trainer_;
   nn::CausalLm& model_;
   StepTask& task_;
   const RunInfo& info_;
@@ -357,11 +395,12 @@ Trainer::Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info,
       task_(task),
       info_(info),
       options_(options),
-      optimizer_(model.trainable(), options.adamw) {
+      adapter_(model.trainable()),
+      optimizer_(all_trainable(adapter_, task), options.adamw) {
   CPX_CHECK(model.dtype() != torch::kFloat16,
             "[trainer] model.dtype: got float16, expected float32 or bfloat16: gradients leave "
             "float16's range.");
-  CPX_CHECK(!optimizer_.parameters().empty(),
+  CPX_CHECK(!adapter_.empty(),
             "[trainer] the model has nothing to train: attach an adapter first.");
   state_.fingerprints = info.fingerprints;
 }
@@ -375,7 +414,8 @@ void Trainer::resume(const fs::path& checkpoint) {
     }
     throw ConfigError(std::move(differences));
   }
-  state_ = load_checkpoint(checkpoint, optimizer_);
+  state_ = load_checkpoint(checkpoint, adapter_, optimizer_);
+  task_.read_state(checkpoint);
 }
 
 TrainingResult Trainer::run() { return Session(*this).run(); }

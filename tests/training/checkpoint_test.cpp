@@ -67,7 +67,7 @@ TEST(Checkpoint, HoldsAdapterCardStateAndOptimizer) {
   const auto run = fresh_folder();
   TinyModel model;
   AdamW optimizer(model.trainable(), {});
-  const auto path = write_checkpoint(run, state_at(50), optimizer, info());
+  const auto path = write_checkpoint(run, state_at(50), optimizer.parameters(), optimizer, info());
   EXPECT_EQ(path, run / "checkpoints" / "step-000050");
   for (const char* name : {"adapter_config.json", "adapter_model.safetensors", "README.md",
                            "trainer_state.json", "optimizer.safetensors"}) {
@@ -84,11 +84,11 @@ TEST(Checkpoint, LoadedStateAdapterAndOptimizerEqualTheSavedOnes) {
     parameter.value.mutable_grad() = at::ones_like(parameter.value.detach());
   }
   optimizer.step(0.1);
-  const auto path = write_checkpoint(run, state_at(50), optimizer, info());
+  const auto path = write_checkpoint(run, state_at(50), optimizer.parameters(), optimizer, info());
 
   TinyModel other;
   AdamW other_optimizer(other.trainable(), {});
-  const auto state = load_checkpoint(path, other_optimizer);
+  const auto state = load_checkpoint(path, other_optimizer.parameters(), other_optimizer);
   EXPECT_EQ(state.step, 50);
   EXPECT_EQ(state.epoch, 1.25);
   EXPECT_EQ(state.best.value, 0.1);
@@ -111,7 +111,7 @@ TEST(Checkpoint, NoBestYetReadsBackAsNone) {
   const auto run = fresh_folder();
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
-  const auto path = write_checkpoint(run, {.step = 1}, optimizer, info());
+  const auto path = write_checkpoint(run, {.step = 1}, optimizer.parameters(), optimizer, info());
   EXPECT_EQ(read_trainer_state(path).best.value, std::nullopt);
 }
 
@@ -120,7 +120,7 @@ TEST(Checkpoint, RotationKeepsTheNewest) {
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
   for (const int64_t step : {8, 9, 10, 1000000}) {
-    write_checkpoint(run, state_at(step), optimizer, info());
+    write_checkpoint(run, state_at(step), optimizer.parameters(), optimizer, info());
   }
   rotate_checkpoints(run, 0);
   EXPECT_THAT(names(list_checkpoints(run)),
@@ -138,7 +138,7 @@ TEST(Checkpoint, LastOnePassesOverDamagedOnes) {
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
   for (const int64_t step : {1, 2, 3, 4, 5}) {
-    write_checkpoint(run, state_at(step), optimizer, info());
+    write_checkpoint(run, state_at(step), optimizer.parameters(), optimizer, info());
   }
   const auto folder = [&](int step) {
     return run / "checkpoints" / fmt::format("step-00000{}", step);
@@ -158,18 +158,20 @@ TEST(Checkpoint, FullDiskIsADataErrorAndKeepsTheLastGoodOne) {
   const auto run = fresh_folder();
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
-  const auto good = write_checkpoint(run, state_at(1), optimizer, info());
+  const auto good = write_checkpoint(run, state_at(1), optimizer.parameters(), optimizer, info());
   const auto first_values = adapter_values(good);
   // Full in the first file, in the adapter, and in the optimizer's state.
   const std::vector<rlim_t> limits = {1, fs::file_size(good / "adapter_model.safetensors") - 1,
                                       fs::file_size(good / "optimizer.safetensors") - 1};
   for (const rlim_t bytes : limits) {
     const FileSizeLimit limit(bytes);
-    const auto message = error_of([&] { write_checkpoint(run, state_at(2), optimizer, info()); });
+    const auto message = error_of(
+        [&] { write_checkpoint(run, state_at(2), optimizer.parameters(), optimizer, info()); });
     EXPECT_THAT(message, HasSubstr("cannot be written: File too large"));
     EXPECT_THAT(message, HasSubstr("MiB free there"));
     // The same place again, as when a run goes on from its first step.
-    error_of([&] { write_checkpoint(run, state_at(1), optimizer, info()); });
+    error_of(
+        [&] { write_checkpoint(run, state_at(1), optimizer.parameters(), optimizer, info()); });
   }
   EXPECT_EQ(find_last_checkpoint(run), good);
   EXPECT_TRUE(adapter_values(good).equal(first_values));
@@ -204,7 +206,9 @@ TEST(Checkpoint, FolderThatCannotBeMadeIsADataError) {
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
   EXPECT_THAT(
-      error_of([&] { write_checkpoint(folder / "file", state_at(1), optimizer, info()); }),
+      error_of([&] {
+        write_checkpoint(folder / "file", state_at(1), optimizer.parameters(), optimizer, info());
+      }),
       HasSubstr("file/checkpoints: the folder cannot be made: Not a directory. Choose another"));
 }
 
@@ -213,7 +217,7 @@ TEST(Checkpoint, WrongTrainerStateIsADataErrorThatNamesTheKey) {
   const auto run = fresh_folder();
   TinyModel model;
   const AdamW optimizer(model.trainable(), {});
-  const auto path = write_checkpoint(run, state_at(7), optimizer, info());
+  const auto path = write_checkpoint(run, state_at(7), optimizer.parameters(), optimizer, info());
   const auto file = path / "trainer_state.json";
   const auto good = read_text_file(file);
   const auto error_with = [&](const std::string& from, const std::string& to) {
@@ -242,22 +246,22 @@ TEST(Checkpoint, AdapterOfAnotherShapeIsADataErrorThatNamesBoth) {
   const auto run = fresh_folder();
   TinyModel model;
   AdamW optimizer(model.trainable(), {});
-  const auto path = write_checkpoint(run, state_at(1), optimizer, info());
+  const auto path = write_checkpoint(run, state_at(1), optimizer.parameters(), optimizer, info());
   auto parameters = model.trainable();
   parameters[1].value = at::zeros({16, 3}).requires_grad_();
   AdamW other(parameters, {});
-  EXPECT_THAT(error_of([&] { load_checkpoint(path, other); }),
+  EXPECT_THAT(error_of([&] { load_checkpoint(path, other.parameters(), other); }),
               HasSubstr("'model.layers.0.self_attn.q_proj.lora_B.weight' is [16, 2], expected "
                         "[16, 3] (from the model and its adapter)."));
   auto fewer = model.trainable();
   fewer.pop_back();
   AdamW smaller(fewer, {});
-  EXPECT_THAT(error_of([&] { load_checkpoint(path, smaller); }),
+  EXPECT_THAT(error_of([&] { load_checkpoint(path, smaller.parameters(), smaller); }),
               HasSubstr("got 4 adapter tensors, expected 3."));
   auto renamed = model.trainable();
   renamed[0].name = "model.layers.0.self_attn.k_proj.lora_A.weight";
   AdamW elsewhere(renamed, {});
-  EXPECT_THAT(error_of([&] { load_checkpoint(path, elsewhere); }),
+  EXPECT_THAT(error_of([&] { load_checkpoint(path, elsewhere.parameters(), elsewhere); }),
               HasSubstr("'model.layers.0.self_attn.k_proj.lora_A.weight' is missing."));
 }
 

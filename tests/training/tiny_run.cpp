@@ -16,6 +16,7 @@
 #include "cpx/formats/peft.h"
 #include "cpx/kernels/elementwise.h"
 #include "cpx/kernels/token_nll.h"
+#include "cpx/nn/kv_cache.h"
 #include "cpx/nn/rotary_embedding.h"
 
 namespace cpx::training {
@@ -49,6 +50,12 @@ void attach(nn::Linear& linear, double dropout, uint64_t seed) {
   linear->attach_lora({.rank = 2, .alpha = 4.0, .dropout = dropout}, seed, /*dropout_stream=*/seed);
   const torch::NoGradGuard no_grad;
   linear->lora_B->weight.copy_(random_matrix({linear->options.out_features, 2}, 0.1, seed + 1));
+}
+
+const torch::Tensor& frequencies() {
+  static const auto values =
+      nn::inverse_frequencies({.head_dim = kHeadDim, .frequency_divisors = {}});
+  return values;
 }
 
 // A folder that lives as long as the process.
@@ -137,17 +144,35 @@ TinyModel::TinyModel(double dropout)
 
 torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
-  static const auto frequencies =
-      nn::inverse_frequencies({.head_dim = kHeadDim, .frequency_divisors = {}});
   nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
-  std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies, tokens.cu_seqlens);
+  std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), tokens.cu_seqlens);
   if (!tokens.token_of_place.empty()) {
     const int64_t num_tokens = tokens.ids.size(0);
     context.shared = nn::share_tokens(tokens.token_of_place, num_tokens, torch::kCPU);
     std::tie(context.cosine, context.sine) = nn::rotary_tables_at(
-        frequencies, nn::token_positions(tokens.cu_seqlens, tokens.token_of_place, num_tokens));
+        frequencies(), nn::token_positions(tokens.cu_seqlens, tokens.token_of_place, num_tokens));
   }
   const auto hidden = block_->forward(at::embedding(embedding_, tokens.ids), context);
+  return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
+}
+
+torch::Tensor TinyModel::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
+  const torch::NoGradGuard no_grad;
+  nn::KvCache& cache = *pass.cache;
+  nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
+  if (pass.is_of_prompt()) {
+    const auto length = static_cast<int32_t>(ids.size(0));
+    cache.begin_prompt(pass.prompt, length);
+    context.cu_seqlens = {0, length};
+    context.options.is_by_row = false;
+    std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), context.cu_seqlens);
+  } else {
+    std::vector<int64_t> positions;
+    for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
+    std::tie(context.cosine, context.sine) = nn::rotary_tables_at(frequencies(), positions);
+  }
+  const auto hidden = block_->forward(at::embedding(embedding_, ids), context);
+  cache.advance(pass.sequences);
   return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
 }
 
@@ -242,7 +267,8 @@ std::vector<std::string> repeatable_metrics(const fs::path& run_folder) {
   std::istringstream content(read_text_file(run_folder / "metrics.jsonl"));
   for (std::string line; std::getline(content, line);) {
     auto json = nlohmann::ordered_json::parse(line);
-    for (const char* key : {"tokens_per_second", "mfu", "peak_memory_mib", "eval_seconds"}) {
+    for (const char* key : {"tokens_per_second", "mfu", "peak_memory_mib", "eval_seconds",
+                            "sampling_seconds", "scoring_seconds", "policy_seconds"}) {
       json.erase(key);
     }
     lines.push_back(json.dump());

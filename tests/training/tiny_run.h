@@ -53,6 +53,7 @@ class TinyModel : public nn::CausalLm {
 
   torch::Tensor hidden_states(const nn::PackedTokens& tokens,
                               const nn::ForwardOptions& options) override;
+  torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override;
   torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                           const nn::ForwardOptions& options) override;
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override;

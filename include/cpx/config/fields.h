@@ -37,6 +37,12 @@ struct Rule {
   bool non_empty = false;              // for lists; texts and paths are never empty
   bool free_on_resume = false;         // may differ when a run is resumed
   std::string_view instead_of_list{};  // one word that may stand in place of a list
+  /// Of a section: the alternative of a OneOf beside it to which it belongs, and whether that is
+  /// the current one. Beside another it is neither read nor printed.
+  std::string_view owner{};
+  std::function<bool()> is_owner_current{};
+
+  bool is_absent() const { return is_owner_current && !is_owner_current(); }
 };
 
 struct Field;

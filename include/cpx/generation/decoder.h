@@ -20,6 +20,7 @@ struct Prompt {
   std::vector<int64_t> ids;
   uint64_t number = 0;  // of its random numbers
   int64_t num_samples = 1;
+  int64_t max_new_tokens = 0;  // less than the options'; 0: theirs
 };
 
 enum class FinishReason { kStopToken, kStopString, kLength };
@@ -29,6 +30,7 @@ struct Continuation {
   int64_t sample = 0;
   std::vector<int64_t> ids;  // the new tokens, without the stop token
   FinishReason reason = FinishReason::kLength;
+  std::optional<int64_t> stop_id = std::nullopt;  // the stop token that ended it
 };
 
 struct DecoderOptions {

@@ -77,9 +77,13 @@ struct Predictions {
   std::span<const int64_t> token_of_place = {};
 };
 
-/// Negative log-likelihood (natural log) of each prediction, [N], on the model's device. The model
+/// Hidden states (after the last norm) from which the predictions are made, [N, D]. The model
 /// computes a text up to the last token that predicts (all of it where texts share tokens): what
 /// follows it changes nothing.
+torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
+                                const ForwardOptions& options);
+
+/// Negative log-likelihood (natural log) of each prediction, [N], on the model's device.
 torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,
                         const ForwardOptions& options);
 

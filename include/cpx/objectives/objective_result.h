@@ -20,6 +20,7 @@ struct StepCounts {
   /// Preferences, or texts that lead from one wording to another (transfer, cycle).
   int64_t pairs = 0;
   int64_t retained_tokens = 0;  // predicted tokens of the retained texts
+  int64_t response_tokens = 0;  // of sampled responses
 
   StepCounts& operator+=(const StepCounts& other);
 };
@@ -59,6 +60,9 @@ struct ObjectiveResult {
   TextSums hard_negatives;
   TextSums random_negatives;
   PreferenceSums preferences;
+  /// Nothing is learned from this micro batch: there was no backward pass, for a reason of the
+  /// objective's own.
+  bool is_skipped = false;
 };
 
 }  // namespace cpx::objectives

@@ -65,6 +65,24 @@ constexpr std::array<std::string_view, 4> enum_names(DpoLoss) {
 enum class SimpoLoss { kSigmoid, kHinge };
 constexpr std::array<std::string_view, 2> enum_names(SimpoLoss) { return {"sigmoid", "hinge"}; }
 
+enum class KlPenalty { kKl, kAbs, kMse, kK3, kFull };
+constexpr std::array<std::string_view, 5> enum_names(KlPenalty) {
+  return {"kl", "abs", "mse", "k3", "full"};
+}
+
+enum class ValueHeadInit { kLinear, kNormal };
+constexpr std::array<std::string_view, 2> enum_names(ValueHeadInit) { return {"linear", "normal"}; }
+
+enum class EvaluationSampling { kGreedy, kSample };
+constexpr std::array<std::string_view, 2> enum_names(EvaluationSampling) {
+  return {"greedy", "sample"};
+}
+
+enum class RewardOutput { kLogit, kProbability };
+constexpr std::array<std::string_view, 2> enum_names(RewardOutput) {
+  return {"logit", "probability"};
+}
+
 enum class OptimizerKind { kAdamw };
 constexpr std::array<std::string_view, 1> enum_names(OptimizerKind) { return {"adamw"}; }
 
@@ -76,9 +94,9 @@ constexpr std::array<std::string_view, 4> enum_names(ScheduleKind) {
 enum class Recompute { kAuto, kNone, kFull };
 constexpr std::array<std::string_view, 3> enum_names(Recompute) { return {"auto", "none", "full"}; }
 
-enum class SelectionMetric { kLoss, kSeparation, kRatio };
-constexpr std::array<std::string_view, 3> enum_names(SelectionMetric) {
-  return {"loss", "separation", "ratio"};
+enum class SelectionMetric { kLoss, kSeparation, kRatio, kScore };
+constexpr std::array<std::string_view, 4> enum_names(SelectionMetric) {
+  return {"loss", "separation", "ratio", "score"};
 }
 
 struct ModelOptions {
@@ -248,12 +266,77 @@ struct SimpoOptions {
   void visit_fields(config::FieldVisitor& visit);
 };
 
+struct PpoOptions {
+  static constexpr std::string_view kName = "ppo";
+  static constexpr std::string_view kDoc =
+      "Proximal policy optimization: sampled responses are scored by a classifier, and what scores "
+      "well is made more probable (Schulman et al., arXiv 1707.06347); keys are named as in TRL";
+
+  int64_t ppo_epochs = 4;
+  double init_kl_coef = 0.2;
+  bool adap_kl_ctrl = true;
+  double target = 6.0;
+  double horizon = 10000.0;
+  KlPenalty kl_penalty = KlPenalty::kKl;
+  double gamma = 1.0;
+  double lam = 0.95;
+  double cliprange = 0.2;
+  double cliprange_value = 0.2;
+  double vf_coef = 0.1;
+  double ratio_threshold = 10.0;
+  bool early_stopping = false;
+  double target_kl = 1.0;
+  bool whiten_rewards = false;
+  bool use_score_scaling = false;
+  bool use_score_norm = false;
+  std::optional<double> score_clip;
+  std::optional<double> missing_eos_penalty;
+  double value_head_dropout = 0.1;
+  ValueHeadInit value_head_init = ValueHeadInit::kLinear;
+  double value_head_std = 0.2;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
 using ObjectiveOptions =
     std::variant<ContrastivePerplexityOptions, PrototypeOptions, TransferOptions, CycleOptions,
-                 SftOptions, DpoOptions, SimpoOptions>;
+                 SftOptions, DpoOptions, SimpoOptions, PpoOptions>;
 
 /// The keys of retained texts; null for an objective without them.
 const RetainKeys* retain_keys(const ObjectiveOptions& objective);
+
+/// What PPO samples.
+struct RolloutOptions {
+  std::string prompt = "{input}";
+  bool append_rejected = false;
+  int64_t min_prompt_tokens = 30;
+  int64_t max_prompt_tokens = 40;
+  double held_out = 0.0;
+  int64_t batch_size = 16;
+  double temperature = 1.0;
+  int64_t top_k = 0;
+  double top_p = 1.0;
+  int64_t min_new_tokens = 20;
+  int64_t max_new_tokens = 30;
+  bool stops_at_eos = true;
+  std::optional<std::string> stop_token;
+  int64_t min_tokens_before_stop = 0;
+  EvaluationSampling evaluation = EvaluationSampling::kGreedy;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
+/// What PPO's responses are scored by.
+struct RewardOptions {
+  std::optional<std::filesystem::path> model;
+  std::vector<std::string> words;
+  std::string label = "0";
+  RewardOutput output = RewardOutput::kLogit;
+  double scale = 1.0;
+  bool with_prompt = false;
+
+  void visit_fields(config::FieldVisitor& visit);
+};
 
 struct OptimizerOptions {
   OptimizerKind name = OptimizerKind::kAdamw;
@@ -316,6 +399,8 @@ struct TrainConfig {
   AdapterOptions adapter;
   DataOptions data;
   ObjectiveOptions objective;
+  RolloutOptions rollout;  // of ppo alone, as the next
+  RewardOptions reward;
   OptimizerOptions optimizer;
   ScheduleOptions schedule;
   TrainingOptions training;

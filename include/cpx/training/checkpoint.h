@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <optional>
 #include <span>
@@ -36,11 +37,15 @@ struct TrainerState {
   Fingerprints fingerprints = {};
 };
 
+/// Writes further files into a folder before it appears; may be empty.
+using WriteMore = std::function<void(const std::filesystem::path& folder)>;
+
 /// What an adapter folder says besides its tensors.
 struct AdapterInfo {
   formats::PeftConfig peft = {};
-  std::string model_card = {};  // text of README.md
-  std::string config = {};      // text of config.yaml, the run's settings; empty: none is written
+  std::string model_card = {};   // text of README.md
+  std::string config = {};       // text of config.yaml, the run's settings; empty: none is written
+  WriteMore write_weights = {};  // tensors that belong to the adapter
 };
 
 /// Writes an adapter folder at `folder`, in the place of what is there. Throws DataError (disk full
@@ -48,15 +53,19 @@ struct AdapterInfo {
 void write_adapter_folder(const std::filesystem::path& folder,
                           std::span<const nn::NamedParameter> parameters, const AdapterInfo& info);
 
-/// Writes `run_folder`/checkpoints/step-NNNNNN with the optimizer's parameters and state, and
-/// returns its path. Throws DataError; then the earlier checkpoints are untouched.
+/// Writes `run_folder`/checkpoints/step-NNNNNN with the adapter's tensors, the optimizer's state
+/// and what `write_state` adds, and returns its path. Throws DataError; then the earlier
+/// checkpoints are untouched.
 std::filesystem::path write_checkpoint(const std::filesystem::path& run_folder,
-                                       const TrainerState& state, const AdamW& optimizer,
-                                       const AdapterInfo& info);
+                                       const TrainerState& state,
+                                       std::span<const nn::NamedParameter> adapter,
+                                       const AdamW& optimizer, const AdapterInfo& info,
+                                       const WriteMore& write_state = {});
 
-/// Puts a checkpoint's adapter and optimizer state into `optimizer` and its parameters, and returns
+/// Puts a checkpoint's adapter into `adapter` and its optimizer state into `optimizer`, and returns
 /// its trainer state. Throws DataError that names the file and what does not fit.
-TrainerState load_checkpoint(const std::filesystem::path& checkpoint, AdamW& optimizer);
+TrainerState load_checkpoint(const std::filesystem::path& checkpoint,
+                             std::span<const nn::NamedParameter> adapter, AdamW& optimizer);
 
 /// Reads trainer_state.json alone. Throws DataError.
 TrainerState read_trainer_state(const std::filesystem::path& checkpoint);

@@ -5,9 +5,11 @@
 // Step:       step, epoch, loss, learning_rate, grad_norm (before clipping), tokens, padded_tokens,
 //             tokens_per_second, mfu, peak_memory_mib, positive_perplexity,
 //             hard_negative_perplexity, random_negative_perplexity, contrast, reward_accuracy,
-//             reward_chosen, reward_rejected, reward_margin (of preferences), skipped_steps
+//             reward_chosen, reward_rejected, reward_margin (of preferences), the objective's own
+//             figures, skipped_steps
 // Evaluation: step, epoch, eval_loss, eval_contrast, eval_toxic_perplexity,
-//             eval_neutral_perplexity, eval_ratio, eval_separation, eval_seconds
+//             eval_neutral_perplexity, eval_ratio, eval_separation, eval_score, the objective's own
+//             figures (eval_...), eval_seconds
 // Keys without a meaning in the run (no random negatives, no peak for mfu) are left out.
 #pragma once
 
@@ -16,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cpx/core/output_file.h"
 #include "cpx/formats/tensorboard.h"
@@ -30,6 +33,7 @@ struct StepMetrics {
   double epoch = 0.0;  // epochs done
   /// Loss, contrast and sums of all micro batches together; its gradient is empty.
   objectives::ObjectiveResult objective = {};
+  std::vector<Figure> figures = {};  // the objective's own
   double learning_rate = 0.0;
   double grad_norm = 0.0;
   int64_t tokens = 0;         // through the model in this step
@@ -51,8 +55,9 @@ struct EvaluationMetrics {
 std::string metrics_line(const StepMetrics& metrics);
 std::string metrics_line(const EvaluationMetrics& metrics);
 
-/// Cuts metrics.jsonl back to the lines of steps up to `step`, atomically; a torn last line goes
-/// too. No file: nothing to do. Throws DataError for a line in the middle that is no metrics line.
+/// Cuts metrics.jsonl (or another file of lines with a "step") back to the lines of steps up to
+/// `step`, atomically; a torn last line goes too. No file: nothing to do. Throws DataError for a
+/// line in the middle that is no metrics line.
 void cut_metrics(const std::filesystem::path& file, int64_t step);
 
 /// Appends to `run_folder`/metrics.jsonl and to event files in `run_folder`/tensorboard. Every line

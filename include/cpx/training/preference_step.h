@@ -58,6 +58,8 @@ class PreferenceStep : public StepTask {
   std::unique_ptr<MicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) override;
   bool has_evaluation() const override;
   EvaluationResult evaluate(nn::CausalLm& model) override;
+  /// Flushes the cache: a run that goes on from here reads what this one has read.
+  void write_state(const std::filesystem::path& folder) const override;
 
   /// Answers that the reference has computed so far, for tests and reports.
   int64_t num_reference_answers() const;

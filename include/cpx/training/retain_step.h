@@ -54,6 +54,15 @@ class RetainedTask : public StepTask {
   bool has_evaluation() const override;
   EvaluationResult evaluate(nn::CausalLm& model) override;
 
+  std::vector<nn::NamedParameter> trainable() const override;
+  void begin_run(const std::filesystem::path& run_folder, int64_t step) override;
+  /// The inner task's figures and retain_distance, the mean squared distance from the base over the
+  /// retained tokens (0 where the weight is).
+  std::vector<Figure> end_step(int64_t step) override;
+  void write_weights(const std::filesystem::path& folder) const override;
+  void write_state(const std::filesystem::path& folder) const override;
+  void read_state(const std::filesystem::path& folder) override;
+
   /// Texts that are used: those with a predicted token.
   int64_t num_texts() const;
   /// Passes of the base model so far, for tests and reports.

@@ -10,10 +10,11 @@
 
 namespace cpx::training {
 
-/// kLoss: lower is better. kSeparation and kRatio of toxic against neutral text: higher is better.
-enum class SelectionMetric { kLoss, kSeparation, kRatio };
+/// kLoss: lower is better. kSeparation and kRatio of toxic against neutral text, and kScore of
+/// sampled responses: higher is better.
+enum class SelectionMetric { kLoss, kSeparation, kRatio, kScore };
 
-/// "loss", "separation" or "ratio".
+/// "loss", "separation", "ratio" or "score".
 std::string_view metric_name(SelectionMetric metric);
 
 /// The metric's value, none where it is undefined or not finite.

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
@@ -48,17 +49,28 @@ class MicroBatch {
   MicroBatchInfo info_;
 };
 
+/// A number that an objective tells besides its loss.
+struct Figure {
+  std::string name = {};
+  double value = 0.0;
+  bool in_progress = false;  // the progress line shows it too
+};
+
 /// What a model says of the evaluation texts.
 struct EvaluationResult {
   /// The objective over all evaluation groups as if they were one optimizer step.
   double loss = 0.0;
   std::optional<double> contrast = std::nullopt;
-  /// The same texts, side by side: toxic and neutral perplexity, ratio, separation.
+  /// The same texts, side by side: toxic and neutral perplexity, ratio, separation. Of an objective
+  /// without two sides there is none of them.
   objectives::SideComparison sides = {};
+  /// Mean score of sampled responses.
+  std::optional<double> score = std::nullopt;
+  std::vector<Figure> figures = {};
 };
 
-/// One objective on its data. Everything it does is a function of (epoch, index), so that a run can
-/// go on from any position.
+/// One objective on its data. Everything it does is a function of (epoch, index), and of what
+/// write_state() keeps, so that a run can go on from any position.
 class StepTask {
  public:
   virtual ~StepTask() = default;
@@ -80,6 +92,26 @@ class StepTask {
   /// Loss and perplexities of the evaluation texts, without gradient and dropout; the texts are the
   /// records' first ones, the same each time.
   virtual EvaluationResult evaluate(nn::CausalLm& model) = 0;
+
+  // ---- What most objectives do without ----------------------------------------------------------
+
+  /// Tensors of its own that are trained beside the adapter's, in a fixed order.
+  virtual std::vector<nn::NamedParameter> trainable() const { return {}; }
+
+  /// Called once before the first step of a run that goes on after `step` (0: a new one): what a
+  /// task writes into the run folder besides is cut back to that step.
+  virtual void begin_run(const std::filesystem::path& /*run_folder*/, int64_t /*step*/) {}
+
+  /// Called after optimizer step number `step`, skipped ones too: what it tells besides its loss.
+  virtual std::vector<Figure> end_step(int64_t /*step*/) { return {}; }
+
+  /// Writes its own trained tensors beside an adapter's: into best/, final/ and checkpoints.
+  virtual void write_weights(const std::filesystem::path& /*folder*/) const {}
+
+  /// Writes into a checkpoint's folder, and takes from it, all else that it needs to go on: its own
+  /// tensors too are taken from there. Throw DataError.
+  virtual void write_state(const std::filesystem::path& /*folder*/) const {}
+  virtual void read_state(const std::filesystem::path& /*folder*/) {}
 };
 
 }  // namespace cpx::training

@@ -8,12 +8,14 @@
 // bit (on the CPU, with the same number of threads).
 //
 // A loss or gradient norm that is not finite skips the whole optimizer step: it counts as a step of
-// the schedule, but nothing is changed.
+// the schedule, but nothing is changed. The same goes for a step of whose micro batches the
+// objective skipped all, which is no fault.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "cpx/formats/peft.h"
 #include "cpx/nn/causal_lm.h"
@@ -97,7 +99,7 @@ int64_t steps_per_epoch(int64_t num_micro_batches, int64_t accumulate);
 /// Optimizer steps of a run; throws std::invalid_argument when neither epochs nor steps limit it.
 int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options);
 
-/// Trains the model's trainable tensors on a task.
+/// Trains the model's trainable tensors, and the task's own, on a task.
 class Trainer {
  public:
   /// All must outlive the object. Throws std::invalid_argument for a model in float16, whose
@@ -121,7 +123,8 @@ class Trainer {
   StepTask& task_;
   RunInfo info_;
   TrainerOptions options_;
-  AdamW optimizer_;
+  std::vector<nn::NamedParameter> adapter_;
+  AdamW optimizer_;  // of the adapter and the task's own tensors
   TrainerState state_;
 };
 

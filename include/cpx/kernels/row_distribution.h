@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+// What next-token scores say as distributions. Nothing here has a gradient.
+// Legend: N rows, V vocabulary.
+#pragma once
+
+#include <torch/types.h>
+
+namespace cpx::kernels {
+
+/// Entropy (natural log) of the softmax of each row of `logits` [N, V]; [N], float64 where the
+/// logits are, else float32.
+torch::Tensor row_entropy(const torch::Tensor& logits);
+
+/// Kullback-Leibler divergence (natural log) of the softmax of each row of `logits` [N, V] from
+/// that of the same row of `reference_logits` [N, V]: sum of p (log p - log p_ref); [N], as above.
+torch::Tensor row_kl(const torch::Tensor& logits, const torch::Tensor& reference_logits);
+
+}  // namespace cpx::kernels
