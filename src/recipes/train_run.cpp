@@ -216,10 +216,10 @@ int train(const TrainCommand& command) {
 
   const ReferenceModel reference = make_reference(config, *model);
   if (!reference.description.empty()) log_info("reference {}", reference.description);
-  const auto task = data.train->make_task(data.eval.get(),
-                                          {.model = model.get(),
-                                           .reference = reference.reference,
-                                           .base_cache = make_base_cache(config, *model)});
+  const auto task =
+      data.train->make_task(data.eval.get(), {.model = model.get(),
+                                              .reference = reference.reference,
+                                              .base_cache = make_base_cache(config, *model)});
   training::Trainer trainer(*model, *task, run_info(config, data, *task), options);
   if (start.checkpoint) trainer.resume(*start.checkpoint);
   if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin

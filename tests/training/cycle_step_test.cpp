@@ -160,5 +160,11 @@ TEST(CycleStep, GroupWithoutAToxicTextIsADataError) {
             "the record.");
 }
 
+TEST(CycleStep, WithoutNegativesIsAnError) {
+  auto options = one_of_each(FineTuning::kTexts);
+  options.num_hard_negatives = 0;
+  EXPECT_THROW(cycle_step(kRecords, {}, word_encoder(), options), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace cpx::training

@@ -247,6 +247,10 @@ TEST(RetainedTask, NoTextWithAPredictedTokenIsADataError) {
             "at least two tokens. Set data.append_eos, or give other files.");
 }
 
+TEST(RetainedTask, NoTextsBesideAMicroBatchIsAnError) {
+  EXPECT_THROW(Task({.texts_per_micro_batch = 0}), std::invalid_argument);
+}
+
 TEST(RetainedTask, NameAndEvaluationAreThoseOfTheInnerTask) {
   Task task({.weight = 100.0});
   ScriptedTask inner(5);

@@ -37,8 +37,9 @@ struct RetainStepOptions {
 /// The base's NLLs are computed with the adapter off in fixed packs of neighbouring texts, once a
 /// text, and kept in `cache`. A text without a predicted token is left out with a warning.
 ///
-/// Name, micro batches and evaluation are those of the inner task; its evaluation loss is without
-/// the retained texts.
+/// All else is that of the inner task; its evaluation loss is without the retained texts. Each step
+/// also tells `retained_distance`, the mean squared distance of its retained tokens' NLL from the
+/// base's, and `retained_perplexity`, both with the training's dropout.
 class RetainedTask : public StepTask {
  public:
   /// `encoder` must outlive the object; `cache` may be null. Throws DataError where no text has a
