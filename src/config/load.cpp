@@ -113,6 +113,7 @@ class Loader {
       const Field* field = find_field(section, entry.key);
       if (field == nullptr || field->rule.owner.empty()) continue;
       const std::string full = child_key(key, field->name);
+      if (is_choice_unknown_) continue;  // whose section it is cannot be told
       if (field->rule.is_absent()) {
         fault(entry.origin, full, section_of_another(section, field->rule.owner));
       } else {
@@ -295,6 +296,7 @@ class Loader {
     }
     const YamlEntry* name = node.find(kDiscriminator);
     if (name != nullptr && !select(target, *name->value, child_key(key, kDiscriminator))) {
+      is_choice_unknown_ = true;
       return;  // whose keys the others are is not known
     }
     const Section section = target.current_section();
@@ -388,6 +390,7 @@ class Loader {
   const Section& root_;
   const std::string& file_;
   Loaded& loaded_;
+  bool is_choice_unknown_ = false;  // a OneOf has a name that nobody has
 };
 
 // The file's tree with the overrides in place, or null.

@@ -251,6 +251,31 @@ TEST(ConfigOverride, WinsOverTheFileAndTheLaterOverTheEarlier) {
   EXPECT_EQ(std::get<Square>(drawing.shape).side, 9.0);
 }
 
+std::vector<std::string> faults_of_sheet(std::string_view text) {
+  sample::Sheet sheet;
+  return load_text(fields_of(sheet), text, "d.yaml", {}).faults;
+}
+
+TEST(ConfigLoad, ASectionOfAnAlternativeIsReadBesideItAlone) {
+  sample::Sheet sheet;
+  const auto loaded =
+      load_text(fields_of(sheet), "corners: {width: 2}\nshape: {name: square}\n", "d.yaml", {});
+  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_EQ(sheet.corners.width, 2.0);
+  EXPECT_THAT(faults_of_sheet("shape: {name: square}\n"), IsEmpty());
+  EXPECT_THAT(faults_of_sheet("corners: {width: 2}\n"),
+              ElementsAre("[d.yaml:1] corners: a section of square, but shape.name is circle."));
+  EXPECT_THAT(faults_of_sheet("shape: {name: square}\ncorners: {width: -2}\n"),
+              ElementsAre("[d.yaml:2] corners.width: got '-2', expected a number > 0 and <= 10."));
+}
+
+// Whose section it is cannot be told.
+TEST(ConfigLoad, ASectionBesideAnUnknownAlternativeIsNoFaultOfItsOwn) {
+  EXPECT_THAT(faults_of_sheet("corners: {width: 2}\nshape: {name: squard}\n"),
+              ElementsAre("[d.yaml:2] shape.name: got 'squard', expected circle or square. Did you "
+                          "mean 'square'?"));
+}
+
 TEST(ConfigOverride, AMapAddsToItsSection) {
   const auto [drawing, loaded] =
       load("output: a\npen: {width: 1, erasable: true}\n", {"pen={width: 2}"});

@@ -119,6 +119,18 @@ TEST(ConfigPrint, MarkdownHasATableASection) {
               testing::HasSubstr("\n### shape: square\n\nA shape of four equal sides.\n\n| key |"));
 }
 
+TEST(ConfigPrint, ASectionOfAnAlternativeIsWrittenBesideItAlone) {
+  sample::Sheet sheet;
+  EXPECT_EQ(to_yaml(fields_of(sheet)), "shape:\n  name: circle\n  radius: 1.0\n");
+  EXPECT_EQ(flatten(fields_of(sheet)).size(), 2);
+  EXPECT_THAT(key_help(fields_of(sheet)),
+              testing::HasSubstr("  corners.width [square] (number > 0 and <= 10; default 0.5)\n"));
+  sheet.shape = Square{};
+  EXPECT_THAT(to_yaml(fields_of(sheet)),
+              testing::HasSubstr("  side: 2.0\ncorners:\n  width: 0.5\n"));
+  EXPECT_EQ(flatten(fields_of(sheet)).size(), 6);
+}
+
 TEST(ConfigScalar, DoublesAreShortExactAndNumbersToEveryReader) {
   EXPECT_EQ(double_to_yaml(2.2e-5), "2.2e-05");
   EXPECT_EQ(double_to_yaml(1e-8), "1.0e-08");

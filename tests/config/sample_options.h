@@ -72,4 +72,17 @@ struct Drawing {
   }
 };
 
+/// A shape with a section that only squares have.
+struct Sheet {
+  std::variant<Circle, Square> shape;
+  Pen corners;
+
+  void visit_fields(FieldVisitor& visit) {
+    visit.one_of("shape", shape, "What is drawn", {});
+    visit.field("corners", corners, "What its corners are drawn with",
+                {.owner = Square::kName,
+                 .is_owner_current = [this] { return std::holds_alternative<Square>(shape); }});
+  }
+};
+
 }  // namespace cpx::config::sample
