@@ -139,11 +139,10 @@ TEST_F(PpoTool, InspectShowsPromptsAsPieces) {
 TEST_F(PpoTool, EstimateTellsWhatItDoesNotCount) {
   const ToolResult result = run("run", {"--estimate"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(
-      result.out,
-      AllOf(ContainsRegex("micro batch [0-9]+ tokens at most \\(2 texts, the longest 20\\)"),
-            ContainsRegex("not counted: keys and values of a rollout, [0-9]+ MiB in "
-                          "float32; the classifier")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("micro batch 39 tokens at most (2 texts, the longest 20)"),
+                    ContainsRegex("not counted: keys and values of a rollout, [0-9]+ MiB in "
+                                  "float32; the classifier")));
 }
 
 }  // namespace
