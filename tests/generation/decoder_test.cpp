@@ -187,6 +187,7 @@ TEST(Decoder, SaysWhyASampleEnds) {
   const auto until = std::ranges::find(greedy_ids, greedy_ids[3]);
   const auto stopped = continue_prompts(*model, prompts, options)[0];
   EXPECT_EQ(stopped.reason, FinishReason::kStopToken);
+  EXPECT_EQ(stopped.stop_id, greedy_ids[3]);
   EXPECT_EQ(stopped.ids, std::vector<int64_t>(greedy_ids.begin(), until));
 
   options.sampling.stop_ids = {};
@@ -202,6 +203,24 @@ TEST(Decoder, SaysWhyASampleEnds) {
   ASSERT_EQ(finished.size(), 1);
   EXPECT_EQ(finished[0].reason, FinishReason::kStopString);
   EXPECT_EQ(finished[0].ids.back(), greedy_ids[1]);
+}
+
+// A prompt's own limit ends it earlier, never later.
+TEST(Decoder, APromptMayHaveALimitOfItsOwn) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto one = read_fixture("llama_gqa")["base"][1];
+  const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
+  const std::vector<int64_t> ids = one["prompt"];
+  const std::vector<Prompt> prompts = {{.ids = ids, .number = 0, .max_new_tokens = 2},
+                                       {.ids = ids, .number = 1},
+                                       {.ids = ids, .number = 2, .max_new_tokens = 9}};
+  const auto continuations = continue_prompts(*model, prompts, greedy(5));
+  for (const auto& [index, length] : {std::pair<size_t, int64_t>{0, 2}, {1, 5}, {2, 5}}) {
+    const std::vector<int64_t> expected(greedy_ids.begin(), greedy_ids.begin() + length);
+    EXPECT_EQ(continuations[index].ids, expected) << index;
+    EXPECT_EQ(continuations[index].reason, FinishReason::kLength) << index;
+    EXPECT_FALSE(continuations[index].stop_id.has_value()) << index;
+  }
 }
 
 TEST(Decoder, ComputesAPromptOnceAndFillsFreePlaces) {
