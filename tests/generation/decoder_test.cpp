@@ -215,8 +215,9 @@ TEST(Decoder, APromptMayHaveALimitOfItsOwn) {
                                        {.ids = ids, .number = 1},
                                        {.ids = ids, .number = 2, .max_new_tokens = 9}};
   const auto continuations = continue_prompts(*model, prompts, greedy(5));
-  for (const auto& [index, length] : {std::pair<size_t, int64_t>{0, 2}, {1, 5}, {2, 5}}) {
-    const std::vector<int64_t> expected(greedy_ids.begin(), greedy_ids.begin() + length);
+  const std::vector<int64_t> lengths = {2, 5, 5};
+  for (size_t index = 0; index < lengths.size(); ++index) {
+    const std::vector<int64_t> expected(greedy_ids.begin(), greedy_ids.begin() + lengths[index]);
     EXPECT_EQ(continuations[index].ids, expected) << index;
     EXPECT_EQ(continuations[index].reason, FinishReason::kLength) << index;
     EXPECT_FALSE(continuations[index].stop_id.has_value()) << index;
