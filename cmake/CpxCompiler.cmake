@@ -40,10 +40,5 @@ if(CPX_CCACHE)
       CCACHE_SLOPPINESS=pch_defines,time_macros,include_file_mtime,include_file_ctime
       ${CPX_CCACHE})
 endif()
-find_program(CPX_MOLD mold)
-if(CPX_MOLD)
-  # mold 1.10 lets the read-only-after-relocation part begin at .tbss, which may lie on a page of its
-  # own that nothing maps: such a program does not start ("cannot apply additional memory protection").
-  target_link_options(cpx_compiler INTERFACE $<BUILD_INTERFACE:-fuse-ld=mold>
-                                             $<BUILD_INTERFACE:-Wl,-z,norelro>)
-endif()
+# The system's linker: LibTorch is shared, so a program links in a second. mold 1.10 is faster where it
+# ends: it laid a program out so that it did not start, and looked for another's layout for ever.

@@ -9,7 +9,6 @@ cmake                 command cmake
 ninja-build           command ninja
 git                   command git
 ccache                command ccache
-mold                  command mold
 clang-format-14       command clang-format-14
 python3               command python3
 python3-pip           python  pip
