@@ -20,7 +20,7 @@ class Step:
 
 def json_lines(text):
     """The objects of a text with one JSON object a line; other lines are left out."""
-    return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
 
 
 def cpx_steps(metrics, num_pads=0):

@@ -68,14 +68,14 @@ def run_round(title, plan, places, root):
     runs = {}
     for side in plan.sides:
         runs[side.name] = run_side(side, places, root)
-        tell(f", {side.name} {progress_text(runs[side.name], plan.unit)}")
+        tell(f", {side.name} {progress_text(runs[side.name], plan)}")
     tell("\n")
     return Round(gflops, runs)
 
 
-def progress_text(run, unit):
-    speed = run.tokens_per_second if unit == "tokens_per_second" else None
-    return f"{run.seconds:.1f} s" if speed is None else f"{speed:.0f} tok/s"
+def progress_text(run, plan):
+    speed = run.tokens_per_second if plan.unit == "tokens_per_second" else None
+    return f"{run.seconds:.1f} s" if speed is None else f"{speed:.3g} {plan.counted}/s"
 
 
 def of_side(rounds, name, field):
