@@ -119,6 +119,9 @@ TEST_F(VariantTool, RetainedTextsAddNothingAtTheStartAndSomethingLater) {
   };
   EXPECT_NEAR(loss("held", 0), loss("run", 0), 1e-6);
   EXPECT_GT(std::abs(loss("held", 5) - loss("run", 5)), 1e-5);
+  EXPECT_NEAR(steps("held").at(0).at("retain_distance").get<double>(), 0.0, 1e-9);
+  EXPECT_GT(steps("held").at(5).at("retain_distance").get<double>(), 1e-9);
+  EXPECT_FALSE(steps("run").at(5).contains("retain_distance"));
 }
 
 TEST_F(VariantTool, TheBaseIsReadFromItsFileInALaterRun) {

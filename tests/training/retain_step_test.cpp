@@ -261,6 +261,73 @@ TEST(RetainedTask, NameAndEvaluationAreThoseOfTheInnerTask) {
   EXPECT_EQ(task->evaluate(model).loss, inner.evaluate(model).loss);
 }
 
+// A step of two micro batches tells the distance of both; the next one begins anew.
+TEST(RetainedTask, EachStepTellsTheDistanceOfItsTexts) {
+  Task task({.weight = 10.0, .texts_per_micro_batch = 1, .shuffle = false});
+  TinyModel model;
+  for (const int64_t begin : {0, 2}) {
+    const auto first = task->prepare(model, 0, begin);
+    const auto second = task->prepare(model, 0, begin + 1);
+    objectives::StepCounts counts = first->info().counts;
+    counts += second->info().counts;
+    first->forward_backward(model, counts, {});
+    second->forward_backward(model, counts, {});
+    const auto figures = task->end_step(1);
+    const auto text = static_cast<size_t>(begin);
+    const double expected = plain_distance(model, {kTexts[text], kTexts[text + 1]});
+    EXPECT_GT(expected, 1e-3);
+    ASSERT_EQ(figures.size(), 1);
+    EXPECT_EQ(figures[0].name, "retain_distance");
+    EXPECT_NEAR(figures[0].value, expected, 1e-4 * expected + 1e-6);
+  }
+}
+
+// What a task can do besides its micro batches reaches the inner one.
+class TalkingTask : public ScriptedTask {
+ public:
+  explicit TalkingTask(std::vector<std::string>& calls) : ScriptedTask(5), calls_(calls) {}
+
+  std::vector<nn::NamedParameter> trainable() const override {
+    return {{.name = "own", .value = torch::Tensor()}};
+  }
+  void begin_run(const std::filesystem::path& run, int64_t step) override {
+    calls_.push_back(fmt::format("begin_run {} {}", run.string(), step));
+  }
+  std::vector<Figure> end_step(int64_t step) override {
+    return {{.name = "inner", .value = static_cast<double>(step)}};
+  }
+  void write_weights(const std::filesystem::path& folder) const override {
+    calls_.push_back("write_weights " + folder.string());
+  }
+  void write_state(const std::filesystem::path& folder) const override {
+    calls_.push_back("write_state " + folder.string());
+  }
+  void read_state(const std::filesystem::path& folder) override {
+    calls_.push_back("read_state " + folder.string());
+  }
+
+ private:
+  std::vector<std::string>& calls_;
+};
+
+TEST(RetainedTask, HandsOnWhatElseATaskDoes) {
+  std::vector<std::string> calls;
+  const auto encoder = number_encoder();
+  RetainedTask task(std::make_unique<TalkingTask>(calls), retained(), encoder, {});
+  ASSERT_EQ(task.trainable().size(), 1);
+  EXPECT_EQ(task.trainable()[0].name, "own");
+  task.begin_run("run", 3);
+  task.write_weights("best");
+  task.write_state("checkpoint");
+  task.read_state("checkpoint");
+  EXPECT_THAT(calls, testing::ElementsAre("begin_run run 3", "write_weights best",
+                                          "write_state checkpoint", "read_state checkpoint"));
+  const auto figures = task.end_step(7);
+  ASSERT_EQ(figures.size(), 2);
+  EXPECT_EQ(figures[0].name, "inner");
+  EXPECT_EQ(figures[0].value, 7);
+}
+
 // ---- Whole runs ---------------------------------------------------------------------------------
 
 TrainerOptions options_for(const std::filesystem::path& run) {

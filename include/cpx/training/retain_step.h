@@ -37,9 +37,7 @@ struct RetainStepOptions {
 /// The base's NLLs are computed with the adapter off in fixed packs of neighbouring texts, once a
 /// text, and kept in `cache`. A text without a predicted token is left out with a warning.
 ///
-/// All else is that of the inner task; its evaluation loss is without the retained texts. Each step
-/// also tells `retained_distance`, the mean squared distance of its retained tokens' NLL from the
-/// base's, and `retained_perplexity`, both with the training's dropout.
+/// All else is that of the inner task; its evaluation loss is without the retained texts.
 class RetainedTask : public StepTask {
  public:
   /// `encoder` must outlive the object; `cache` may be null. Throws DataError where no text has a
@@ -57,8 +55,8 @@ class RetainedTask : public StepTask {
 
   std::vector<nn::NamedParameter> trainable() const override;
   void begin_run(const std::filesystem::path& run_folder, int64_t step) override;
-  /// The inner task's figures and retain_distance, the mean squared distance from the base over the
-  /// retained tokens (0 where the weight is).
+  /// The inner task's figures and `retain_distance`, the mean squared distance of the step's
+  /// retained tokens from the base's NLL, with the training's dropout (0 where the weight is).
   std::vector<Figure> end_step(int64_t step) override;
   void write_weights(const std::filesystem::path& folder) const override;
   void write_state(const std::filesystem::path& folder) const override;
