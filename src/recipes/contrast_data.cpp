@@ -188,9 +188,10 @@ std::string ContrastData::lengths() const {
     lengths.cut += encoded.is_cut ? 1 : 0;
     lengths.empty += tokens < 2 ? 1 : 0;
   };
+  const bool with_input = group_options(config_).with_input;
   for (const int64_t index : groups_.usable_records()) {
     const data::Record& record = records_[static_cast<size_t>(index)];
-    if (group_options(config_).with_input) add(encoder_->encode(record.input));
+    if (with_input) add(encoder_->encode(record.input));
     for (const std::string& text : record.neutral) add(encoder_->encode(text));
     for (const std::string& text : record.toxic) add(encoder_->encode(text));
   }

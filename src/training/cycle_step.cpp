@@ -115,14 +115,6 @@ MakeMicroBatch maker(FineTuning fine_tuning, const objectives::CycleOptions& opt
   };
 }
 
-data::GroupOptions group_options(const CycleStepOptions& options, bool shuffle) {
-  return {.num_positives = options.num_positives,
-          .num_hard_negatives = options.num_hard_negatives,
-          .num_random_negatives = 0,
-          .shuffle = shuffle,
-          .seed = options.seed};
-}
-
 }  // namespace
 
 std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
@@ -142,13 +134,8 @@ std::unique_ptr<GroupStep> cycle_step(std::span<const data::Record> train_record
   CPX_CHECK(options.num_hard_negatives >= 1,
             "[cycle_step] num_hard_negatives: got {}, expected 1 or more.",
             options.num_hard_negatives);
-  const GroupTaskData data{.train_records = train_records,
-                           .eval_records = eval_records,
-                           .encoder = encoder,
-                           .train_groups = group_options(options, options.shuffle),
-                           .eval_groups = group_options(options, /*shuffle=*/false),
-                           .groups_per_micro_batch = options.groups_per_micro_batch,
-                           .drop_last = options.drop_last};
+  const GroupTaskData data =
+      group_task_data(train_records, eval_records, encoder, options, /*with_input=*/false);
   const auto make = maker(options.fine_tuning, options.objective);
   return std::make_unique<GroupStep>("cycle", std::make_unique<GroupTask>(data, make, make));
 }

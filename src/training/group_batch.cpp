@@ -29,8 +29,6 @@ void require_text(const GroupBatch& batch, int64_t group, TextRole role, const s
       where, key_of(role));
 }
 
-}  // namespace
-
 int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last) {
   CPX_CHECK(per_micro_batch > 0, "[training data] got {} groups a micro batch, expected 1 or more.",
             per_micro_batch);
@@ -45,28 +43,25 @@ int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool dr
   return full;
 }
 
-MicroBatchOrder::MicroBatchOrder(const data::ContrastGroups& groups, int64_t groups_per_micro_batch,
-                                 bool drop_last)
-    : groups_(groups),
-      groups_per_micro_batch_(groups_per_micro_batch),
-      num_micro_batches_(
-          count_micro_batches(groups.num_groups(), groups_per_micro_batch, drop_last)) {}
+}  // namespace
 
-std::vector<data::DrawnGroup> MicroBatchOrder::draw(int64_t epoch, int64_t index) {
+MicroBatchOrder::MicroBatchOrder(int64_t num_units, int64_t units_per_micro_batch, bool drop_last,
+                                 std::function<std::vector<int64_t>(int64_t)> order_of)
+    : units_per_micro_batch_(units_per_micro_batch),
+      order_of_(std::move(order_of)),
+      num_micro_batches_(count_micro_batches(num_units, units_per_micro_batch, drop_last)) {}
+
+std::span<const int64_t> MicroBatchOrder::units(int64_t epoch, int64_t index) {
   CPX_CHECK(epoch >= 0 && index >= 0 && index < num_micro_batches_,
             "[training data] got micro batch {} of epoch {}, expected 0 to {}.", index, epoch,
             num_micro_batches_ - 1);
   if (epoch != epoch_) {
-    order_ = groups_.epoch_order(epoch);
+    order_ = order_of_(epoch);
     epoch_ = epoch;
   }
-  const int64_t begin = index * groups_per_micro_batch_;
-  const int64_t end = std::min(begin + groups_per_micro_batch_, std::ssize(order_));
-  std::vector<data::DrawnGroup> drawn;
-  for (int64_t i = begin; i < end; ++i) {
-    drawn.push_back(groups_.draw(order_[static_cast<size_t>(i)], epoch));
-  }
-  return drawn;
+  const int64_t begin = index * units_per_micro_batch_;
+  const int64_t end = std::min(begin + units_per_micro_batch_, std::ssize(order_));
+  return {order_.begin() + begin, order_.begin() + end};
 }
 
 void GroupBatch::add(std::vector<tokenizer::TokenId> text_ids, int64_t group, TextRole role) {
@@ -96,7 +91,16 @@ GroupSource::GroupSource(std::span<const data::Record> records, const data::Text
     : records_(records),
       encoder_(encoder),
       groups_(records, options),
-      order_(groups_, groups_per_micro_batch, drop_last) {}
+      order_(groups_.num_groups(), groups_per_micro_batch, drop_last,
+             [this](int64_t epoch) { return groups_.epoch_order(epoch); }) {}
+
+std::vector<data::DrawnGroup> GroupSource::draw(int64_t epoch, int64_t index) {
+  std::vector<data::DrawnGroup> drawn;
+  for (const int64_t group : order_.units(epoch, index)) {
+    drawn.push_back(groups_.draw(group, epoch));
+  }
+  return drawn;
+}
 
 DrawnBatch GroupSource::encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative) {
   const auto where = [this](int64_t record) { return records_[static_cast<size_t>(record)].where; };

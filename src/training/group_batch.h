@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
 #include <span>
 #include <string>
@@ -18,22 +19,21 @@
 
 namespace cpx::training {
 
-/// Micro batches of an epoch. Throws DataError where there is none.
-int64_t count_micro_batches(int64_t num_groups, int64_t per_micro_batch, bool drop_last);
-
-/// The groups of each micro batch, in the order of an epoch.
+/// What an epoch visits (groups, pairs), by micro batch.
 class MicroBatchOrder {
  public:
-  /// `groups` must outlive the object. Throws DataError where an epoch has no micro batch.
-  MicroBatchOrder(const data::ContrastGroups& groups, int64_t groups_per_micro_batch,
-                  bool drop_last);
+  /// `order_of(epoch)` are the numbers of the `num_units`, in the order of the epoch. Throws
+  /// DataError where an epoch has no micro batch.
+  MicroBatchOrder(int64_t num_units, int64_t units_per_micro_batch, bool drop_last,
+                  std::function<std::vector<int64_t>(int64_t epoch)> order_of);
 
   int64_t num_micro_batches() const { return num_micro_batches_; }
-  std::vector<data::DrawnGroup> draw(int64_t epoch, int64_t index);
+  /// The units of a micro batch; they stay where they are until another epoch is asked for.
+  std::span<const int64_t> units(int64_t epoch, int64_t index);
 
  private:
-  const data::ContrastGroups& groups_;
-  int64_t groups_per_micro_batch_;
+  int64_t units_per_micro_batch_;
+  std::function<std::vector<int64_t>(int64_t)> order_of_;
   int64_t num_micro_batches_;
   int64_t epoch_ = -1;
   std::vector<int64_t> order_;  // of epoch_
@@ -80,9 +80,7 @@ class GroupSource {
   int64_t num_micro_batches() const { return order_.num_micro_batches(); }
 
   /// The groups of a micro batch.
-  std::vector<data::DrawnGroup> draw(int64_t epoch, int64_t index) {
-    return order_.draw(epoch, index);
-  }
+  std::vector<data::DrawnGroup> draw(int64_t epoch, int64_t index);
 
   /// Encodes the texts of `groups`. A text without a predicted token is left out with a warning;
   /// throws DataError for a drawn input without one, and for a group without a positive text or,

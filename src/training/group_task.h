@@ -30,6 +30,33 @@ struct GroupTaskData {
   bool drop_last;  // of training
 };
 
+/// The data of a task whose options have num_positives, shuffle, seed, groups_per_micro_batch,
+/// drop_last and maybe num_hard_negatives; evaluation takes each record's first texts.
+template <class Options>
+GroupTaskData group_task_data(std::span<const data::Record> train_records,
+                              std::span<const data::Record> eval_records,
+                              const data::TextEncoder& encoder, const Options& options,
+                              bool with_input) {
+  data::GroupOptions train_groups{.num_positives = options.num_positives,
+                                  .num_hard_negatives = 0,
+                                  .num_random_negatives = 0,
+                                  .with_input = with_input,
+                                  .shuffle = options.shuffle,
+                                  .seed = options.seed};
+  if constexpr (requires { options.num_hard_negatives; }) {
+    train_groups.num_hard_negatives = options.num_hard_negatives;
+  }
+  data::GroupOptions eval_groups = train_groups;
+  eval_groups.shuffle = false;
+  return {.train_records = train_records,
+          .eval_records = eval_records,
+          .encoder = encoder,
+          .train_groups = train_groups,
+          .eval_groups = eval_groups,
+          .groups_per_micro_batch = options.groups_per_micro_batch,
+          .drop_last = options.drop_last};
+}
+
 class GroupTask {
  public:
   /// Throws DataError where no record (or, with drop_last, no full micro batch) can be used.

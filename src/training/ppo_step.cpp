@@ -110,6 +110,17 @@ std::vector<double> slice(std::span<const double> values, const objectives::Toke
   return {part.begin(), part.end()};
 }
 
+// One sum a range.
+std::vector<double> sums_of(std::span<const double> values,
+                            std::span<const objectives::TokenRange> ranges) {
+  std::vector<double> sums;
+  for (const auto& range : ranges) {
+    const auto part = slice(values, range);
+    sums.push_back(std::accumulate(part.begin(), part.end(), 0.0));
+  }
+  return sums;
+}
+
 }  // namespace
 
 int64_t micro_batches_per_rollout(const PpoStepOptions& options) {
@@ -465,14 +476,11 @@ Rollout PpoStep::Impl::scored(std::vector<Response> responses, std::vector<doubl
   auto advantages =
       objectives::compute_advantages(ranges, figures.values, rewards.rewards, options_.advantages);
   Rollout rollout{.scores = std::move(scores),
+                  .kl = sums_of(rewards.kl, ranges),
                   .old_nll = figures.token_nll,
                   .old_values = figures.values,
                   .advantages = std::move(advantages.advantages),
                   .returns = std::move(advantages.returns)};
-  for (const auto& range : ranges) {
-    const auto kl = slice(rewards.kl, range);
-    rollout.kl.push_back(std::accumulate(kl.begin(), kl.end(), 0.0));
-  }
   rollout.figures = {{"reward_mean", mean(rollout.scores)},
                      {"reward_std", deviation(rollout.scores)},
                      {"kl", rewards.mean_kl},
@@ -535,12 +543,8 @@ EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
                                  .reference_token_nll = figures.reference_token_nll,
                                  .full_kl = figures.full_kl},
                                 scores, options_.kl_penalty, state_.kl_coef);
-  std::vector<double> kl;
-  for (const auto& range : ranges) {
-    const auto own = slice(rewards.kl, range);
-    kl.push_back(std::accumulate(own.begin(), own.end(), 0.0));
-  }
-  write_samples({{"step", step_}, {"evaluation", true}}, responses, scores, kl);
+  write_samples({{"step", step_}, {"evaluation", true}}, responses, scores,
+                sums_of(rewards.kl, ranges));
   const double score = mean(scores);
   return {.loss = -(score - state_.kl_coef * rewards.mean_kl),
           .score = score,

@@ -160,16 +160,18 @@ class PairSource {
       : encoder_(encoder),
         options_(options),
         pairs_(items, pairs),
-        num_micro_batches_(
-            count_micro_batches(pairs_.num_pairs(), options.pairs_per_micro_batch, drop_last)) {}
+        order_(pairs_.num_pairs(), options.pairs_per_micro_batch, drop_last,
+               [this](int64_t epoch) { return pairs_.epoch_order(epoch); }) {}
+  PairSource(const PairSource&) = delete;
+  PairSource& operator=(const PairSource&) = delete;
 
-  int64_t num_micro_batches() const { return num_micro_batches_; }
+  int64_t num_micro_batches() const { return order_.num_micro_batches(); }
 
   std::unique_ptr<PackedMicroBatch> prepare(nn::CausalLm& model, ReferenceNll& reference,
                                             int64_t epoch, int64_t index) {
     std::vector<data::EncodedPair> encoded;
     std::vector<std::string> records;
-    for (const int64_t number : pair_numbers(epoch, index)) {
+    for (const int64_t number : order_.units(epoch, index)) {
       const data::DrawnPair drawn = pairs_.draw(number, epoch);
       encoded.push_back(encoder_.encode(pairs_.item(drawn), drawn));
       records.push_back(pairs_.item(drawn).where);
@@ -184,25 +186,10 @@ class PairSource {
   }
 
  private:
-  std::vector<int64_t> pair_numbers(int64_t epoch, int64_t index) {
-    CPX_CHECK(epoch >= 0 && index >= 0 && index < num_micro_batches_,
-              "[training data] got micro batch {} of epoch {}, expected 0 to {}.", index, epoch,
-              num_micro_batches_ - 1);
-    if (epoch != epoch_) {
-      order_ = pairs_.epoch_order(epoch);
-      epoch_ = epoch;
-    }
-    const int64_t begin = index * options_.pairs_per_micro_batch;
-    const int64_t end = std::min(begin + options_.pairs_per_micro_batch, std::ssize(order_));
-    return {order_.begin() + begin, order_.begin() + end};
-  }
-
   const data::PairEncoder& encoder_;
   PreferenceStepOptions options_;
   data::PreferencePairs pairs_;
-  int64_t num_micro_batches_;
-  int64_t epoch_ = -1;
-  std::vector<int64_t> order_;  // of epoch_
+  MicroBatchOrder order_;
 };
 
 data::PairOptions evaluation_pairs(data::PairOptions pairs) {

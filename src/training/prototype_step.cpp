@@ -52,28 +52,14 @@ MakeMicroBatch maker(const objectives::PrototypeOptions& options) {
   };
 }
 
-data::GroupOptions group_options(const PrototypeStepOptions& options, bool shuffle) {
-  return {.num_positives = options.num_positives,
-          .num_hard_negatives = options.num_hard_negatives,
-          .num_random_negatives = 0,
-          .with_input = true,
-          .shuffle = shuffle,
-          .seed = options.seed};
-}
-
 }  // namespace
 
 std::unique_ptr<GroupStep> prototype_step(std::span<const data::Record> train_records,
                                           std::span<const data::Record> eval_records,
                                           const data::TextEncoder& encoder,
                                           const PrototypeStepOptions& options) {
-  const GroupTaskData data{.train_records = train_records,
-                           .eval_records = eval_records,
-                           .encoder = encoder,
-                           .train_groups = group_options(options, options.shuffle),
-                           .eval_groups = group_options(options, /*shuffle=*/false),
-                           .groups_per_micro_batch = options.groups_per_micro_batch,
-                           .drop_last = options.drop_last};
+  const GroupTaskData data =
+      group_task_data(train_records, eval_records, encoder, options, /*with_input=*/true);
   return std::make_unique<GroupStep>(
       "prototype",
       std::make_unique<GroupTask>(data, maker(options.objective), maker(options.objective)));

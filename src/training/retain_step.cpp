@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -79,7 +80,7 @@ class RetainOrder {
                                   CounterRng(seed_, {kOrderStream, static_cast<uint64_t>(round)}));
     } else {
       order_.resize(static_cast<size_t>(num_texts_));
-      for (int64_t i = 0; i < num_texts_; ++i) order_[static_cast<size_t>(i)] = i;
+      std::iota(order_.begin(), order_.end(), int64_t{0});
     }
   }
 

@@ -48,14 +48,6 @@ std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
   return std::make_unique<SftMicroBatch>(std::move(info), std::move(packed));
 }
 
-data::GroupOptions group_options(const SftStepOptions& options, bool shuffle) {
-  return {.num_positives = options.num_positives,
-          .num_hard_negatives = 0,
-          .num_random_negatives = 0,
-          .shuffle = shuffle,
-          .seed = options.seed};
-}
-
 // Adds the record's first toxic texts, as many as neutral ones or all there are.
 void add_toxic_texts(data::DrawnGroup& group, const data::Record& record) {
   const int64_t count = std::min(std::ssize(group.texts), std::ssize(record.toxic));
@@ -84,13 +76,7 @@ SftStep::SftStep(std::span<const data::Record> train_records,
                  std::span<const data::Record> eval_records, const data::TextEncoder& encoder,
                  const SftStepOptions& options)
     : task_(std::make_unique<GroupTask>(
-          GroupTaskData{.train_records = train_records,
-                        .eval_records = eval_records,
-                        .encoder = encoder,
-                        .train_groups = group_options(options, options.shuffle),
-                        .eval_groups = group_options(options, /*shuffle=*/false),
-                        .groups_per_micro_batch = options.groups_per_micro_batch,
-                        .drop_last = options.drop_last},
+          group_task_data(train_records, eval_records, encoder, options, /*with_input=*/false),
           make_training, make_evaluation)) {}
 
 SftStep::~SftStep() = default;

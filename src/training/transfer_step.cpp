@@ -87,15 +87,6 @@ MakeMicroBatch maker(const objectives::TransferOptions& options, bool with_plain
   };
 }
 
-data::GroupOptions group_options(const TransferStepOptions& options, bool shuffle) {
-  return {.num_positives = options.num_positives,
-          .num_hard_negatives = options.num_hard_negatives,
-          .num_random_negatives = 0,
-          .with_input = true,
-          .shuffle = shuffle,
-          .seed = options.seed};
-}
-
 }  // namespace
 
 std::unique_ptr<GroupStep> transfer_step(std::span<const data::Record> train_records,
@@ -105,13 +96,8 @@ std::unique_ptr<GroupStep> transfer_step(std::span<const data::Record> train_rec
   CPX_CHECK(options.num_hard_negatives >= 1,
             "[transfer_step] num_hard_negatives: got {}, expected 1 or more.",
             options.num_hard_negatives);
-  const GroupTaskData data{.train_records = train_records,
-                           .eval_records = eval_records,
-                           .encoder = encoder,
-                           .train_groups = group_options(options, options.shuffle),
-                           .eval_groups = group_options(options, /*shuffle=*/false),
-                           .groups_per_micro_batch = options.groups_per_micro_batch,
-                           .drop_last = options.drop_last};
+  const GroupTaskData data =
+      group_task_data(train_records, eval_records, encoder, options, /*with_input=*/true);
   return std::make_unique<GroupStep>(
       "transfer",
       std::make_unique<GroupTask>(data, maker(options.objective, /*with_plain_texts=*/false),
