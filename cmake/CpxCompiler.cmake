@@ -21,6 +21,10 @@ set(CMAKE_CXX_EXTENSIONS OFF)
 # -ffp-contract=off keeps results equal between optimisation levels.
 set(cpx_private_flags -march=x86-64-v3 -ffp-contract=off -fopenmp -fpch-preprocess -Wall -Wextra
                       -Wpedantic -Wshadow -Wnon-virtual-dtor -Wno-unknown-pragmas)
+if(CMAKE_UNITY_BUILD)
+  # Several sources as one (the presets): a source's own types are then no longer in the main file.
+  list(APPEND cpx_private_flags -Wno-subobject-linkage)
+endif()
 if(CPX_WARNINGS_AS_ERRORS)
   list(APPEND cpx_private_flags -Werror)
 endif()

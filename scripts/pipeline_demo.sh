@@ -19,7 +19,8 @@ source "$root/scripts/build.sh"
 
 model=models/SmolLM2-135M-Instruct.Q4_1.gguf
 out=runs/pipeline
-bin=build/release/bin
+preset=${CPX_PRESET:-release}
+bin=build/$preset/bin
 sizes=(--samples 20 --keep 10)
 steps=(training.max_steps=30)
 min_texts=2
@@ -46,7 +47,7 @@ case ${1-} in
 esac
 
 "$root/scripts/bootstrap.sh"
-build release cpx-paraphrase cpx-score cpx-train cpx-eval-ppl cpx-generate
+build "$preset" cpx-paraphrase cpx-score cpx-train cpx-eval-ppl cpx-generate
 cd "$root"
 mkdir -p "$out"
 

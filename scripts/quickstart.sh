@@ -21,7 +21,8 @@ heldout='data/demo/heldout/*.json'
 everyday=data/demo/everyday.txt
 run=runs/demo
 adapter=$run/best
-bin=build/release/bin
+preset=${CPX_PRESET:-release}
+bin=build/$preset/bin
 
 # show COMMAND...: prints the command, then runs it.
 show() {
@@ -41,7 +42,7 @@ for argument; do
 done
 
 "$root/scripts/bootstrap.sh"
-build release cpx-train cpx-eval-ppl
+build "$preset" cpx-train cpx-eval-ppl
 cd "$root"
 
 say "1/4 the base model on a topic that is not trained on"

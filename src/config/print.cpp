@@ -13,7 +13,7 @@
 namespace cpx::config {
 namespace {
 
-constexpr std::string_view kDiscriminator = "name";
+constexpr std::string_view kNameKey = "name";
 
 std::string value_yaml(const Value& value, const Rule& rule);
 
@@ -76,7 +76,7 @@ void append_yaml(const Section& section, const std::string& indent, std::string&
       text += '\n';
       append_yaml(*nested, indent + "  ", text);
     } else if (const auto* one_of = std::get_if<OneOf>(&field.value.target)) {
-      text += fmt::format("\n{}  {}: {}\n", indent, kDiscriminator, current_name(*one_of));
+      text += fmt::format("\n{}  {}: {}\n", indent, kNameKey, current_name(*one_of));
       append_yaml(one_of->current_section(), indent + "  ", text);
     } else {
       text += fmt::format(" {}\n", value_yaml(field.value, field.rule));
@@ -91,8 +91,8 @@ void append_flat(const Section& section, const std::string& prefix, std::vector<
     if (const auto* nested = std::get_if<Section>(&field.value.target)) {
       append_flat(*nested, key + ".", flat);
     } else if (const auto* one_of = std::get_if<OneOf>(&field.value.target)) {
-      flat.push_back({fmt::format("{}.{}", key, kDiscriminator), std::string(current_name(*one_of)),
-                      field.rule});
+      flat.push_back(
+          {fmt::format("{}.{}", key, kNameKey), std::string(current_name(*one_of)), field.rule});
       append_flat(one_of->current_section(), key + ".", flat);
     } else {
       flat.push_back({key, value_yaml(field.value, field.rule), field.rule});
@@ -113,7 +113,7 @@ void append_one_of_docs(const Field& field, const OneOf& one_of, const std::stri
   if (!one_of.later.empty()) {
     doc += fmt::format(" (not in this version: {})", fmt::join(one_of.later, ", "));
   }
-  docs.push_back({.key = fmt::format("{}.{}", key, kDiscriminator),
+  docs.push_back({.key = fmt::format("{}.{}", key, kNameKey),
                   .owner = {},
                   .type = fmt::format("one of {}", fmt::join(names, ", ")),
                   .fallback = std::string(current_name(one_of)),

@@ -20,7 +20,7 @@ constexpr std::string_view kBlanks = " \t\r\n";
 constexpr size_t kQuotedBytes = 40;
 constexpr size_t kFaultsOfAFile = 20;
 
-bool is_blank(std::string_view text) {
+bool has_no_text(std::string_view text) {
   return text.find_first_not_of(kBlanks) == std::string_view::npos;
 }
 
@@ -131,7 +131,7 @@ void read_lines(std::string_view text, const std::string& name, std::string_view
   for (int64_t number = 1; !text.empty(); ++number) {
     const size_t end = std::min(text.find('\n'), text.size());
     const std::string_view line = text.substr(0, end);
-    if (!is_blank(line)) {
+    if (!has_no_text(line)) {
       read_json_line(line, fmt::format("{}: {} {}, line {}", name, noun, ++num_items, number),
                      result);
     }
@@ -179,7 +179,7 @@ JsonItems read_json_items(const fs::path& file, std::string_view noun) {
   const std::string name = file.string();
   const std::string text = read_utf8_file(file, result.faults);
   if (!result.faults.empty()) return result;
-  if (is_blank(text)) {
+  if (has_no_text(text)) {
     result.faults.push_back(fmt::format("[{}] got an empty file, expected {}s.", name, noun));
   } else if (file.extension() == ".jsonl") {
     read_lines(text, name, noun, result);

@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kInputKey = "input";
+constexpr const char* kRecordInputKey = "input";
 constexpr const char* kGroupKey = "group";
 constexpr const char* kIdKey = "id";
 constexpr const char* kNeutralKey = "paraphrases";
@@ -50,7 +50,7 @@ class RecordReader {
     for (const auto& key : item_.repeated_keys) {
       fault(quote(key), "the key twice in one object", "it once");
     }
-    record.input = unescape(read_optional_text(kInputKey));
+    record.input = unescape(read_optional_text(kRecordInputKey));
     record.group = read_optional_text(kGroupKey);
     record.neutral = read_texts(kNeutralKey);
     record.toxic = read_texts(kToxicKey);

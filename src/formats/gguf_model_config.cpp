@@ -14,7 +14,7 @@ namespace cpx::formats {
 
 namespace {
 
-constexpr ModelConfigKeys kKeys = {
+constexpr ModelConfigKeys kGgufKeys = {
     .vocab_size = "llama.vocab_size",
     .hidden_size = "llama.embedding_length",
     .intermediate_size = "llama.feed_forward_length",
@@ -76,14 +76,14 @@ int64_t read_vocab_size(const GgufFile& file) {
   if (const auto* tokens = file.find_texts("tokenizer.ggml.tokens")) {
     return static_cast<int64_t>(tokens->size());
   }
-  return require_int(file, kKeys.vocab_size);
+  return require_int(file, kGgufKeys.vocab_size);
 }
 
 int64_t read_head_dim(const GgufFile& file, const ModelConfig& config) {
   const int64_t head_dim =
-      file.find_int(std::string(kKeys.head_dim))
+      file.find_int(std::string(kGgufKeys.head_dim))
           .value_or(default_head_dim(config.hidden_size, config.num_attention_heads));
-  check_equal(file, "llama.attention.value_length", head_dim, kKeys.head_dim);
+  check_equal(file, "llama.attention.value_length", head_dim, kGgufKeys.head_dim);
   if (head_dim > 0) check_equal(file, "llama.rope.dimension_count", head_dim, "the head size");
   return head_dim;
 }
@@ -111,13 +111,13 @@ std::vector<float> read_frequency_divisors(const GgufFile& file, int64_t head_di
 
 RopeConfig read_rope(const GgufFile& file, int64_t head_dim) {
   RopeConfig rope;
-  rope.theta = file.find_double(std::string(kKeys.rope_theta)).value_or(rope.theta);
+  rope.theta = file.find_double(std::string(kGgufKeys.rope_theta)).value_or(rope.theta);
   const std::string type = file.find_text("llama.rope.scaling.type").value_or("linear");
   if (type != "none" && type != "linear") {
     throw_<DataError>("{}: 'llama.rope.scaling.type' is {}, expected 'none' or 'linear'.",
                       place_of(file), quote(type));
   }
-  auto factor = file.find_double(std::string(kKeys.rope_factor));
+  auto factor = file.find_double(std::string(kGgufKeys.rope_factor));
   if (!factor) factor = file.find_double("llama.rope.scale_linear");  // the older key
   if (type == "linear" && factor.value_or(0.0) != 0.0 && *factor != 1.0) {
     rope.type = "linear";
@@ -135,24 +135,24 @@ ModelConfig read_model_config(const GgufFile& file) {
   config.source = file.path().filename().string();
   config.architecture = "llama";
   config.vocab_size = read_vocab_size(file);
-  config.hidden_size = require_int(file, kKeys.hidden_size);
-  config.intermediate_size = require_int(file, kKeys.intermediate_size);
-  config.num_hidden_layers = require_int(file, kKeys.num_hidden_layers);
-  config.num_attention_heads = require_int(file, kKeys.num_attention_heads);
-  config.num_key_value_heads =
-      file.find_int(std::string(kKeys.num_key_value_heads)).value_or(config.num_attention_heads);
+  config.hidden_size = require_int(file, kGgufKeys.hidden_size);
+  config.intermediate_size = require_int(file, kGgufKeys.intermediate_size);
+  config.num_hidden_layers = require_int(file, kGgufKeys.num_hidden_layers);
+  config.num_attention_heads = require_int(file, kGgufKeys.num_attention_heads);
+  config.num_key_value_heads = file.find_int(std::string(kGgufKeys.num_key_value_heads))
+                                   .value_or(config.num_attention_heads);
   config.head_dim = read_head_dim(file, config);
-  config.max_position_embeddings = require_int(file, kKeys.max_position_embeddings);
-  config.rms_norm_eps = require_double(file, kKeys.rms_norm_eps);
-  config.sliding_window = file.find_int(std::string(kKeys.sliding_window)).value_or(0);
+  config.max_position_embeddings = require_int(file, kGgufKeys.max_position_embeddings);
+  config.rms_norm_eps = require_double(file, kGgufKeys.rms_norm_eps);
+  config.sliding_window = file.find_int(std::string(kGgufKeys.sliding_window)).value_or(0);
   config.attention_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   config.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
-  config.bos_token_id = file.find_int(std::string(kKeys.bos_token_id));
-  config.eos_token_id = file.find_int(std::string(kKeys.eos_token_id));
+  config.bos_token_id = file.find_int(std::string(kGgufKeys.bos_token_id));
+  config.eos_token_id = file.find_int(std::string(kGgufKeys.eos_token_id));
   if (config.eos_token_id) config.stop_token_ids = {*config.eos_token_id};
   config.rope = read_rope(file, config.head_dim);
-  check_model_config(place_of(file), config, kKeys);
+  check_model_config(place_of(file), config, kGgufKeys);
   return config;
 }
 

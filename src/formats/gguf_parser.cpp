@@ -72,7 +72,7 @@ std::string type_name(uint32_t id) {
   return fmt::format("the unknown type {}", id);
 }
 
-std::string known_type_names() {
+std::string known_gguf_types() {
   std::vector<std::string_view> names;
   for (const auto& known : kKnownTypes) names.push_back(storage_layout(known.type).name);
   return fmt::format("{}", fmt::join(names, ", "));
@@ -168,7 +168,7 @@ StorageType read_type(ByteReader& reader, const std::string& what) {
   throw_<DataError>(
       "{}: {} is stored as {}, expected one of {}. Make the file again in one of these, for "
       "example with 'llama-quantize --allow-requantize IN OUT Q8_0'.",
-      reader.place(), what, type_name(id), known_type_names());
+      reader.place(), what, type_name(id), known_gguf_types());
 }
 
 uint64_t num_bytes(const std::string& place, const std::string& what, const GgufTensor& tensor) {

@@ -11,7 +11,7 @@ namespace cpx::formats {
 
 namespace {
 
-constexpr const char* kWhere = "peft";
+constexpr const char* kPeftWhere = "peft";
 constexpr int64_t kMaxRank = 1 << 20;
 
 // Switches that must be off.
@@ -40,7 +40,7 @@ void check_initialisation(const JsonFields& fields) {
               "freeze a factor. Save it with PEFT's path_initial_model_for_weight_conversion");
 }
 
-void refuse_what_is_not_computed(const JsonFields& fields) {
+void refuse_other_adapters(const JsonFields& fields) {
   if (fields.find_text("peft_type").value_or("") != "LORA") fields.fail("peft_type", "LORA");
   if (fields.find_text("bias").value_or("none") != "none") fields.fail("bias", "none");
   for (const char* key : kSwitches) {
@@ -78,9 +78,9 @@ std::vector<std::string> read_target_modules(const JsonFields& fields) {
 
 PeftConfig read_peft_config(const std::filesystem::path& folder) {
   const auto path = folder / "adapter_config.json";
-  const Json json = read_json_object(kWhere, path);
-  const JsonFields fields(fmt::format("[{}] {}", kWhere, path.string()), json);
-  refuse_what_is_not_computed(fields);
+  const Json json = read_json_object(kPeftWhere, path);
+  const JsonFields fields(fmt::format("[{}] {}", kPeftWhere, path.string()), json);
+  refuse_other_adapters(fields);
 
   PeftConfig config;
   config.rank = fields.find_int("r").value_or(config.rank);

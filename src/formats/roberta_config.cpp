@@ -13,10 +13,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kWhere = "roberta_config";
+constexpr const char* kRobertaWhere = "roberta_config";
 constexpr const char* kClass = "RobertaForSequenceClassification";
 // Far above any model; products of two sizes and a few bytes stay below 2^63.
-constexpr int64_t kMaxSize = int64_t{1} << 24;
+constexpr int64_t kLargestSize = int64_t{1} << 24;
 constexpr int64_t kMaxLabels = 100'000;
 
 void check_architecture(const JsonFields& fields) {
@@ -31,7 +31,7 @@ void check_architecture(const JsonFields& fields) {
   }
 }
 
-void refuse_what_is_not_computed(const JsonFields& fields) {
+void refuse_other_encoders(const JsonFields& fields) {
   const auto expect_text = [&](const char* key, const char* computed) {
     if (fields.find_text(key).value_or(computed) != computed) fields.fail(key, computed);
   };
@@ -45,8 +45,8 @@ void refuse_what_is_not_computed(const JsonFields& fields) {
 
 void read_size(const JsonFields& fields, const char* key, int64_t smallest, int64_t& size) {
   size = fields.find_int(key).value_or(size);
-  if (size < smallest || size > kMaxSize) {
-    fields.fail(key, fmt::format("{} to {}", smallest, kMaxSize));
+  if (size < smallest || size > kLargestSize) {
+    fields.fail(key, fmt::format("{} to {}", smallest, kLargestSize));
   }
 }
 
@@ -114,8 +114,8 @@ int64_t read_max_tokens(const fs::path& folder, const RobertaConfig& config) {
   const fs::path path = folder / "tokenizer_config.json";
   std::error_code error;
   if (!fs::exists(path, error)) return most;
-  const Json json = read_json_object(kWhere, path);
-  const JsonFields fields(fmt::format("[{}] {}", kWhere, path.string()), json);
+  const Json json = read_json_object(kRobertaWhere, path);
+  const JsonFields fields(fmt::format("[{}] {}", kRobertaWhere, path.string()), json);
   if (fields.find_text("truncation_side").value_or("right") != "right") {
     fields.fail("truncation_side", "right");
   }
@@ -129,10 +129,10 @@ int64_t read_max_tokens(const fs::path& folder, const RobertaConfig& config) {
 
 RobertaConfig read_roberta_config(const fs::path& folder) {
   const fs::path path = folder / "config.json";
-  const Json json = read_json_object(kWhere, path);
-  const JsonFields fields(fmt::format("[{}] {}", kWhere, path.string()), json);
+  const Json json = read_json_object(kRobertaWhere, path);
+  const JsonFields fields(fmt::format("[{}] {}", kRobertaWhere, path.string()), json);
   check_architecture(fields);
-  refuse_what_is_not_computed(fields);
+  refuse_other_encoders(fields);
   RobertaConfig config;
   read_sizes(fields, config);
   config.labels = read_labels(fields);

@@ -32,7 +32,7 @@ constexpr StoredType kStoredTypes[] = {
     {"BOOL", torch::kBool},
 };
 
-std::string known_type_names() {
+std::string known_dtypes() {
   std::vector<std::string_view> names;
   for (const auto& type : kStoredTypes) names.push_back(type.name);
   return fmt::format("{}", fmt::join(names, ", "));
@@ -92,7 +92,7 @@ torch::Dtype read_type(const std::string& place, const JsonFields& fields) {
     if (type.name == *name) return type.dtype;
   }
   throw_<DataError>("{} is stored as {}, expected one of {}.", place, printable(*name),
-                    known_type_names());
+                    known_dtypes());
 }
 
 // Bytes of a tensor, or nothing where the number has more than 63 bits.

@@ -17,36 +17,36 @@ namespace fs = std::filesystem;
 namespace {
 
 // What a dimension of a weight is.
-enum class Size { kHidden, kIntermediate, kVocabulary, kPositions, kTypes, kLabels };
+enum class EncoderSize { kHidden, kIntermediate, kVocabulary, kPositions, kTypes, kLabels };
 
-struct Row {
+struct EncoderRow {
   std::string_view module;  // the end of its key
-  Size out;                 // of its weight, and of its bias
-  Size in;
+  EncoderSize out;          // of its weight, and of its bias
+  EncoderSize in;
 };
 
 // The weights whose shapes are not made of hidden_size alone.
 constexpr std::array kRows = {
-    Row{"word_embeddings", Size::kVocabulary, Size::kHidden},
-    Row{"position_embeddings", Size::kPositions, Size::kHidden},
-    Row{"token_type_embeddings", Size::kTypes, Size::kHidden},
-    Row{"intermediate.dense", Size::kIntermediate, Size::kHidden},
-    Row{"classifier.out_proj", Size::kLabels, Size::kHidden},
+    EncoderRow{"word_embeddings", EncoderSize::kVocabulary, EncoderSize::kHidden},
+    EncoderRow{"position_embeddings", EncoderSize::kPositions, EncoderSize::kHidden},
+    EncoderRow{"token_type_embeddings", EncoderSize::kTypes, EncoderSize::kHidden},
+    EncoderRow{"intermediate.dense", EncoderSize::kIntermediate, EncoderSize::kHidden},
+    EncoderRow{"classifier.out_proj", EncoderSize::kLabels, EncoderSize::kHidden},
 };
 
-std::string size_text(Size size, const formats::RobertaConfig& config) {
+std::string size_text(EncoderSize size, const formats::RobertaConfig& config) {
   switch (size) {
-    case Size::kHidden:
+    case EncoderSize::kHidden:
       return fmt::format("hidden_size {}", config.hidden_size);
-    case Size::kIntermediate:
+    case EncoderSize::kIntermediate:
       return fmt::format("intermediate_size {}", config.intermediate_size);
-    case Size::kVocabulary:
+    case EncoderSize::kVocabulary:
       return fmt::format("vocab_size {}", config.vocab_size);
-    case Size::kPositions:
+    case EncoderSize::kPositions:
       return fmt::format("max_position_embeddings {}", config.max_position_embeddings);
-    case Size::kTypes:
+    case EncoderSize::kTypes:
       return fmt::format("type_vocab_size {}", config.type_vocab_size);
-    case Size::kLabels:
+    case EncoderSize::kLabels:
       return fmt::format("id2label with {} labels", config.labels.size());
   }
   return {};
@@ -60,9 +60,9 @@ bool narrows(std::string_view module) {
 std::vector<std::string> dimension_sources(std::string_view key,
                                            const formats::RobertaConfig& config) {
   const std::string_view module = key.substr(0, key.rfind('.'));
-  Size out = Size::kHidden;
-  Size in = narrows(module) ? Size::kIntermediate : Size::kHidden;
-  for (const Row& row : kRows) {
+  EncoderSize out = EncoderSize::kHidden;
+  EncoderSize in = narrows(module) ? EncoderSize::kIntermediate : EncoderSize::kHidden;
+  for (const EncoderRow& row : kRows) {
     if (!module.ends_with(row.module)) continue;
     out = row.out;
     in = row.in;

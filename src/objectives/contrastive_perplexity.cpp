@@ -15,7 +15,6 @@ namespace cpx::objectives {
 
 namespace {
 
-using Options = ContrastiveOptions;
 using Members = std::vector<size_t>;  // indices of texts
 
 bool is_positive(const ContrastText& text) { return text.role == TextRole::kPositive; }
@@ -25,17 +24,17 @@ TokenRange own_range(const ContrastText& text) {
   return {.first = text.first, .count = text.count};
 }
 
-int64_t counted_pads(const ContrastText& text, const Options& options) {
-  return options.padding == Options::Padding::kPublished ? text.num_pads : 0;
+int64_t counted_pads(const ContrastText& text, const ContrastiveOptions& options) {
+  return options.padding == ContrastiveOptions::Padding::kPublished ? text.num_pads : 0;
 }
 
-bool needs_base(const Options& options) {
-  return options.centroid == Options::Centroid::kBase || options.hold != 0.0;
+bool needs_base(const ContrastiveOptions& options) {
+  return options.centroid == ContrastiveOptions::Centroid::kBase || options.hold != 0.0;
 }
 
 // ---- Checks -------------------------------------------------------------------------------------
 
-void check_options(const Options& options) {
+void check_options(const ContrastiveOptions& options) {
   CPX_CHECK(options.tau > 0.0, "[contrastive_perplexity] tau: got {}, expected more than 0.",
             options.tau);
   CPX_CHECK(options.label_smoothing >= 0.0 && options.label_smoothing <= 1.0,
@@ -62,7 +61,7 @@ void check_pads(const ContrastText& text, size_t index, const ContrastBatch& bat
 }
 
 void check_text(const ContrastText& text, size_t index, const ContrastBatch& batch,
-                const Options& options) {
+                const ContrastiveOptions& options) {
   CPX_CHECK(text.role != TextRole::kInput && text.role != TextRole::kComposed,
             "[contrastive_perplexity] text {}: got role {}, expected positive, hard_negative or "
             "random_negative.",
@@ -72,12 +71,12 @@ void check_text(const ContrastText& text, size_t index, const ContrastBatch& bat
             batch.num_groups - 1);
   check_token_range("contrastive_perplexity", "text", index, own_range(text),
                     batch.token_nll.size());
-  if (options.padding == Options::Padding::kPublished) {
+  if (options.padding == ContrastiveOptions::Padding::kPublished) {
     check_pads(text, index, batch);
   }
 }
 
-void check_batch(const ContrastBatch& batch, const Options& options) {
+void check_batch(const ContrastBatch& batch, const ContrastiveOptions& options) {
   CPX_CHECK(batch.num_groups > 0, "[contrastive_perplexity] got {} groups, expected 1 or more.",
             batch.num_groups);
   CPX_CHECK(!needs_base(options) || batch.base_token_nll.size() == batch.token_nll.size(),
@@ -114,14 +113,14 @@ int64_t count_role(const ContrastBatch& batch, const Members& members, TextRole 
 }
 
 /// d m / d nll of each of the text's own predictions, m its mean NLL with the pads that count.
-double token_weight(const ContrastText& text, const Options& options) {
+double token_weight(const ContrastText& text, const ContrastiveOptions& options) {
   return 1.0 / static_cast<double>(text.count + counted_pads(text, options));
 }
 
 /// Mean NLL m of a text. With k > 0 pads that count: k - 1 pads predict a pad each, the last one
 /// predicts the text's first token.
 double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
-                     std::span<const double> nll, const Options& options) {
+                     std::span<const double> nll, const ContrastiveOptions& options) {
   const int64_t num_pads = counted_pads(text, options);
   double sum = nll_sum(own_range(text), nll);
   if (num_pads > 0) {
@@ -135,7 +134,8 @@ double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
 
 /// Adds `slope` * d m / d nll to the gradient of the predictions that m is the mean of.
 void add_mean_nll_gradient(const ContrastText& text, const ContrastBatch& batch,
-                           const Options& options, double slope, std::vector<double>& gradient) {
+                           const ContrastiveOptions& options, double slope,
+                           std::vector<double>& gradient) {
   const int64_t num_pads = counted_pads(text, options);
   const double token_slope = slope * token_weight(text, options);
   add_token_slope(own_range(text), token_slope, gradient);
@@ -149,7 +149,7 @@ void add_mean_nll_gradient(const ContrastText& text, const ContrastBatch& batch,
 
 /// [texts] mean NLL of each text.
 std::vector<double> mean_nlls(const ContrastBatch& batch, std::span<const double> nll,
-                              const Options& options) {
+                              const ContrastiveOptions& options) {
   std::vector<double> means;
   means.reserve(batch.texts.size());
   for (const ContrastText& text : batch.texts) {
@@ -192,8 +192,8 @@ double positive_mean(const ContrastBatch& batch, const Members& members,
 
 /// The sets of texts that share a centroid: the whole micro batch, or each group.
 std::vector<Members> centroid_sets(const ContrastBatch& batch, const std::vector<Members>& groups,
-                                   const Options& options) {
-  if (options.centroid != Options::Centroid::kBatch) {
+                                   const ContrastiveOptions& options) {
+  if (options.centroid != ContrastiveOptions::Centroid::kBatch) {
     return groups;
   }
   Members everything(batch.texts.size());
@@ -203,8 +203,9 @@ std::vector<Members> centroid_sets(const ContrastBatch& batch, const std::vector
 
 /// [texts] what each text's mean NLL is compared with.
 std::vector<double> text_centres(const ContrastBatch& batch, const std::vector<Members>& sets,
-                                 const std::vector<double>& means, const Options& options) {
-  const bool is_base = options.centroid == Options::Centroid::kBase;
+                                 const std::vector<double>& means,
+                                 const ContrastiveOptions& options) {
+  const bool is_base = options.centroid == ContrastiveOptions::Centroid::kBase;
   const auto base_means =
       is_base ? mean_nlls(batch, batch.base_token_nll, options) : std::vector<double>{};
   std::vector<double> centres(batch.texts.size());
@@ -236,9 +237,10 @@ void add_centroid_slopes(const ContrastBatch& batch, const std::vector<Members>&
 // ---- Scores and cross entropy -------------------------------------------------------------------
 
 /// s = exp(-d) / tau with its derivative by the text's mean NLL.
-Score score(const ContrastText& text, double mean, double centre, const Options& options) {
+Score score(const ContrastText& text, double mean, double centre,
+            const ContrastiveOptions& options) {
   const double difference = mean - centre;
-  if (options.distance == Options::Distance::kSigned && !is_positive(text)) {
+  if (options.distance == ContrastiveOptions::Distance::kSigned && !is_positive(text)) {
     const double value = std::exp(-difference) / options.tau;
     return {.value = value, .slope = -value};
   }
@@ -250,7 +252,7 @@ Score score(const ContrastText& text, double mean, double centre, const Options&
 // taken from the other texts instead of given to them. Each target y then meets
 // log-sum-exp - s + alpha [not hard], whose last term is the constant, kept apart.
 CrossEntropy group_loss(const ContrastBatch& batch, const Members& members,
-                        const std::vector<Score>& scores, const Options& options) {
+                        const std::vector<Score>& scores, const ContrastiveOptions& options) {
   const double lead = count_role(batch, members, TextRole::kHardNegative) > 0 ? options.alpha : 0.0;
   std::vector<ClassScore> classes;
   for (const size_t i : members) {
@@ -264,7 +266,7 @@ CrossEntropy group_loss(const ContrastBatch& batch, const Members& members,
 
 /// Has the loss a constant that is only alpha's? Not with smoothing, not without hard negatives.
 bool has_contrast(const ContrastBatch& batch, const std::vector<Members>& groups,
-                  const Options& options) {
+                  const ContrastiveOptions& options) {
   return options.label_smoothing == 0.0 && std::ranges::all_of(groups, [&](const Members& group) {
            return count_role(batch, group, TextRole::kHardNegative) > 0;
          });
@@ -274,7 +276,7 @@ bool has_contrast(const ContrastBatch& batch, const std::vector<Members>& groups
 
 /// beta * CE / (|P| + 1 + |R|) of every group over the step's groups.
 void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& groups,
-                       const std::vector<double>& means, const Options& options,
+                       const std::vector<double>& means, const ContrastiveOptions& options,
                        const StepCounts& step, ObjectiveResult& result) {
   const std::vector<Members> sets = centroid_sets(batch, groups, options);
   const std::vector<double> centres = text_centres(batch, sets, means, options);
@@ -297,7 +299,7 @@ void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& g
       slopes[group[k]] = weight * loss.slopes[k] * scores[group[k]].slope;
     }
   }
-  if (options.centroid != Options::Centroid::kBase) {
+  if (options.centroid != ContrastiveOptions::Centroid::kBase) {
     add_centroid_slopes(batch, sets, slopes);
   }
   for (size_t i = 0; i < batch.texts.size(); ++i) {
@@ -311,7 +313,7 @@ void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& g
 }
 
 /// What anchor and hold add, and its gradient; both read the positives' own tokens only.
-double add_anchor_and_hold(const ContrastBatch& batch, const Options& options,
+double add_anchor_and_hold(const ContrastBatch& batch, const ContrastiveOptions& options,
                            const StepCounts& step, std::vector<double>& gradient) {
   const double anchor = options.anchor / static_cast<double>(step.positive_texts);
   const double hold = options.hold / static_cast<double>(step.positive_tokens);

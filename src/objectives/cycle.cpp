@@ -13,7 +13,6 @@ namespace cpx::objectives {
 
 namespace {
 
-using Options = CycleOptions;
 using Members = std::vector<size_t>;  // indices of texts
 
 bool is_positive(const CycleText& text) { return text.contrast == TextRole::kPositive; }
@@ -40,7 +39,7 @@ StepCounts counts_of(const CycleBatch& batch) {
   return counts;
 }
 
-void check(const CycleBatch& batch, const Options& options, const StepCounts& step) {
+void check(const CycleBatch& batch, const CycleOptions& options, const StepCounts& step) {
   CPX_CHECK(options.label_smoothing >= 0.0 && options.label_smoothing <= 1.0,
             "[cycle] label_smoothing: got {}, expected 0 to 1.", options.label_smoothing);
   CPX_CHECK(batch.num_groups > 0, "[cycle] got {} groups, expected 1 or more.", batch.num_groups);
@@ -157,7 +156,7 @@ ObjectiveResult cycle(const CycleBatch& batch, const CycleOptions& options,
   }
   add_fine_tuning(batch, step, result);
   const double weight = options.alpha / static_cast<double>(step.groups);
-  if (options.centroid == Options::Centroid::kBatch) {
+  if (options.centroid == CycleOptions::Centroid::kBatch) {
     add_contrast(batch, groups, weight, options.label_smoothing, result);
   } else {
     for (const Members& group : groups) {

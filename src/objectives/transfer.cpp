@@ -12,12 +12,12 @@ namespace cpx::objectives {
 
 namespace {
 
-using Group = std::vector<const TransferText*>;
+using TextGroup = std::vector<const TransferText*>;
 
 bool has_part(const TransferText& text, TransferPart part) { return text.part == part; }
 
-std::vector<Group> split_groups(const TransferBatch& batch) {
-  std::vector<Group> groups(batch.num_groups);
+std::vector<TextGroup> split_groups(const TransferBatch& batch) {
+  std::vector<TextGroup> groups(batch.num_groups);
   for (size_t i = 0; i < batch.texts.size(); ++i) {
     const TransferText& text = batch.texts[i];
     CPX_CHECK(text.group >= 0 && text.group < batch.num_groups,
@@ -30,7 +30,7 @@ std::vector<Group> split_groups(const TransferBatch& batch) {
 }
 
 /// Adds alpha * CE / (|P| + 1) of a group over the step's groups.
-void add_contrast(const Group& group, size_t index, const TransferBatch& batch, double weight,
+void add_contrast(const TextGroup& group, size_t index, const TransferBatch& batch, double weight,
                   ObjectiveResult& result) {
   std::vector<CentredText> centred;
   double centre_sum = 0.0;
@@ -66,7 +66,7 @@ ObjectiveResult transfer(const TransferBatch& batch, const TransferOptions& opti
                          const StepCounts& step) {
   CPX_CHECK(batch.num_groups > 0, "[transfer] got {} groups, expected 1 or more.",
             batch.num_groups);
-  const std::vector<Group> groups = split_groups(batch);
+  const std::vector<TextGroup> groups = split_groups(batch);
   ObjectiveResult result;
   result.gradient.assign(batch.token_nll.size(), 0.0);
   int64_t num_transfers = 0;

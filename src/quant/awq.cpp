@@ -9,16 +9,16 @@ namespace cpx::quant {
 
 namespace {
 
-constexpr const char* kWhere = "awq";
+constexpr const char* kAwqWhere = "awq";
 
 // The codes of a word belong to its outputs 0, 2, 4, 6, 1, 3, 5, 7, the lowest first.
 constexpr WordLayout kLayout = {.bits = 4, .shifts = {0, 16, 4, 20, 8, 24, 12, 28}};
 
 GroupedSizes checked_sizes(const GroupedWeight& weight, const AwqFormat& format) {
-  CPX_CHECK(format.bits == 4, "[{}] got {} bits, expected 4.", kWhere, format.bits);
+  CPX_CHECK(format.bits == 4, "[{}] got {} bits, expected 4.", kAwqWhere, format.bits);
   CPX_CHECK(format.group_size > 0 || format.group_size == -1,
-            "[{}] got groups of {}, expected more than 0, or -1.", kWhere, format.group_size);
-  const GroupedWeightCheck check(kWhere, weight);
+            "[{}] got groups of {}, expected more than 0, or -1.", kAwqWhere, format.group_size);
+  const GroupedWeightCheck check(kAwqWhere, weight);
   check.words(fmt::format("[inputs, outputs * {} / 32]", format.bits));
   const int64_t inputs = weight.qweight.size(0);
   const GroupedSizes sizes = {.inputs = inputs,

@@ -11,7 +11,7 @@ namespace cpx::quant {
 
 namespace {
 
-constexpr const char* kWhere = "gptq";
+constexpr const char* kGptqWhere = "gptq";
 
 WordLayout layout_of(int64_t bits) {
   if (bits == 4) return {.bits = 4, .shifts = {0, 4, 8, 12, 16, 20, 24, 28}};
@@ -24,11 +24,11 @@ WordLayout layout_of(int64_t bits) {
 uint32_t ones_of(int64_t bits) { return bits == 4 ? 0x11111111U : 0x01010101U; }
 
 GroupedSizes checked_sizes(const GroupedWeight& weight, const GptqFormat& format) {
-  CPX_CHECK(format.bits == 4 || format.bits == 8, "[{}] got {} bits, expected 4 or 8.", kWhere,
+  CPX_CHECK(format.bits == 4 || format.bits == 8, "[{}] got {} bits, expected 4 or 8.", kGptqWhere,
             format.bits);
   CPX_CHECK(format.group_size > 0 || format.group_size == -1,
-            "[{}] got groups of {}, expected more than 0, or -1.", kWhere, format.group_size);
-  const GroupedWeightCheck check(kWhere, weight);
+            "[{}] got groups of {}, expected more than 0, or -1.", kGptqWhere, format.group_size);
+  const GroupedWeightCheck check(kGptqWhere, weight);
   check.words(fmt::format("[inputs * {} / 32, outputs]", format.bits));
   const int64_t inputs = weight.qweight.size(0) * (32 / format.bits);
   const GroupedSizes sizes = {.inputs = inputs,
@@ -47,7 +47,7 @@ std::vector<int32_t> groups_of(const GroupedWeight& weight, const GroupedSizes& 
   std::vector<int32_t> groups(first, first + stored.numel());
   for (size_t i = 0; i < groups.size(); ++i) {
     if (groups[i] < 0 || groups[i] >= sizes.groups()) {
-      GroupedWeightCheck(kWhere, weight)
+      GroupedWeightCheck(kGptqWhere, weight)
           .fail("g_idx",
                 fmt::format("has {} at {}, expected 0 to {}.", groups[i], i, sizes.groups() - 1));
     }

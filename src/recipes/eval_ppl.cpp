@@ -23,6 +23,7 @@
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
+#include "exit_status.h"
 #include "faults.h"
 #include "output_path.h"
 
@@ -34,8 +35,6 @@ using evaluation::Report;
 using objectives::ScoredText;
 using objectives::Side;
 
-constexpr int kDone = 0;
-constexpr int kInterrupted = 1;
 constexpr int64_t kPublishedWindow = 4096;
 constexpr int64_t kPublishedStride = 512;
 

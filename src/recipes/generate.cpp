@@ -15,6 +15,7 @@
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
 #include "cpx/data/text_file.h"
+#include "exit_status.h"
 #include "faults.h"
 #include "output_path.h"
 #include "text_writer.h"
@@ -24,9 +25,6 @@ namespace cpx::recipes {
 namespace {
 
 using tokenizer::ChatMessage;
-
-constexpr int kDone = 0;
-constexpr int kInterrupted = 1;
 
 // An answer of the base, of the adapter, or ("") of the one that there is.
 struct SidedAnswer {

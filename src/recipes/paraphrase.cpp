@@ -18,6 +18,7 @@
 #include "cpx/pipeline/shard_journal.h"
 #include "cpx/pipeline/templates.h"
 #include "cpx/tensor/device.h"
+#include "exit_status.h"
 #include "faults.h"
 #include "fingerprint.h"
 #include "output_path.h"
@@ -30,8 +31,6 @@ namespace {
 using data::Input;
 using pipeline::Setting;
 
-constexpr int kDone = 0;
-constexpr int kInterrupted = 1;
 constexpr size_t kInputsReported = 20;
 constexpr const char* kTypeSetting = "dtype";
 

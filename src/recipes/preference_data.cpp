@@ -18,7 +18,7 @@ namespace cpx::recipes {
 
 namespace {
 
-std::string items_fingerprint(std::span<const data::PreferenceItem> items) {
+std::string pairs_fingerprint(std::span<const data::PreferenceItem> items) {
   TextHash hash;
   for (const data::PreferenceItem& item : items) {
     hash.add_text(item.prompt);
@@ -80,7 +80,7 @@ PreferenceData::PreferenceData(const TrainConfig& config, size_t num_files,
       num_files_(num_files),
       num_without_input_(content.num_without_input),
       items_(std::move(content.items)),
-      fingerprint_(items_fingerprint(items_)),
+      fingerprint_(pairs_fingerprint(items_)),
       encoder_(encoder, preference_keys(config.objective)->max_prompt_tokens),
       counts_(data::drop_unusable(items_, encoder_)),
       pairs_(make_pairs(items_, config, counts_, encoder_)) {}

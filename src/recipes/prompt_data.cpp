@@ -33,7 +33,7 @@ data::PromptOptions prompt_options(const TrainConfig& config, bool is_trained_on
           .seed = seed_of(config)};
 }
 
-std::string items_fingerprint(std::span<const data::PreferenceItem> items) {
+std::string prompts_fingerprint(std::span<const data::PreferenceItem> items) {
   TextHash hash;
   for (const data::PreferenceItem& item : items) {
     hash.add_text(item.prompt);
@@ -130,7 +130,7 @@ PromptData::PromptData(const TrainConfig& config, size_t num_files, data::Prefer
       num_files_(num_files),
       num_without_input_(content.num_without_input),
       places_(places_of(content.items)),
-      fingerprint_(items_fingerprint(content.items)),
+      fingerprint_(prompts_fingerprint(content.items)),
       encoder_(std::move(encoder)),
       prompts_(content.items, *encoder_, prompt_options(config, is_trained_on)) {
   const auto num_prompts = std::ssize(prompts_.train());

@@ -21,6 +21,7 @@
 #include "cpx/data/scored_file.h"
 #include "cpx/models/roberta.h"
 #include "cpx/tensor/device.h"
+#include "exit_status.h"
 #include "output_path.h"
 
 namespace cpx::recipes {
@@ -31,8 +32,6 @@ using data::KeyScores;
 using data::KeyTexts;
 using data::ScorableRecord;
 
-constexpr int kDone = 0;
-constexpr int kInterrupted = 1;
 constexpr const char* kNeutralKey = "paraphrases";
 constexpr const char* kToxicKey = "paraphrases_toxic";
 // Texts that are scored together; fewer where they are long, so that memory stays small, a signal

@@ -18,6 +18,7 @@
 #include "cpx/tensor/memory.h"
 #include "cpx/tensor/profile.h"
 #include "cpx/training/trainer.h"
+#include "exit_status.h"
 #include "fingerprint.h"
 #include "memory_plan.h"
 #include "reference_model.h"
@@ -29,9 +30,6 @@
 namespace cpx::recipes {
 
 namespace {
-
-constexpr int kDone = 0;
-constexpr int kInterrupted = 1;
 
 // The texts of a run; the task keeps references to them.
 struct RunData {

@@ -16,7 +16,7 @@ namespace cpx::tokenizer::jinja {
 
 namespace {
 
-constexpr int kMaxDepth = 100;
+constexpr int kMaxExpressionDepth = 100;
 constexpr size_t kMaxTokens = 1000;  // of one tag: chains of operators nest when they run
 constexpr size_t kMaxNumberDigits = 18;
 
@@ -122,7 +122,8 @@ Expression constant(Value value) {
 class DepthGuard {
  public:
   explicit DepthGuard(int& depth) : depth_(depth) {
-    if (++depth_ > kMaxDepth) fail(fmt::format("it nests more than {} levels deep", kMaxDepth));
+    if (++depth_ > kMaxExpressionDepth)
+      fail(fmt::format("it nests more than {} levels deep", kMaxExpressionDepth));
   }
   ~DepthGuard() { --depth_; }
   DepthGuard(const DepthGuard&) = delete;

@@ -15,7 +15,7 @@ namespace {
 using Node = Template::Node;
 using Nodes = std::vector<Node>;
 
-constexpr int kMaxDepth = 50;
+constexpr int kMaxBlockDepth = 50;
 
 bool is_space(char c) { return std::isspace(static_cast<unsigned char>(c)) != 0; }
 
@@ -230,7 +230,8 @@ class StatementParser {
  private:
   // Reads nodes up to a statement that starts with one of `ends`; last_ holds the rest of it.
   Nodes parse_until(const std::vector<std::string>& ends) {
-    if (++depth_ > kMaxDepth) fail(fmt::format("it nests more than {} levels deep", kMaxDepth));
+    if (++depth_ > kMaxBlockDepth)
+      fail(fmt::format("it nests more than {} levels deep", kMaxBlockDepth));
     Nodes nodes;
     while (position_ < segments_.size()) {
       const Segment& segment = segments_[position_++];

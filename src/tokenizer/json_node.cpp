@@ -9,7 +9,7 @@ namespace cpx::tokenizer {
 namespace {
 
 constexpr size_t kMaxShownBytes = 60;
-constexpr int kMaxDepth = 64;  // real files nest less than ten levels
+constexpr int kMaxJsonDepth = 64;  // real files nest less than ten levels
 
 // What a value is, for messages.
 std::string describe(const nlohmann::json& value) {
@@ -49,9 +49,9 @@ JsonNode JsonNode::child(const nlohmann::json& value, const std::string& suffix)
   JsonNode node = *this;
   node.value_ = &value;
   node.path_ = path_ + suffix;
-  if (++node.depth_ > kMaxDepth) {
+  if (++node.depth_ > kMaxJsonDepth) {
     throw_<DataError>("[tokenizer] {}: values are nested more than {} levels deep.", *file_,
-                      kMaxDepth);
+                      kMaxJsonDepth);
   }
   return node;
 }

@@ -85,7 +85,7 @@ void count_terms(std::span<const std::optional<CycleTerm>> terms, StepCounts& co
   counts.negative_texts = number_of(CycleTerm::kNegatives);
 }
 
-std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
+std::unique_ptr<PackedMicroBatch> make_cycle_batch(GroupSource& source,
                                                    std::span<const data::DrawnGroup> groups,
                                                    FineTuning fine_tuning,
                                                    const objectives::CycleOptions& options) {
@@ -108,10 +108,10 @@ std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
                                            options);
 }
 
-MakeMicroBatch maker(FineTuning fine_tuning, const objectives::CycleOptions& options) {
+MakeMicroBatch cycle_maker(FineTuning fine_tuning, const objectives::CycleOptions& options) {
   return [fine_tuning, options](nn::CausalLm& /*model*/, GroupSource& source,
                                 std::span<const data::DrawnGroup> groups) {
-    return make_micro_batch(source, groups, fine_tuning, options);
+    return make_cycle_batch(source, groups, fine_tuning, options);
   };
 }
 
@@ -136,7 +136,7 @@ std::unique_ptr<GroupStep> cycle_step(std::span<const data::Record> train_record
             options.num_hard_negatives);
   const GroupTaskData data =
       group_task_data(train_records, eval_records, encoder, options, /*with_input=*/false);
-  const auto make = maker(options.fine_tuning, options.objective);
+  const auto make = cycle_maker(options.fine_tuning, options.objective);
   return std::make_unique<GroupStep>("cycle", std::make_unique<GroupTask>(data, make, make));
 }
 

@@ -18,18 +18,18 @@ namespace cpx::training {
 namespace {
 
 constexpr int64_t kFloatBytes = 4;
-constexpr int64_t kMib = int64_t{1} << 20;
+constexpr int64_t kBytesPerMib = int64_t{1} << 20;
 // Resident bytes of a program with LibTorch's CPU library and its working memory; measured.
-constexpr int64_t kBaseBytes = 180 * kMib;
+constexpr int64_t kBaseBytes = 180 * kBytesPerMib;
 // About 20 matrix products a step, whose kernels take 0.75 MiB each for every number of rows;
 // measured. oneDNN keeps 1024.
-constexpr int64_t kCompiledBytes = 15 * kMib;
+constexpr int64_t kCompiledBytes = 15 * kBytesPerMib;
 constexpr int64_t kMaxRowCounts = 1024 / 20;
 // What the allocator holds beside the tensors that live, of the activations; measured: 3 to 8 %.
 constexpr double kHoles = 0.05;
 // As token_nll.cpp, attention.cpp and short_attention.h cut their work.
-constexpr int64_t kLogitChunkBytes = 32 * kMib;
-constexpr int64_t kKernelLogitChunkBytes = 128 * kMib;
+constexpr int64_t kLogitChunkBytes = 32 * kBytesPerMib;
+constexpr int64_t kKernelLogitChunkBytes = 128 * kBytesPerMib;
 constexpr int64_t kLogitTileRows = 256;
 constexpr int64_t kLogitBlockRows = 1024;
 constexpr int64_t kLogitBlockColumns = 2048;

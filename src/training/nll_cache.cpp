@@ -46,8 +46,8 @@ uint64_t checksum(std::string_view bytes) {
 }
 
 std::string key_text(const Fingerprints& key) {
-  using Json = nlohmann::json;
-  return Json(key).dump(-1, ' ', /*ensure_ascii=*/false, Json::error_handler_t::replace);
+  return nlohmann::json(key).dump(-1, ' ', /*ensure_ascii=*/false,
+                                  nlohmann::json::error_handler_t::replace);
 }
 
 // ---- Writing ------------------------------------------------------------------------------------

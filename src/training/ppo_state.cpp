@@ -12,8 +12,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFile = "ppo_state.json";
-constexpr int64_t kVersion = 1;
+constexpr const char* kStateFile = "ppo_state.json";
+constexpr int64_t kStateVersion = 1;
 
 PpoState parse(const Json& json) {
   PpoState state;
@@ -34,7 +34,7 @@ PpoState parse(const Json& json) {
 
 void write_ppo_state(const std::filesystem::path& folder, const PpoState& state) {
   const objectives::RunningMoments& moments = state.moments;
-  const Json json = {{"version", kVersion},
+  const Json json = {{"version", kStateVersion},
                      {"rollout", state.rollout.number},
                      {"is_told", state.is_told},
                      {"is_stopped", state.is_stopped},
@@ -45,18 +45,18 @@ void write_ppo_state(const std::filesystem::path& folder, const PpoState& state)
                        {"var", moments.var},
                        {"count", moments.count}}},
                      {"figures", state.rollout.figures}};
-  OutputFile file(folder / kFile);
+  OutputFile file(folder / kStateFile);
   file.write(json.dump(2) + "\n");
   file.sync_and_close();
   if (state.rollout.number >= 0) write_rollout(folder, state.rollout);
 }
 
 PpoState read_ppo_state(const std::filesystem::path& folder) {
-  const auto path = folder / kFile;
+  const auto path = folder / kStateFile;
   const Json json = Json::parse(read_text_file(path), nullptr, /*allow_exceptions=*/false);
-  if (!json.is_object() || json.value("version", int64_t{0}) != kVersion) {
+  if (!json.is_object() || json.value("version", int64_t{0}) != kStateVersion) {
     throw_<DataError>("[{}] is no PPO state of version {}. The checkpoint is damaged.",
-                      path.string(), kVersion);
+                      path.string(), kStateVersion);
   }
   PpoState state;
   try {

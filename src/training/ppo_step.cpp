@@ -21,6 +21,7 @@
 #include "cpx/core/random.h"
 #include "cpx/training/metrics.h"
 #include "ppo_state.h"
+#include "stopwatch.h"
 
 namespace cpx::training {
 
@@ -31,16 +32,11 @@ using objectives::StepCounts;
 namespace {
 
 namespace fs = std::filesystem;
-using Clock = std::chrono::steady_clock;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kSamplesFile = "samples.jsonl";
 constexpr uint64_t kOrderStream = 3;            // of the responses in a pass
 constexpr uint64_t kEvaluation = ~uint64_t{0};  // in place of a rollout's number
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());

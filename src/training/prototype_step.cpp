@@ -42,7 +42,7 @@ class PrototypeMicroBatch : public PackedMicroBatch {
   objectives::PrototypeOptions options_;
 };
 
-MakeMicroBatch maker(const objectives::PrototypeOptions& options) {
+MakeMicroBatch prototype_maker(const objectives::PrototypeOptions& options) {
   return [options](nn::CausalLm& /*model*/, GroupSource& source,
                    std::span<const data::DrawnGroup> groups) {
     const GroupBatch batch = source.encode(groups, /*needs_hard_negative=*/false).batch;
@@ -61,8 +61,8 @@ std::unique_ptr<GroupStep> prototype_step(std::span<const data::Record> train_re
   const GroupTaskData data =
       group_task_data(train_records, eval_records, encoder, options, /*with_input=*/true);
   return std::make_unique<GroupStep>(
-      "prototype",
-      std::make_unique<GroupTask>(data, maker(options.objective), maker(options.objective)));
+      "prototype", std::make_unique<GroupTask>(data, prototype_maker(options.objective),
+                                               prototype_maker(options.objective)));
 }
 
 }  // namespace cpx::training

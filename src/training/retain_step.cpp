@@ -26,8 +26,8 @@ using tokenizer::TokenId;
 using TextIds = std::vector<std::vector<TokenId>>;
 
 // First part of the keys of a run's random numbers: what they are for.
-constexpr uint64_t kOrderStream = 101;
-constexpr uint64_t kDropoutStream = 102;
+constexpr uint64_t kRetainOrderStream = 101;
+constexpr uint64_t kRetainDropoutStream = 102;
 
 // The texts that have a predicted token.
 TextIds encode_texts(const std::vector<RetainedText>& texts, const data::TextEncoder& encoder) {
@@ -76,8 +76,8 @@ class RetainOrder {
     if (round == round_) return;
     round_ = round;
     if (shuffle_) {
-      order_ = random_permutation(num_texts_,
-                                  CounterRng(seed_, {kOrderStream, static_cast<uint64_t>(round)}));
+      order_ = random_permutation(
+          num_texts_, CounterRng(seed_, {kRetainOrderStream, static_cast<uint64_t>(round)}));
     } else {
       order_.resize(static_cast<size_t>(num_texts_));
       std::iota(order_.begin(), order_.end(), int64_t{0});
@@ -140,7 +140,7 @@ class MicroBatchPair : public MicroBatch {
     auto result = inner_->forward_backward(model, step, options);
     if (!std::isfinite(result.loss)) return result;
     nn::ForwardOptions own_options = options;
-    own_options.dropout_key = mix_seed(options.dropout_key, {kDropoutStream});
+    own_options.dropout_key = mix_seed(options.dropout_key, {kRetainDropoutStream});
     const double loss = retained_->forward_backward(model, step, own_options).loss;
     result.loss += loss;
     if (result.contrast) *result.contrast += loss;

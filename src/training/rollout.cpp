@@ -17,7 +17,7 @@ namespace cpx::training {
 
 namespace {
 
-constexpr const char* kFile = "rollout.safetensors";
+constexpr const char* kRolloutFile = "rollout.safetensors";
 
 // Streams of a rollout's random numbers.
 constexpr uint64_t kLengthStream = 1;
@@ -275,11 +275,11 @@ void write_rollout(const std::filesystem::path& folder, const Rollout& rollout) 
                                                      {"old_values", doubles(rollout.old_values)},
                                                      {"advantages", doubles(rollout.advantages)},
                                                      {"returns", doubles(rollout.returns)}};
-  formats::write_safetensors(folder / kFile, tensors);
+  formats::write_safetensors(folder / kRolloutFile, tensors);
 }
 
 Rollout read_rollout(const std::filesystem::path& folder) {
-  const auto file = formats::SafetensorsFile::open(folder / kFile);
+  const auto file = formats::SafetensorsFile::open(folder / kRolloutFile);
   const auto of = [&](const char* name, size_t size) {
     const auto values = file->tensor(name);
     if (values.numel() != static_cast<int64_t>(size)) {

@@ -40,8 +40,8 @@ class SftMicroBatch : public PackedMicroBatch {
   std::vector<objectives::TokenRange> ranges_;
 };
 
-std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
-                                                   std::span<const data::DrawnGroup> groups) {
+std::unique_ptr<PackedMicroBatch> make_sft_batch(GroupSource& source,
+                                                 std::span<const data::DrawnGroup> groups) {
   const GroupBatch batch = source.encode(groups, /*needs_hard_negative=*/false).batch;
   auto packed = data::pack(batch.texts);
   auto info = source.info(batch, packed);
@@ -58,7 +58,7 @@ void add_toxic_texts(data::DrawnGroup& group, const data::Record& record) {
 
 std::unique_ptr<PackedMicroBatch> make_training(nn::CausalLm& /*model*/, GroupSource& source,
                                                 std::span<const data::DrawnGroup> groups) {
-  return make_micro_batch(source, groups);
+  return make_sft_batch(source, groups);
 }
 
 std::unique_ptr<PackedMicroBatch> make_evaluation(nn::CausalLm& /*model*/, GroupSource& source,
@@ -67,7 +67,7 @@ std::unique_ptr<PackedMicroBatch> make_evaluation(nn::CausalLm& /*model*/, Group
   for (data::DrawnGroup& group : both_sides) {
     add_toxic_texts(group, source.records()[static_cast<size_t>(group.record)]);
   }
-  return make_micro_batch(source, both_sides);
+  return make_sft_batch(source, both_sides);
 }
 
 }  // namespace

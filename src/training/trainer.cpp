@@ -23,6 +23,7 @@
 #include "cpx/tensor/profile.h"
 #include "cpx/training/metrics.h"
 #include "group_batch.h"
+#include "stopwatch.h"
 
 namespace cpx::training {
 
@@ -30,15 +31,10 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Clock = std::chrono::steady_clock;
 using MicroBatches = std::vector<std::unique_ptr<MicroBatch>>;
 
 constexpr double kMib = 1024.0 * 1024.0;
 constexpr double kNotComputed = std::numeric_limits<double>::quiet_NaN();
-
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
-}
 
 bool is_due(int64_t every, int64_t step) { return every > 0 && step % every == 0; }
 

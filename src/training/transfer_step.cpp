@@ -54,10 +54,10 @@ class TransferMicroBatch : public PackedMicroBatch {
   objectives::TransferOptions options_;
 };
 
-std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
-                                                   std::span<const data::DrawnGroup> groups,
-                                                   const objectives::TransferOptions& options,
-                                                   bool with_plain_texts) {
+std::unique_ptr<PackedMicroBatch> make_transfer_batch(GroupSource& source,
+                                                      std::span<const data::DrawnGroup> groups,
+                                                      const objectives::TransferOptions& options,
+                                                      bool with_plain_texts) {
   DrawnBatch plain = source.encode(groups, /*needs_hard_negative=*/true);
   GroupBatch batch{.records = plain.batch.records};
   std::vector<TransferPart> parts;
@@ -80,10 +80,10 @@ std::unique_ptr<PackedMicroBatch> make_micro_batch(GroupSource& source,
   return std::make_unique<TransferMicroBatch>(std::move(info), std::move(packed), parts, options);
 }
 
-MakeMicroBatch maker(const objectives::TransferOptions& options, bool with_plain_texts) {
+MakeMicroBatch transfer_maker(const objectives::TransferOptions& options, bool with_plain_texts) {
   return [options, with_plain_texts](nn::CausalLm& /*model*/, GroupSource& source,
                                      std::span<const data::DrawnGroup> groups) {
-    return make_micro_batch(source, groups, options, with_plain_texts);
+    return make_transfer_batch(source, groups, options, with_plain_texts);
   };
 }
 
@@ -99,9 +99,9 @@ std::unique_ptr<GroupStep> transfer_step(std::span<const data::Record> train_rec
   const GroupTaskData data =
       group_task_data(train_records, eval_records, encoder, options, /*with_input=*/true);
   return std::make_unique<GroupStep>(
-      "transfer",
-      std::make_unique<GroupTask>(data, maker(options.objective, /*with_plain_texts=*/false),
-                                  maker(options.objective, /*with_plain_texts=*/true)));
+      "transfer", std::make_unique<GroupTask>(
+                      data, transfer_maker(options.objective, /*with_plain_texts=*/false),
+                      transfer_maker(options.objective, /*with_plain_texts=*/true)));
 }
 
 }  // namespace cpx::training

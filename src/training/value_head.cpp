@@ -15,13 +15,13 @@ namespace cpx::training {
 
 namespace {
 
-constexpr const char* kFile = "value_head.safetensors";
+constexpr const char* kHeadFile = "value_head.safetensors";
 constexpr const char* kWeight = "v_head.summary.weight";
 constexpr const char* kBias = "v_head.summary.bias";
 
 // Streams of the head's random numbers.
 constexpr uint64_t kInitStream = 1;
-constexpr uint64_t kDropoutStream = 0x76616c7565;
+constexpr uint64_t kHeadDropoutStream = 0x76616c7565;
 
 using Init = ValueHeadOptions::Init;
 
@@ -69,8 +69,8 @@ ValueHead::ValueHead(int64_t hidden_size, const torch::Device& device,
 torch::Tensor ValueHead::forward(const torch::Tensor& hidden,
                                  const nn::ForwardOptions& options) const {
   const double dropout = options.is_training ? options_.dropout : 0.0;
-  const auto dropped = kernels::counter_dropout(hidden.to(at::kFloat), dropout,
-                                                mix_seed(options.dropout_key, {kDropoutStream}));
+  const auto dropped = kernels::counter_dropout(
+      hidden.to(at::kFloat), dropout, mix_seed(options.dropout_key, {kHeadDropoutStream}));
   return at::addmv(bias_, dropped, weight_.squeeze(0));
 }
 
@@ -81,11 +81,11 @@ std::vector<nn::NamedParameter> ValueHead::parameters() const {
 void ValueHead::write(const std::filesystem::path& folder) const {
   const std::vector<formats::NamedTensor> tensors = {{kWeight, weight_.detach()},
                                                      {kBias, bias_.detach()}};
-  formats::write_safetensors(folder / kFile, tensors);
+  formats::write_safetensors(folder / kHeadFile, tensors);
 }
 
 void ValueHead::read(const std::filesystem::path& folder) {
-  const auto file = formats::SafetensorsFile::open(folder / kFile);
+  const auto file = formats::SafetensorsFile::open(folder / kHeadFile);
   const auto weight = stored(*file, kWeight, weight_);
   const auto bias = stored(*file, kBias, bias_);
   const torch::NoGradGuard no_grad;

@@ -11,7 +11,7 @@
 #include "tests/config/sample_options.h"
 
 namespace cpx::config {
-namespace {
+namespace load_test {
 
 using sample::Circle;
 using sample::Color;
@@ -330,5 +330,5 @@ TEST(ConfigOverride, FaultsAreToldBesideThoseOfAnUnreadableFile) {
                           testing::StartsWith("[command line: pen] an override: ")));
 }
 
-}  // namespace
+}  // namespace load_test
 }  // namespace cpx::config

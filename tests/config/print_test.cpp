@@ -14,7 +14,7 @@
 #include "tests/config/sample_options.h"
 
 namespace cpx::config {
-namespace {
+namespace print_test {
 
 using sample::Color;
 using sample::Drawing;
@@ -164,5 +164,5 @@ TEST(ConfigScalar, TextsAreQuotedOnlyWhereNeeded) {
   }
 }
 
-}  // namespace
+}  // namespace print_test
 }  // namespace cpx::config

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::config {
-namespace {
+namespace yaml_node_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -181,5 +181,5 @@ TEST(YamlNode, MergedLeavesBothTreesAsTheyAre) {
   EXPECT_EQ(overlay->entries.size(), 2);
 }
 
-}  // namespace
+}  // namespace yaml_node_test
 }  // namespace cpx::config

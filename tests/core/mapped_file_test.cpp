@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx {
-namespace {
+namespace mapped_file_test {
 
 constexpr size_t kSize = size_t{1} << 20;
 
@@ -66,5 +66,5 @@ TEST(MappedFile, DroppedPagesTakeNoMemoryAndAreReadAnew) {
   EXPECT_EQ(sum_of(*file), sum);
 }
 
-}  // namespace
+}  // namespace mapped_file_test
 }  // namespace cpx

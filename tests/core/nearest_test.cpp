@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx {
-namespace {
+namespace nearest_test {
 
 TEST(EditDistance, CountsInsertionsDeletionsAndSubstitutions) {
   EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
@@ -21,5 +21,5 @@ TEST(NearestName, IsTheClosestKnownNameOrNothing) {
   EXPECT_EQ(nearest_name("zzzzzzz", known), std::nullopt);
 }
 
-}  // namespace
+}  // namespace nearest_test
 }  // namespace cpx

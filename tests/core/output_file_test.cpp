@@ -11,7 +11,7 @@
 #include "cpx/core/mapped_file.h"
 
 namespace cpx {
-namespace {
+namespace output_file_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
@@ -147,5 +147,5 @@ TEST_F(OutputFileTest, MappedFileHoldsTheBytesAndNamesWhatIsMissing) {
   EXPECT_THAT(message_of([&] { MappedFile::open(folder_); }), HasSubstr("is not a regular file."));
 }
 
-}  // namespace
+}  // namespace output_file_test
 }  // namespace cpx

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx {
-namespace {
+namespace progress_test {
 
 constexpr ProgressState kHalf{
     .title = "train", .total = 60, .done = 30, .elapsed_s = 62.0, .detail = "loss 1.5"};
@@ -39,5 +39,5 @@ TEST(ProgressBar, IsFilledByTheShareThatIsDone) {
 
 TEST(ProgressBar, DoesNotWrap) { EXPECT_EQ(progress_bar(kHalf, 12), "train [#####"); }
 
-}  // namespace
+}  // namespace progress_test
 }  // namespace cpx

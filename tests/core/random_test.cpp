@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx {
-namespace {
+namespace random_test {
 
 // Known answers of philox4x32-10 published with the Random123 library (kat_vectors).
 TEST(Philox, MatchesPublishedKnownAnswers) {
@@ -86,5 +86,5 @@ TEST(SampleWithoutReplacement, DrawsDifferentNumbersInRange) {
   EXPECT_THROW(sample_without_replacement(2, 3, CounterRng(0, {})), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace random_test
 }  // namespace cpx

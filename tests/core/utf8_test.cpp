@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx {
-namespace {
+namespace utf8_test {
 
 TEST(Utf8, FindsTheFirstInvalidByte) {
   EXPECT_FALSE(first_invalid_utf8("plain \xC3\xA9 \xF0\x9F\x99\x82"));
@@ -32,5 +32,5 @@ TEST(Utf8, InvalidByteReadsAsReplacementOfOneByte) {
   EXPECT_EQ(read.length, 1u);
 }
 
-}  // namespace
+}  // namespace utf8_test
 }  // namespace cpx

@@ -12,7 +12,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::data {
-namespace {
+namespace contrast_groups_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -273,5 +273,5 @@ TEST(ContrastGroups, WrongArgumentsAreErrors) {
   EXPECT_THROW(groups.text({.record = 0, .text = 5}), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace contrast_groups_test
 }  // namespace cpx::data

@@ -6,7 +6,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace input_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -103,5 +103,5 @@ TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
       ElementsAre(testing::EndsWith("none.txt: cannot be read: No such file or directory.")));
 }
 
-}  // namespace
+}  // namespace input_file_test
 }  // namespace cpx::data

@@ -11,7 +11,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace line_reader_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -88,5 +88,5 @@ TEST_F(LineReaderTest, BlankLinesAreKnown) {
   EXPECT_FALSE(LineReader::is_blank(" . "));
 }
 
-}  // namespace
+}  // namespace line_reader_test
 }  // namespace cpx::data

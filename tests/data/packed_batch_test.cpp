@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::data {
-namespace {
+namespace packed_batch_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -151,5 +151,5 @@ TEST(Pack, TextsThatDoNotFitAreErrors) {
             "[pack] got 2147483649 tokens in 2 texts, expected at most 2147483647.");
 }
 
-}  // namespace
+}  // namespace packed_batch_test
 }  // namespace cpx::data

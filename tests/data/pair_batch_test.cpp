@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::data {
-namespace {
+namespace pair_batch_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -74,5 +74,5 @@ TEST(PairBatch, WithoutAPromptTheFirstTokenIsGiven) {
   EXPECT_EQ(pack_pairs(pairs, /*shares_prompts=*/false).targets, shared.targets);
 }
 
-}  // namespace
+}  // namespace pair_batch_test
 }  // namespace cpx::data

@@ -8,7 +8,7 @@
 #include "piece_tokenizer.h"
 
 namespace cpx::data {
-namespace {
+namespace pair_encoder_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -292,5 +292,5 @@ TEST(DropUnusable, EveryPairOfWhatIsLeftHasPredictedTokens) {
   }
 }
 
-}  // namespace
+}  // namespace pair_encoder_test
 }  // namespace cpx::data

@@ -12,7 +12,7 @@
 #include "cpx/tokenizer/load.h"
 
 namespace cpx::data {
-namespace {
+namespace pair_encoder_trl_test {
 
 using nlohmann::json;
 using tokenizer::TokenId;
@@ -121,5 +121,5 @@ INSTANTIATE_TEST_SUITE_P(Tokenizers, TrlParity,
                          testing::Values("gpt2", "llama3", "smollm2", "llama2", "metaspace_never"),
                          [](const auto& tokenizer) { return tokenizer.param; });
 
-}  // namespace
+}  // namespace pair_encoder_trl_test
 }  // namespace cpx::data

@@ -13,7 +13,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::data {
-namespace {
+namespace preference_pairs_test {
 
 using testing::ElementsAre;
 
@@ -207,5 +207,5 @@ TEST(PreferencePairs, WrongArgumentsAreErrors) {
   EXPECT_THROW(PreferencePairs(items, {}).epoch_order(-1), Wrong);
 }
 
-}  // namespace
+}  // namespace preference_pairs_test
 }  // namespace cpx::data

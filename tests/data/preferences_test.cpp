@@ -6,7 +6,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace preferences_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -202,5 +202,5 @@ TEST(Preferences, ATemplateWithoutAPlaceForTheInputIsAnError) {
   EXPECT_EQ(message_of("{input}"), "(no such error)");
 }
 
-}  // namespace
+}  // namespace preferences_test
 }  // namespace cpx::data

@@ -13,7 +13,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::data {
-namespace {
+namespace prompts_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -187,5 +187,5 @@ TEST(Prompts, WrongArgumentsAreErrors) {
   EXPECT_EQ(message_of<Wrong>(long_items(1), {}), "[prompts] epoch: got -1, expected 0 or more.");
 }
 
-}  // namespace
+}  // namespace prompts_test
 }  // namespace cpx::data

@@ -6,7 +6,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace record_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -308,5 +308,5 @@ TEST_F(GlobTest, PatternsWithoutAFileAreFaults) {
           "more."));
 }
 
-}  // namespace
+}  // namespace record_test
 }  // namespace cpx::data

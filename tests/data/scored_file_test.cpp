@@ -11,7 +11,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace scored_file_test {
 
 using testing::ElementsAre;
 
@@ -139,5 +139,5 @@ TEST_F(ScoredFile, FaultsAreToldWithTheirPlace) {
             "[a.txt] a line is a text without keys: got the key 'input', expected none.");
 }
 
-}  // namespace
+}  // namespace scored_file_test
 }  // namespace cpx::data

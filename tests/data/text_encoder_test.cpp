@@ -9,7 +9,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::data {
-namespace {
+namespace text_encoder_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -143,5 +143,5 @@ TEST(TextEncoder, WrongArgumentsAreErrors) {
             "[text_encoder] max_tokens: got -1, expected 0 or more.");
 }
 
-}  // namespace
+}  // namespace text_encoder_test
 }  // namespace cpx::data

@@ -6,7 +6,7 @@
 #include "temp_folder.h"
 
 namespace cpx::data {
-namespace {
+namespace text_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -63,5 +63,5 @@ TEST_F(TextFileTest, AFaultyTextIsLeftOut) {
   EXPECT_THAT(read("a.json", R"(["one", 2, "three"])").texts, ElementsAre("one", "three"));
 }
 
-}  // namespace
+}  // namespace text_file_test
 }  // namespace cpx::data

@@ -8,7 +8,7 @@
 #include "byte_tokenizer.h"
 
 namespace cpx::data {
-namespace {
+namespace variant_items_test {
 
 using testing::ElementsAre;
 using tokenizer::PromptTemplate;
@@ -134,5 +134,5 @@ TEST(VariantItems, AGroupWithoutTextsOfASideIsAnError) {
             "[cycle_items] got 1 positives and 0 negatives, expected one or more of each.");
 }
 
-}  // namespace
+}  // namespace variant_items_test
 }  // namespace cpx::data

@@ -9,7 +9,7 @@
 #include <nlohmann/json.hpp>
 
 namespace cpx::evaluation {
-namespace {
+namespace report_test {
 
 using objectives::ScoredText;
 using objectives::Side;
@@ -105,5 +105,5 @@ TEST(ReportTable, LeavesOutWhatOneSideAloneCannotTell) {
   EXPECT_THAT(table, Not(HasSubstr("ratio")));
 }
 
-}  // namespace
+}  // namespace report_test
 }  // namespace cpx::evaluation

@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::evaluation {
-namespace {
+namespace score_texts_test {
 
 using tokenizer::TokenId;
 
@@ -157,5 +157,5 @@ TEST_F(ScoreTexts, PublishedModeAveragesTheWindowsMeansUnweighted) {
   EXPECT_NEAR(uneven.nll_sum / 5.0, (11.5015 + 13.5015 + 15.001) / 3, 1e-5);
 }
 
-}  // namespace
+}  // namespace score_texts_test
 }  // namespace cpx::evaluation

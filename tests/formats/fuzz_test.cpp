@@ -14,7 +14,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace fuzz_test {
 
 namespace fs = std::filesystem;
 
@@ -132,5 +132,5 @@ TEST_F(DamagedJson, PeftConfigIsRefusedOrLoads) {
                   [&] { read_peft_config(folder_); });
 }
 
-}  // namespace
+}  // namespace fuzz_test
 }  // namespace cpx::formats

@@ -11,7 +11,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace gguf_test {
 
 using tensor::StorageType;
 using testing::ElementsAre;
@@ -306,5 +306,5 @@ INSTANTIATE_TEST_SUITE_P(
                 "the tensor 'w' is there twice, expected once."}),
     [](const auto& test) { return test.param.name; });
 
-}  // namespace
+}  // namespace gguf_test
 }  // namespace cpx::formats

@@ -11,7 +11,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace model_config_test {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -473,5 +473,5 @@ TEST_F(GgufModelConfigTest, WhatIsMissingOrNotComputedIsNamed) {
             "'tokenizer.ggml.eos_token_id' is 96, expected 0 to 95.");
 }
 
-}  // namespace
+}  // namespace model_config_test
 }  // namespace cpx::formats

@@ -8,7 +8,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace model_folder_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
@@ -103,5 +103,5 @@ TEST_F(ModelFolderTest, FolderWithoutWeightsAndNoFolderAreNamed) {
                         "model.safetensors.index.json."));
 }
 
-}  // namespace
+}  // namespace model_folder_test
 }  // namespace cpx::formats

@@ -9,7 +9,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace peft_test {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::json;
@@ -249,5 +249,5 @@ TEST_F(PeftTest, WriterRefusesWhatIsNoFactorOfItsRank) {
             "[write_peft] 'q_proj.lora_B.weight' does not fit rank 4.");
 }
 
-}  // namespace
+}  // namespace peft_test
 }  // namespace cpx::formats

@@ -7,7 +7,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace roberta_config_test {
 
 using nlohmann::json;
 
@@ -121,5 +121,5 @@ TEST_F(RobertaConfigTest, ATokenizerThatCutsElsewhereIsRefused) {
             "[roberta_config] tokenizer_config.json: 'model_max_length' is 2, expected 3 or more.");
 }
 
-}  // namespace
+}  // namespace roberta_config_test
 }  // namespace cpx::formats

@@ -9,7 +9,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace safetensors_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -259,5 +259,5 @@ TEST_F(Safetensors, FolderThatIsNotThereIsADataError) {
               HasSubstr("none/x: cannot be written: No such file or directory"));
 }
 
-}  // namespace
+}  // namespace safetensors_test
 }  // namespace cpx::formats

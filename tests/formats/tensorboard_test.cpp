@@ -14,7 +14,7 @@
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
-namespace {
+namespace tensorboard_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -172,5 +172,5 @@ TEST_F(TensorBoard, FolderThatCannotBeMadeIsNamed) {
               HasSubstr("/file/tb: cannot be made: Not a directory."));
 }
 
-}  // namespace
+}  // namespace tensorboard_test
 }  // namespace cpx::formats

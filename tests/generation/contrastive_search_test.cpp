@@ -18,7 +18,7 @@
 #include "cpx/models/load.h"
 
 namespace cpx::generation {
-namespace {
+namespace contrastive_search_test {
 
 const std::filesystem::path kFixtures = CPX_SOURCE_DIR "/tests/fixtures";
 
@@ -369,5 +369,5 @@ TEST(ContrastiveDecoder, RefusesToSample) {
   }
 }
 
-}  // namespace
+}  // namespace contrastive_search_test
 }  // namespace cpx::generation

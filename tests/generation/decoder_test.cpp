@@ -15,7 +15,7 @@
 #include "cpx/models/load.h"
 
 namespace cpx::generation {
-namespace {
+namespace decoder_test {
 
 const std::filesystem::path kFixtures = CPX_SOURCE_DIR "/tests/fixtures";
 
@@ -279,5 +279,5 @@ TEST(Decoder, RefusesWhatDoesNotFit) {
             "each.");
 }
 
-}  // namespace
+}  // namespace decoder_test
 }  // namespace cpx::generation

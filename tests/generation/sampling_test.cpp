@@ -15,7 +15,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::generation {
-namespace {
+namespace sampling_test {
 
 SamplingOptions options_of(const nlohmann::json& keys) {
   return {.temperature = keys.value("temperature", 1.0),
@@ -167,5 +167,5 @@ TEST(SamplingOptions, ContrastiveSearchDrawsNothingAndNeedsCandidates) {
   EXPECT_EQ(faults_of({.temperature = 0.5, .penalty_alpha = 1.5}).size(), 3);
 }
 
-}  // namespace
+}  // namespace sampling_test
 }  // namespace cpx::generation

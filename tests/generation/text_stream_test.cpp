@@ -9,7 +9,7 @@
 #include "cpx/tokenizer/load.h"
 
 namespace cpx::generation {
-namespace {
+namespace text_stream_test {
 
 const std::filesystem::path kTokenizers = CPX_SOURCE_DIR "/tests/fixtures/tokenizers";
 
@@ -90,5 +90,5 @@ TEST(TextStream, TellsWhatOnlyLookedLikeAStopString) {
   EXPECT_FALSE(stream.is_stopped());
 }
 
-}  // namespace
+}  // namespace text_stream_test
 }  // namespace cpx::generation

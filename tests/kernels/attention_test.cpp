@@ -15,7 +15,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace attention_test {
 
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
@@ -278,5 +278,5 @@ TEST(PackedAttentionErrors, NameTheWrongLimitsOfTheTexts) {
   EXPECT_NE(message_of([] { check_cu_seqlens({}, 0); }), "no error");
 }
 
-}  // namespace
+}  // namespace attention_test
 }  // namespace cpx::kernels

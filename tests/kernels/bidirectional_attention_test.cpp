@@ -12,7 +12,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace bidirectional_attention_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -87,5 +87,5 @@ TEST(BidirectionalAttention, ShapesAndLimitsThatDoNotFitAreRefused) {
   EXPECT_THROW(bidirectional_attention(q, k, v, {0, kTexts.back()}, kTexts), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace bidirectional_attention_test
 }  // namespace cpx::kernels

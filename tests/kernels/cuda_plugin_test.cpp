@@ -7,7 +7,7 @@
 #include "src/kernels/cuda/row_kernels.h"
 
 namespace cpx::kernels {
-namespace {
+namespace cuda_plugin_test {
 
 TEST(CudaPlugin, OffersTheKernelsOfThisVersion) {
   void* library = dlopen(CPX_BINARY_DIR "/lib/libcpx_cuda_kernels.so", RTLD_NOW | RTLD_LOCAL);
@@ -31,5 +31,5 @@ TEST(CudaPlugin, WithoutAGpuAKernelSaysSo) {
   EXPECT_NE(function()->dropout_bits(rows, nullptr), nullptr);
 }
 
-}  // namespace
+}  // namespace cuda_plugin_test
 }  // namespace cpx::kernels

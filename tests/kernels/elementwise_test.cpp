@@ -12,7 +12,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace elementwise_test {
 
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
@@ -157,5 +157,5 @@ TEST(ElementwiseErrors, NameTheShapes) {
             "[T, H, E] and twice [T, E/2].");
 }
 
-}  // namespace
+}  // namespace elementwise_test
 }  // namespace cpx::kernels

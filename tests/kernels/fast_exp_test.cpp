@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::kernels {
-namespace {
+namespace fast_exp_test {
 
 TEST(FastExp, IsWithinTwoUnitsInTheLastPlace) {
   for (int i = -87'000; i <= 88'000; ++i) {
@@ -26,5 +26,5 @@ TEST(FastExp, HoldsItsEndsAndNaN) {
   EXPECT_TRUE(std::isnan(fast_exp(std::nanf(""))));
 }
 
-}  // namespace
+}  // namespace fast_exp_test
 }  // namespace cpx::kernels

@@ -9,7 +9,7 @@
 
 #include "src/kernels/cuda/row_table.h"
 
-namespace cpx::kernels::testing_support {
+namespace cpx::testing_support {
 
 constexpr int64_t kWarp = 32;
 constexpr int64_t kMaxThreads = 512;
@@ -70,6 +70,7 @@ struct HostLauncher {
 };
 
 /// RowKernels for the CPU's memory.
-inline constexpr const RowKernels& kHostKernels = RowTable<HostLauncher>::kKernels;
+inline constexpr const kernels::RowKernels& kHostKernels =
+    kernels::RowTable<HostLauncher>::kKernels;
 
-}  // namespace cpx::kernels::testing_support
+}  // namespace cpx::testing_support

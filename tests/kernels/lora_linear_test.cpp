@@ -13,7 +13,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace lora_linear_test {
 
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
@@ -321,5 +321,5 @@ TEST(CounterDropout, ZeroRateIsTheInputItself) {
   EXPECT_TRUE(counter_dropout(x, 0.0, kKey).is_same(x));
 }
 
-}  // namespace
+}  // namespace lora_linear_test
 }  // namespace cpx::kernels

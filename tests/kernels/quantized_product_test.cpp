@@ -22,7 +22,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace quantized_product_test {
 
 using tensor::StorageType;
 using testing_support::is_close;
@@ -436,5 +436,5 @@ TEST(QuantizedProductErrors, SayWhatDoesNotFit) {
             "[quantized_product] got no weight, expected blocks.");
 }
 
-}  // namespace
+}  // namespace quantized_product_test
 }  // namespace cpx::kernels

@@ -11,7 +11,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace row_distribution_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -111,5 +111,5 @@ TEST(RowDistribution, ShapesThatDoNotFitAreNamed) {
   }
 }
 
-}  // namespace
+}  // namespace row_distribution_test
 }  // namespace cpx::kernels

@@ -21,7 +21,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace row_plugin_test {
 
 using ::cpx::testing_support::equals_formula;
 using ::cpx::testing_support::is_close;
@@ -202,5 +202,5 @@ TEST(RowKernels, AKernelThatCannotBeStartedSaysWhy) {
   }
 }
 
-}  // namespace
+}  // namespace row_plugin_test
 }  // namespace cpx::kernels

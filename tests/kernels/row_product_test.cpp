@@ -14,7 +14,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace row_product_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -115,5 +115,5 @@ TEST(RowProductErrors, SayWhatDoesNotFit) {
             "and float32 or bfloat16 on the CPU.");
 }
 
-}  // namespace
+}  // namespace row_product_test
 }  // namespace cpx::kernels

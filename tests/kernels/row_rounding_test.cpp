@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::kernels {
-namespace {
+namespace row_rounding_test {
 
 TEST(RoundedRows, IsTheNextMultipleOf32InHalfTypesOnTheCpu) {
   for (const auto dtype : {torch::kBFloat16, torch::kFloat16}) {
@@ -19,5 +19,5 @@ TEST(RoundedRows, LeavesOtherTypesAndDevicesAlone) {
   EXPECT_EQ(rounded_rows(33, torch::kBFloat16, torch::Device(torch::kCUDA, 0)), 33);
 }
 
-}  // namespace
+}  // namespace row_rounding_test
 }  // namespace cpx::kernels

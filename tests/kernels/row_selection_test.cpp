@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::kernels {
-namespace {
+namespace row_selection_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -80,5 +80,5 @@ TEST(SelectRows, AnotherNumberOfRowsIsRefused) {
   }
 }
 
-}  // namespace
+}  // namespace row_selection_test
 }  // namespace cpx::kernels

@@ -13,7 +13,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::kernels {
-namespace {
+namespace token_nll_test {
 
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
@@ -251,5 +251,5 @@ TEST(TokenNllErrors, ATargetOutsideTheVocabularyIsRefused) {
   }
 }
 
-}  // namespace
+}  // namespace token_nll_test
 }  // namespace cpx::kernels

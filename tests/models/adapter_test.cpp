@@ -14,7 +14,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::models {
-namespace {
+namespace adapter_test {
 
 using testing_support::is_close;
 
@@ -251,5 +251,5 @@ TEST_P(Bfloat16Adapter, ATextIsTheSameAloneAndInAPack) {
 INSTANTIATE_TEST_SUITE_P(Models, Bfloat16Adapter,
                          testing::Values("llama_gqa", "llama_tied_llama3"));
 
-}  // namespace
+}  // namespace adapter_test
 }  // namespace cpx::models

@@ -12,7 +12,7 @@
 #include "tests/models/model_fixture.h"
 
 namespace cpx::models {
-namespace {
+namespace attach_adapter_test {
 
 using formats::message_of;
 
@@ -205,5 +205,5 @@ TEST(StoredAdapter, ItsDropoutCanBeReplaced) {
   EXPECT_EQ(linear_layers(*model)[0].layer->lora().dropout, 0.25);
 }
 
-}  // namespace
+}  // namespace attach_adapter_test
 }  // namespace cpx::models

@@ -15,7 +15,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::models {
-namespace {
+namespace cached_states_test {
 
 using testing_support::is_close;
 using torch::Tensor;
@@ -197,5 +197,5 @@ TEST_P(QuantizedModel, AreForDecodingAlone) {
             "weights are for decoding alone: row by row, without gradients.");
 }
 
-}  // namespace
+}  // namespace cached_states_test
 }  // namespace cpx::models

@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::models {
-namespace {
+namespace key_table_test {
 
 const formats::ModelConfig kConfig = [] {
   formats::ModelConfig config;
@@ -53,5 +53,5 @@ TEST(GgufName, RefusesWhatIsNoWeightOfALlama) {
   EXPECT_THROW(gguf_name("model.layers.0.self_attn.qkv_proj.weight"), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace key_table_test
 }  // namespace cpx::models

@@ -13,7 +13,7 @@
 #include "tests/models/model_fixture.h"
 
 namespace cpx::models {
-namespace {
+namespace load_for_decoding_test {
 
 using tensor::StorageType;
 using torch::Tensor;
@@ -223,5 +223,5 @@ TEST(WeightFormats, GoWithOneComputeType) {
             "[weights] q8_0: got device cuda:1, expected cpu.");
 }
 
-}  // namespace
+}  // namespace load_for_decoding_test
 }  // namespace cpx::models

@@ -11,7 +11,7 @@
 #include "tests/models/model_fixture.h"
 
 namespace cpx::models {
-namespace {
+namespace load_model_test {
 
 namespace fs = std::filesystem;
 
@@ -267,5 +267,5 @@ TEST_F(LoadModel, TheShapeIsThatOfTheConfig) {
   EXPECT_EQ(model->dtype(), torch::kFloat32);
 }
 
-}  // namespace
+}  // namespace load_model_test
 }  // namespace cpx::models

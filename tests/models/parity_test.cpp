@@ -10,7 +10,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::models {
-namespace {
+namespace parity_test {
 
 using formats::fixture;
 using formats::ScratchFolder;
@@ -121,5 +121,5 @@ TEST(Hiddenstates, ErrorsNameTheTypeAndTheLimits) {
                std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace parity_test
 }  // namespace cpx::models

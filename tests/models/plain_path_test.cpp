@@ -15,7 +15,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::models {
-namespace {
+namespace plain_path_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -114,5 +114,5 @@ TEST_P(RandomPacks, AreTheirTextsOneByOne) {
   }
 }
 
-}  // namespace
+}  // namespace plain_path_test
 }  // namespace cpx::models

@@ -10,7 +10,7 @@
 #include "tests/models/model_fixture.h"
 
 namespace cpx::models {
-namespace {
+namespace quantized_folder_test {
 
 namespace fs = std::filesystem;
 
@@ -170,5 +170,5 @@ TEST_F(QuantizedFolder, OfAnOlderKindIsReadByItsQuantizeConfig) {
   for (const auto& item : expected) EXPECT_TRUE(at::equal(old[item.key()], item.value()));
 }
 
-}  // namespace
+}  // namespace quantized_folder_test
 }  // namespace cpx::models

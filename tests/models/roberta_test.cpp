@@ -19,7 +19,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::models {
-namespace {
+namespace roberta_test {
 
 namespace fs = std::filesystem;
 
@@ -284,5 +284,5 @@ TEST_F(ClassifierFolder, AFolderWithPicklesGetsTheLineThatConvertsIt) {
             "torch_dtype='auto').save_pretrained('FOLDER')\"");
 }
 
-}  // namespace
+}  // namespace roberta_test
 }  // namespace cpx::models

@@ -9,7 +9,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::models {
-namespace {
+namespace shared_prompt_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -126,5 +126,5 @@ TEST(WithSameWeights, SharesTheWeightsAndNoAdapter) {
   EXPECT_FALSE(at::equal(of_twin, with_adapter));
 }
 
-}  // namespace
+}  // namespace shared_prompt_test
 }  // namespace cpx::models

@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::nn {
-namespace {
+namespace causal_lm_test {
 
 // Its hidden states are the ids, its NLL is 100 * id + target; remembers what it was given.
 class IdModel : public CausalLm {
@@ -60,5 +60,5 @@ TEST(TokenNll, WithoutAPredictionTheModelIsNotAsked) {
   EXPECT_TRUE(model.ids.empty());
 }
 
-}  // namespace
+}  // namespace causal_lm_test
 }  // namespace cpx::nn

@@ -14,7 +14,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::nn {
-namespace {
+namespace decoder_block_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -137,5 +137,5 @@ TEST(DecoderBlock, FrozenWeightsGetNoGradient) {
   }
 }
 
-}  // namespace
+}  // namespace decoder_block_test
 }  // namespace cpx::nn

@@ -8,7 +8,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::nn {
-namespace {
+namespace encoder_block_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -71,5 +71,5 @@ TEST(EncoderBlock, ATokenSeesThoseBehindItAndNoOtherText) {
   EXPECT_TRUE(at::equal(after.slice(0, 4), before.slice(0, 4)));
 }
 
-}  // namespace
+}  // namespace encoder_block_test
 }  // namespace cpx::nn

@@ -15,7 +15,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::nn {
-namespace {
+namespace kv_cache_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -250,5 +250,5 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
             "[kv cache] got a size that is not positive.");
 }
 
-}  // namespace
+}  // namespace kv_cache_test
 }  // namespace cpx::nn

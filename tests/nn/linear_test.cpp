@@ -15,7 +15,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::nn {
-namespace {
+namespace linear_test {
 
 using testing_support::is_close;
 using testing_support::random_tensor;
@@ -226,5 +226,5 @@ TEST(ModelShape, CountsTheWeightsOfMatrixProducts) {
             2 * (10 * 12 + 10 * 6 + 10 * 6 + 12 * 10 + 3 * 10 * 7) + 11 * 10);
 }
 
-}  // namespace
+}  // namespace linear_test
 }  // namespace cpx::nn

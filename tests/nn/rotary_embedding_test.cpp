@@ -10,7 +10,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::nn {
-namespace {
+namespace rotary_embedding_test {
 
 using testing_support::is_close;
 
@@ -88,5 +88,5 @@ TEST(RotaryErrors, NameTheValues) {
   }
 }
 
-}  // namespace
+}  // namespace rotary_embedding_test
 }  // namespace cpx::nn

@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::nn {
-namespace {
+namespace shared_tokens_test {
 
 using testing::ElementsAre;
 
@@ -50,5 +50,5 @@ TEST(SharedTokens, FaultsAreNamed) {
             "same in all.");
 }
 
-}  // namespace
+}  // namespace shared_tokens_test
 }  // namespace cpx::nn

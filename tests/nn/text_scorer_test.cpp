@@ -10,7 +10,7 @@
 #include "tests/tensor/close.h"
 
 namespace cpx::nn {
-namespace {
+namespace text_scorer_test {
 
 using testing_support::is_close;
 
@@ -87,5 +87,5 @@ TEST(LabelProbabilities, ValuesHaveNone) {
   EXPECT_THROW(label_probabilities(scorer, at::zeros({1, 1})), ConfigError);
 }
 
-}  // namespace
+}  // namespace text_scorer_test
 }  // namespace cpx::nn

@@ -12,7 +12,7 @@
 #include "tests/tensor/gradient_check.h"
 
 namespace cpx::nn {
-namespace {
+namespace threads_test {
 
 using testing_support::random_tensor;
 using torch::Tensor;
@@ -77,5 +77,5 @@ TEST(Threads, OneAndTwoGiveTheSameBits) {
   for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], two[i])) << i;
 }
 
-}  // namespace
+}  // namespace threads_test
 }  // namespace cpx::nn

@@ -13,7 +13,7 @@
 #include "tests/objectives/contrast_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace contrastive_perplexity_gradient_test {
 
 using Options = ContrastiveOptions;
 constexpr double kStep = 1e-5;
@@ -94,5 +94,5 @@ TEST(ContrastivePerplexity, GradientMatchesFiniteDifferenceForAnyShape) {
   }
 }
 
-}  // namespace
+}  // namespace contrastive_perplexity_gradient_test
 }  // namespace cpx::objectives

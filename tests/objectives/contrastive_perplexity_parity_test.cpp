@@ -11,7 +11,7 @@
 #include "tests/objectives/contrast_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace contrastive_perplexity_parity_test {
 
 using Json = nlohmann::json;
 constexpr double kTolerance = 1e-10;
@@ -147,5 +147,5 @@ TEST(ContrastivePerplexity, EqualsPlainPyTorch) {
   }
 }
 
-}  // namespace
+}  // namespace contrastive_perplexity_parity_test
 }  // namespace cpx::objectives

@@ -14,7 +14,7 @@
 #include "tests/objectives/contrast_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace contrastive_perplexity_test {
 
 using std::numbers::e;
 using std::numbers::ln2;
@@ -499,5 +499,5 @@ TEST(ContrastivePerplexity, RefusesOptionsOutOfRange) {
             "[contrastive_perplexity] label_smoothing: got 1.5, expected 0 to 1.");
 }
 
-}  // namespace
+}  // namespace contrastive_perplexity_test
 }  // namespace cpx::objectives

@@ -14,7 +14,7 @@
 #include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
-namespace {
+namespace cycle_test {
 
 using std::numbers::ln2;
 using testing::DoubleNear;
@@ -181,5 +181,5 @@ TEST(Cycle, RefusesWhatDoesNotFit) {
             "negative texts, expected at least the 1, 1, 1 and 1 of this micro batch.");
 }
 
-}  // namespace
+}  // namespace cycle_test
 }  // namespace cpx::objectives

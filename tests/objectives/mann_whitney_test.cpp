@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::objectives {
-namespace {
+namespace mann_whitney_test {
 
 using testing::ElementsAre;
 
@@ -67,5 +67,5 @@ TEST(MannWhitney, AnEmptySampleGivesNoNumber) {
   EXPECT_FALSE(mann_whitney({}, std::vector<double>{1.0}).has_value());
 }
 
-}  // namespace
+}  // namespace mann_whitney_test
 }  // namespace cpx::objectives

@@ -11,7 +11,7 @@
 #include <nlohmann/json.hpp>
 
 namespace cpx::objectives {
-namespace {
+namespace perplexity_summary_test {
 
 using Json = nlohmann::json;
 using std::numbers::ln2;
@@ -145,5 +145,5 @@ TEST(PerplexitySummary, EqualsScipy) {
   }
 }
 
-}  // namespace
+}  // namespace perplexity_summary_test
 }  // namespace cpx::objectives

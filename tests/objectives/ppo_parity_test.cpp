@@ -14,7 +14,7 @@
 #include "cpx/objectives/ppo_rewards.h"
 
 namespace cpx::objectives {
-namespace {
+namespace ppo_parity_test {
 
 using Json = nlohmann::json;
 using Doubles = std::vector<double>;
@@ -212,5 +212,5 @@ TEST(Ppo, ScoresAndKlCoefficientFollowTrlStepByStep) {
   }
 }
 
-}  // namespace
+}  // namespace ppo_parity_test
 }  // namespace cpx::objectives

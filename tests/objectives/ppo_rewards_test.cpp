@@ -13,7 +13,7 @@
 #include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
-namespace {
+namespace ppo_rewards_test {
 
 using testing::DoubleNear;
 using testing::Each;
@@ -222,5 +222,5 @@ TEST(Advantages, RefusesSizesThatDoNotFit) {
             "expected them within 1 predictions.");
 }
 
-}  // namespace
+}  // namespace ppo_rewards_test
 }  // namespace cpx::objectives

@@ -15,7 +15,7 @@
 #include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
-namespace {
+namespace ppo_test {
 
 using std::numbers::ln2;
 using testing::DoubleNear;
@@ -325,5 +325,5 @@ TEST(Ppo, RefusesWhatDoesNotFit) {
             "micro batch.");
 }
 
-}  // namespace
+}  // namespace ppo_test
 }  // namespace cpx::objectives

@@ -12,7 +12,7 @@
 #include "tests/objectives/preference_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace preference_parity_test {
 
 using Json = nlohmann::json;
 constexpr double kTolerance = 1e-10;  // of the expected value
@@ -122,5 +122,5 @@ TEST(Preference, MicroBatchesOfOnePairAddUpToTrlsMean) {
   }
 }
 
-}  // namespace
+}  // namespace preference_parity_test
 }  // namespace cpx::objectives

@@ -14,7 +14,7 @@
 #include "tests/objectives/preference_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace preference_test {
 
 using std::numbers::ln2;
 using testing::DoubleNear;
@@ -371,5 +371,5 @@ TEST(Preference, RefusesCountsBelowThoseOfTheMicroBatch) {
       "of this micro batch.");
 }
 
-}  // namespace
+}  // namespace preference_test
 }  // namespace cpx::objectives

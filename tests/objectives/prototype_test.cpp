@@ -14,7 +14,7 @@
 #include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
-namespace {
+namespace prototype_test {
 
 using std::numbers::ln2;
 using testing::DoubleNear;
@@ -164,5 +164,5 @@ TEST(Prototype, RefusesWhatDoesNotFit) {
             "this micro batch.");
 }
 
-}  // namespace
+}  // namespace prototype_test
 }  // namespace cpx::objectives

@@ -13,7 +13,7 @@
 #include "tests/objectives/contrast_case.h"
 
 namespace cpx::objectives {
-namespace {
+namespace retain_test {
 
 using testing::ElementsAre;
 
@@ -102,5 +102,5 @@ TEST(Retain, RefusesTextsAndCountsThatDoNotFit) {
             "2 of this micro batch.");
 }
 
-}  // namespace
+}  // namespace retain_test
 }  // namespace cpx::objectives

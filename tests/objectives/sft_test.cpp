@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::objectives {
-namespace {
+namespace sft_test {
 
 using testing::ElementsAre;
 
@@ -74,5 +74,5 @@ TEST(Sft, RefusesTextsAndCountsThatDoNotFit) {
   EXPECT_NE(error_of({}, {}, 0), "no error");
 }
 
-}  // namespace
+}  // namespace sft_test
 }  // namespace cpx::objectives

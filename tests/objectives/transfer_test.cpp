@@ -14,7 +14,7 @@
 #include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
-namespace {
+namespace transfer_test {
 
 using std::numbers::e;
 using std::numbers::ln2;
@@ -145,5 +145,5 @@ TEST(Transfer, RefusesWhatDoesNotFit) {
             "the 1 and 1 of this micro batch.");
 }
 
-}  // namespace
+}  // namespace transfer_test
 }  // namespace cpx::objectives

@@ -16,7 +16,7 @@
 #include "cpx/objectives/transfer.h"
 
 namespace cpx::objectives {
-namespace {
+namespace variants_parity_test {
 
 using Json = nlohmann::json;
 constexpr double kTolerance = 1e-10;
@@ -156,5 +156,5 @@ TEST(Variants, EqualPlainPyTorch) {
   }
 }
 
-}  // namespace
+}  // namespace variants_parity_test
 }  // namespace cpx::objectives

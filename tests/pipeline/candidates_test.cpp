@@ -5,7 +5,7 @@
 #include <stdexcept>
 
 namespace cpx::pipeline {
-namespace {
+namespace candidates_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -134,5 +134,5 @@ TEST(CandidateCounts, AreDescribedAndAddedUp) {
             "6 of 30 kept from 40 drawn (18 empty, 12 copies of the input, 4 duplicates)");
 }
 
-}  // namespace
+}  // namespace candidates_test
 }  // namespace cpx::pipeline

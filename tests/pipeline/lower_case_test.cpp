@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::pipeline {
-namespace {
+namespace lower_case_test {
 
 // Expected: Python's str.lower().
 TEST(LowerCase, HoldsForLettersOfAllScripts) {
@@ -23,5 +23,5 @@ TEST(LowerCase, LeavesWhatHasNoCase) {
   EXPECT_EQ(lower_case("A\xFF\xC3"), "a\xFF\xC3");  // not UTF-8
 }
 
-}  // namespace
+}  // namespace lower_case_test
 }  // namespace cpx::pipeline

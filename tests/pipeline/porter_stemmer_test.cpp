@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::pipeline {
-namespace {
+namespace porter_stemmer_test {
 
 TEST(PorterStem, EqualsNltkOnTheVocabulary) {
   std::ifstream file(CPX_SOURCE_DIR "/tests/fixtures/pipeline/porter_stems.txt");
@@ -43,5 +43,5 @@ TEST(PorterStem, TakesAnyText) {
   EXPECT_EQ(porter_stem("yyyyyyyying"), "yyyyyyyi");
 }
 
-}  // namespace
+}  // namespace porter_stemmer_test
 }  // namespace cpx::pipeline

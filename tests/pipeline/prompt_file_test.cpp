@@ -6,7 +6,7 @@
 #include "tests/data/temp_folder.h"
 
 namespace cpx::pipeline {
-namespace {
+namespace prompt_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
@@ -105,5 +105,5 @@ TEST(NormalizeGroup, GivesTheNamesThatPublishedShardsHave) {
   EXPECT_EQ(normalize_group(""), "");
 }
 
-}  // namespace
+}  // namespace prompt_file_test
 }  // namespace cpx::pipeline

@@ -11,7 +11,7 @@
 #include "cpx/core/random.h"
 
 namespace cpx::pipeline {
-namespace {
+namespace rouge_test {
 
 using Json = nlohmann::json;
 using testing::ElementsAre;
@@ -107,5 +107,5 @@ TEST(Rouge, NgramsOfNoTokenAreAMistake) {
   EXPECT_THROW(rouge_n(Tokens{"a"}, Tokens{"a"}, 0), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace rouge_test
 }  // namespace cpx::pipeline

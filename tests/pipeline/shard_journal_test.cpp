@@ -16,7 +16,7 @@
 #include "tests/data/temp_folder.h"
 
 namespace cpx::pipeline {
-namespace {
+namespace shard_journal_test {
 
 namespace fs = std::filesystem;
 using Json = nlohmann::ordered_json;
@@ -476,5 +476,5 @@ TEST_F(ShardJournalTest, AFullDiskAtTheBeginningLeavesNothing) {
   EXPECT_THAT(files(), IsEmpty());
 }
 
-}  // namespace
+}  // namespace shard_journal_test
 }  // namespace cpx::pipeline

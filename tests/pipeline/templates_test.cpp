@@ -7,7 +7,7 @@
 #include "tests/data/temp_folder.h"
 
 namespace cpx::pipeline {
-namespace {
+namespace templates_test {
 
 namespace fs = std::filesystem;
 
@@ -78,5 +78,5 @@ TEST_F(TemplatesTest, WhatIsNoTemplateIsOneClearLine) {
   EXPECT_THAT(message(folder_.string()), testing::HasSubstr("is a folder, expected a file."));
 }
 
-}  // namespace
+}  // namespace templates_test
 }  // namespace cpx::pipeline

@@ -14,7 +14,7 @@
 #include "cpx/formats/safetensors.h"
 
 namespace cpx::quant {
-namespace {
+namespace gguf_blocks_test {
 
 using tensor::StorageType;
 
@@ -173,5 +173,5 @@ TEST(GgufBlocksErrors, SizesThatDoNotFitAreNamed) {
             "[dequantize] got int32, expected float32, bfloat16 or float16.");
 }
 
-}  // namespace
+}  // namespace gguf_blocks_test
 }  // namespace cpx::quant

@@ -14,7 +14,7 @@
 #include "cpx/quant/gptq.h"
 
 namespace cpx::quant {
-namespace {
+namespace grouped_weights_test {
 
 struct Case {
   const char* name;
@@ -289,5 +289,5 @@ TEST(AwqErrors, AreToldInTheSameWay) {
             "outputs * 4 / 32].");
 }
 
-}  // namespace
+}  // namespace grouped_weights_test
 }  // namespace cpx::quant

@@ -13,7 +13,7 @@
 #include "cpx/quant/gguf_blocks.h"
 
 namespace cpx::quant {
-namespace {
+namespace quantize_test {
 
 using tensor::StorageType;
 using torch::Tensor;
@@ -122,5 +122,5 @@ TEST(QuantizeErrors, SayWhatDoesNotFit) {
             "[quantize] got float64, expected float32, bfloat16 or float16.");
 }
 
-}  // namespace
+}  // namespace quantize_test
 }  // namespace cpx::quant

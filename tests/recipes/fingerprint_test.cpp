@@ -11,7 +11,7 @@
 #include "cpx/core/output_file.h"
 
 namespace cpx::recipes {
-namespace {
+namespace fingerprint_test {
 
 data::Record record(const std::string& neutral, const std::string& toxic) {
   data::Record made;
@@ -78,5 +78,5 @@ TEST_F(ModelFingerprint, FilesThatAreNoPartOfTheModelDoNotCount) {
   EXPECT_EQ(model_fingerprint(folder_), before);
 }
 
-}  // namespace
+}  // namespace fingerprint_test
 }  // namespace cpx::recipes

@@ -9,7 +9,7 @@
 #include "cpx/tokenizer/load.h"
 
 namespace cpx::recipes {
-namespace {
+namespace inspect_test {
 
 class InspectTest : public testing::Test {
  protected:
@@ -67,5 +67,5 @@ TEST_F(InspectTest, WithoutAPromptTheFirstTokenIsMasked) {
 
 TEST_F(InspectTest, NoTokensGiveNoTable) { EXPECT_EQ(token_table(*tokenizer_, {}), ""); }
 
-}  // namespace
+}  // namespace inspect_test
 }  // namespace cpx::recipes

@@ -11,7 +11,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::recipes {
-namespace {
+namespace run_folder_test {
 
 namespace fs = std::filesystem;
 
@@ -61,5 +61,5 @@ TEST_F(OutputFault, AFolderOfSomeoneElseCannotBeWrittenTo) {
   EXPECT_EQ(status, 0);
 }
 
-}  // namespace
+}  // namespace run_folder_test
 }  // namespace cpx::recipes

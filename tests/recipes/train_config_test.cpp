@@ -14,7 +14,7 @@
 #include "cpx/core/random.h"
 
 namespace cpx::recipes {
-namespace {
+namespace train_config_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
@@ -659,5 +659,5 @@ TEST(TrainConfigDocs, HelpListsEveryKey) {
   EXPECT_THAT(help, testing::Not(HasSubstr("not in this version: p")));
 }
 
-}  // namespace
+}  // namespace train_config_test
 }  // namespace cpx::recipes

@@ -16,7 +16,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::tensor {
-namespace {
+namespace profile_test {
 
 using testing::HasSubstr;
 
@@ -101,5 +101,5 @@ TEST_F(ProfilerTest, ATraceThatCannotBeWrittenIsADataError) {
   }
 }
 
-}  // namespace
+}  // namespace profile_test
 }  // namespace cpx::tensor

@@ -11,7 +11,7 @@
 #include "fixture.h"
 
 namespace cpx::tokenizer {
-namespace {
+namespace chat_template_test {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
@@ -160,5 +160,5 @@ TEST(ChatTemplate, RoleAndContentAreTakenAsTheyAre) {
             "<|im_start|>user\n{{ 1 + 1 }} {% if %}<|im_end|>\n");
 }
 
-}  // namespace
+}  // namespace chat_template_test
 }  // namespace cpx::tokenizer

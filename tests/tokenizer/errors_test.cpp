@@ -13,7 +13,7 @@
 #include "fixture.h"
 
 namespace cpx::tokenizer {
-namespace {
+namespace errors_test {
 
 using nlohmann::json;
 using ::testing::HasSubstr;
@@ -405,5 +405,5 @@ TEST_F(BadVocabAndMerges, AnIdThatIsNone) {
             "[tokenizer] vocab.json: '['</s>']' is -1, expected an id from 0 to 16777215.");
 }
 
-}  // namespace
+}  // namespace errors_test
 }  // namespace cpx::tokenizer

@@ -7,7 +7,7 @@
 #include "fixture.h"
 
 namespace cpx::tokenizer {
-namespace {
+namespace parity_test {
 
 std::string name_of(const ::testing::TestParamInfo<const char*>& test) {
   std::string name = test.param;
@@ -62,5 +62,5 @@ TEST(SmolLm2Parity, HardTextsEqualPeerOnTheRealVocabulary) {
   expect_equal_to_peer(*tokenizer, "smollm2_model/expected.json");
 }
 
-}  // namespace
+}  // namespace parity_test
 }  // namespace cpx::tokenizer

@@ -11,7 +11,7 @@
 #include "fixture.h"
 
 namespace cpx::tokenizer {
-namespace {
+namespace tokenizer_test {
 
 constexpr const char* kFolders[] = {"gpt2",   "llama3",          "smollm2",
                                     "llama2", "metaspace_first", "sentencepiece_new"};
@@ -215,5 +215,5 @@ TEST(Tokenizer, ThreadsGetEqualIds) {
   }
 }
 
-}  // namespace
+}  // namespace tokenizer_test
 }  // namespace cpx::tokenizer

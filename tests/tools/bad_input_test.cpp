@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace bad_input_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -144,5 +144,5 @@ TEST_F(BadInput, ALogLevelThatIsNone) {
   EXPECT_EQ(num_lines(result.err), 1);
 }
 
-}  // namespace
+}  // namespace bad_input_test
 }  // namespace cpx::tests

@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace eval_ppl_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -178,5 +178,5 @@ TEST_F(EvalPplTool, AReportThatCannotBeWrittenIsOneLine) {
                             "'. Make it first.\n");
 }
 
-}  // namespace
+}  // namespace eval_ppl_tool_test
 }  // namespace cpx::tests

@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace generate_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -246,5 +246,5 @@ TEST_F(GenerateTool, BadInputIsOneClearLine) {
               HasSubstr("cannot be written: there is no folder"));
 }
 
-}  // namespace
+}  // namespace generate_tool_test
 }  // namespace cpx::tests

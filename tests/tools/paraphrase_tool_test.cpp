@@ -14,7 +14,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace paraphrase_tool_test {
 
 using nlohmann::json;
 using testing::AllOf;
@@ -293,5 +293,5 @@ TEST_F(ParaphraseTool, BadInputIsOneClearLineAndNothingIsWritten) {
               AllOf(HasSubstr("long.txt: line 2] got "), HasSubstr("expected 1 to 244")));
 }
 
-}  // namespace
+}  // namespace paraphrase_tool_test
 }  // namespace cpx::tests

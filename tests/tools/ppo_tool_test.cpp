@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace ppo_tool_test {
 
 using testing::AllOf;
 using testing::ContainsRegex;
@@ -145,5 +145,5 @@ TEST_F(PpoTool, EstimateTellsWhatItDoesNotCount) {
                                   "float32; the classifier")));
 }
 
-}  // namespace
+}  // namespace ppo_tool_test
 }  // namespace cpx::tests

@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace preference_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -187,5 +187,5 @@ TEST_F(PreferenceTool, EveryTinyConfigTrains) {
   EXPECT_GE(count, 4);
 }
 
-}  // namespace
+}  // namespace preference_tool_test
 }  // namespace cpx::tests

@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace readme_test {
 
 constexpr std::string_view kBinFolder = "build/release/bin/";
 
@@ -81,5 +81,5 @@ TEST_F(ReadmeCommands, EachOneSucceeds) {
   }
 }
 
-}  // namespace
+}  // namespace readme_test
 }  // namespace cpx::tests

@@ -17,7 +17,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace score_tool_test {
 
 using Json = nlohmann::ordered_json;
 using testing::AllOf;
@@ -401,5 +401,5 @@ TEST_F(ScoreTool, AFolderOfAnotherArchitectureIsTold) {
                             "RobertaForSequenceClassification classifiers.\n");
 }
 
-}  // namespace
+}  // namespace score_tool_test
 }  // namespace cpx::tests

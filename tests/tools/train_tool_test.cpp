@@ -17,7 +17,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace train_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -521,5 +521,5 @@ TEST_F(TrainTool, ADiskThatGetsFullInACheckpointLeavesTheLastOne) {
   EXPECT_EQ(train({"--resume", "auto", "logging.tensorboard=false"}).exit_code, 0);
 }
 
-}  // namespace
+}  // namespace train_tool_test
 }  // namespace cpx::tests

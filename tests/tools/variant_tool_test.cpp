@@ -8,7 +8,7 @@
 #include "tiny_run.h"
 
 namespace cpx::tests {
-namespace {
+namespace variant_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
@@ -177,5 +177,5 @@ TEST_F(VariantTool, ARecordWithoutAnInputIsSkippedByPrototype) {
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 
-}  // namespace
+}  // namespace variant_tool_test
 }  // namespace cpx::tests

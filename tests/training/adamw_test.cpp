@@ -14,7 +14,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace adamw_test {
 
 using testing::HasSubstr;
 
@@ -177,5 +177,5 @@ TEST(ClipGradNorm, LengthThatIsNotFiniteIsToldAndChangesNothing) {
   EXPECT_TRUE(tensors[0].value.grad().equal(before));
 }
 
-}  // namespace
+}  // namespace adamw_test
 }  // namespace cpx::training

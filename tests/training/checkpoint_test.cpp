@@ -14,7 +14,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace checkpoint_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -273,5 +273,5 @@ TEST(Checkpoint, DifferencesOfFingerprintsAreToldAllAtOnce) {
                           "old: got nothing, expected c (from the saved run)."));
 }
 
-}  // namespace
+}  // namespace checkpoint_test
 }  // namespace cpx::training

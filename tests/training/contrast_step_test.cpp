@@ -10,7 +10,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace contrast_step_test {
 
 using objectives::ContrastiveOptions;
 using objectives::StepCounts;
@@ -284,5 +284,5 @@ TEST(ContrastStep, EvaluationOfOneTargetGoesWithoutRandomNegatives) {
   EXPECT_TRUE(std::isfinite(step.evaluate(model).loss));
 }
 
-}  // namespace
+}  // namespace contrast_step_test
 }  // namespace cpx::training

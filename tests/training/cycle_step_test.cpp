@@ -12,7 +12,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace cycle_step_test {
 
 using FineTuning = CycleStepOptions::FineTuning;
 
@@ -166,5 +166,5 @@ TEST(CycleStep, WithoutNegativesIsAnError) {
   EXPECT_THROW(cycle_step(kRecords, {}, word_encoder(), options), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace cycle_step_test
 }  // namespace cpx::training

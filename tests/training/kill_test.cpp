@@ -18,7 +18,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace kill_test {
 
 namespace fs = std::filesystem;
 
@@ -131,5 +131,5 @@ TEST(KilledRun, ResumedEachTimeEqualsTheUninterruptedOne) {
   RecordProperty("kills", num_kills);
 }
 
-}  // namespace
+}  // namespace kill_test
 }  // namespace cpx::training

@@ -4,7 +4,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::training {
-namespace {
+namespace memory_estimate_test {
 
 constexpr int64_t kMib = int64_t{1} << 20;
 
@@ -271,5 +271,5 @@ TEST(MemoryEstimate, RefusesWhatItDoesNotKnow) {
   EXPECT_EQ(error_of(question), "[memory estimate] got a model size or rank that is not positive.");
 }
 
-}  // namespace
+}  // namespace memory_estimate_test
 }  // namespace cpx::training

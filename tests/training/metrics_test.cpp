@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace metrics_test {
 
 using testing::HasSubstr;
 
@@ -130,5 +130,5 @@ TEST(Metrics, ProgressTellsLossSpeedUseAndMemory) {
             "loss 75.5000  contrast 0.5000  50 tok/s  MFU 50 %  2048 MiB  1 skipped");
 }
 
-}  // namespace
+}  // namespace metrics_test
 }  // namespace cpx::training

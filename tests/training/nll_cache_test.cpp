@@ -15,7 +15,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace nll_cache_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -227,5 +227,5 @@ TEST(NllCache, ContrastLossesAreTheSameToTheBitAndCostNoPass) {
   }
 }
 
-}  // namespace
+}  // namespace nll_cache_test
 }  // namespace cpx::training

@@ -16,7 +16,7 @@
 #include "tiny_ppo.h"
 
 namespace cpx::training {
-namespace {
+namespace ppo_resume_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
@@ -188,5 +188,5 @@ TEST(PpoResume, ATornRolloutMakesACheckpointDamaged) {
   EXPECT_EQ(find_last_checkpoint(run), run / "checkpoints" / "step-000009");
 }
 
-}  // namespace
+}  // namespace ppo_resume_test
 }  // namespace cpx::training

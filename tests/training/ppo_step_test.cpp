@@ -22,7 +22,7 @@
 #include "tiny_ppo.h"
 
 namespace cpx::training {
-namespace {
+namespace ppo_step_test {
 
 namespace fs = std::filesystem;
 using testing::_;
@@ -593,5 +593,5 @@ TEST(PpoStep, SizesThatDoNotFitTogetherAreRefused) {
             "[ppo] target_kl: got 0, expected more than 0 with early_stopping.");
 }
 
-}  // namespace
+}  // namespace ppo_step_test
 }  // namespace cpx::training

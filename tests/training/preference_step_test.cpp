@@ -12,7 +12,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace preference_step_test {
 
 using objectives::DpoOptions;
 using objectives::SimpoOptions;
@@ -264,5 +264,5 @@ TEST(PreferenceStep, TrainingWidensTheMargin) {
   EXPECT_LT(step.evaluate(model).loss, before - 0.1);
 }
 
-}  // namespace
+}  // namespace preference_step_test
 }  // namespace cpx::training

@@ -12,7 +12,7 @@
 #include "trajectory.h"
 
 namespace cpx::training {
-namespace {
+namespace preference_trajectory_test {
 
 using objectives::DpoOptions;
 using objectives::SimpoOptions;
@@ -80,5 +80,5 @@ TEST_P(PreferenceTrajectory, FirstGradientEqualsPyTorch) {
   for_each_way(GetParam(), expect_first_gradient);
 }
 
-}  // namespace
+}  // namespace preference_trajectory_test
 }  // namespace cpx::training

@@ -9,7 +9,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace prototype_step_test {
 
 PrototypeStepOptions tiny_prototype(int64_t groups) {
   return {.num_positives = 2,
@@ -97,5 +97,5 @@ TEST(PrototypeStep, EvaluationComparesTheTextsWithoutTheInput) {
   EXPECT_FALSE(same->has_evaluation());
 }
 
-}  // namespace
+}  // namespace prototype_step_test
 }  // namespace cpx::training

@@ -11,7 +11,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace resume_test {
 
 namespace fs = std::filesystem;
 
@@ -170,5 +170,5 @@ TEST(Resume, CheckpointsPastTheStepAreRemoved) {
   EXPECT_EQ(list_checkpoints(run).back().filename(), "step-000003");
 }
 
-}  // namespace
+}  // namespace resume_test
 }  // namespace cpx::training

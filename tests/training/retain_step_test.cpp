@@ -15,7 +15,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace retain_step_test {
 
 using testing::HasSubstr;
 
@@ -378,5 +378,5 @@ TEST(RetainedTask, ResumedEqualsUninterrupted) {
   }
 }
 
-}  // namespace
+}  // namespace retain_step_test
 }  // namespace cpx::training

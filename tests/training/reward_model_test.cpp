@@ -10,7 +10,7 @@
 #include "cpx/core/error.h"
 
 namespace cpx::training {
-namespace {
+namespace reward_model_test {
 
 using testing::DoubleNear;
 using testing::ElementsAre;
@@ -99,5 +99,5 @@ TEST(WordListScorer, ListsThatCannotBeUsedAreNamed) {
             "[word list] got '', expected one word of letters and digits.");
 }
 
-}  // namespace
+}  // namespace reward_model_test
 }  // namespace cpx::training

@@ -15,7 +15,7 @@
 #include "tiny_ppo.h"
 
 namespace cpx::training {
-namespace {
+namespace rollout_test {
 
 using testing::Each;
 using testing::HasSubstr;
@@ -245,5 +245,5 @@ TEST(CheckRollout, OptionsOutOfTheirRangesAreRefused) {
               HasSubstr("temperature"));
 }
 
-}  // namespace
+}  // namespace rollout_test
 }  // namespace cpx::training

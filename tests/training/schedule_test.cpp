@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::training {
-namespace {
+namespace schedule_test {
 
 using testing::DoubleNear;
 using testing::Pointwise;
@@ -86,5 +86,5 @@ TEST(Schedule, RefusesNoStepsAtAll) {
   }
 }
 
-}  // namespace
+}  // namespace schedule_test
 }  // namespace cpx::training

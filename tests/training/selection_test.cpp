@@ -6,7 +6,7 @@
 #include <gtest/gtest.h>
 
 namespace cpx::training {
-namespace {
+namespace selection_test {
 
 EvaluationResult result(double loss, std::optional<double> ratio,
                         std::optional<double> separation) {
@@ -58,5 +58,5 @@ TEST(Selection, NamesAreThoseOfTheConfig) {
   EXPECT_EQ(metric_name(SelectionMetric::kRatio), "ratio");
 }
 
-}  // namespace
+}  // namespace selection_test
 }  // namespace cpx::training

@@ -8,7 +8,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace sft_step_test {
 
 SftStepOptions tiny_sft() {
   return {.num_positives = 2, .shuffle = false, .seed = 5, .groups_per_micro_batch = 2};
@@ -67,5 +67,5 @@ TEST(SftStep, HasNoEvaluationWithoutRecords) {
   EXPECT_EQ(step.num_micro_batches(), 2);
 }
 
-}  // namespace
+}  // namespace sft_step_test
 }  // namespace cpx::training

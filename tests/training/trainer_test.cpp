@@ -15,7 +15,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace trainer_test {
 
 namespace fs = std::filesystem;
 using testing::ElementsAre;
@@ -331,5 +331,5 @@ TEST(Trainer, ResumeOfAnotherModelTellsAllDifferences) {
   }
 }
 
-}  // namespace
+}  // namespace trainer_test
 }  // namespace cpx::training

@@ -13,7 +13,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace trajectory_test {
 
 using objectives::ContrastiveOptions;
 
@@ -149,5 +149,5 @@ TEST(Trajectory, FirstGradientsEqualPyTorch) {
   expect_gradient("accumulate", 1, 2);
 }
 
-}  // namespace
+}  // namespace trajectory_test
 }  // namespace cpx::training

@@ -9,7 +9,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace transfer_step_test {
 
 TransferStepOptions tiny_transfer(int64_t groups) {
   return {.num_positives = 2,
@@ -117,5 +117,5 @@ TEST(TransferStep, WithoutNegativesIsAnError) {
   EXPECT_THROW(transfer_step(records, {}, encoder, options), std::invalid_argument);
 }
 
-}  // namespace
+}  // namespace transfer_step_test
 }  // namespace cpx::training

@@ -15,7 +15,7 @@
 #include "tiny_run.h"
 
 namespace cpx::training {
-namespace {
+namespace value_head_test {
 
 using testing::HasSubstr;
 using testing_support::is_close;
@@ -165,5 +165,5 @@ TEST(ValueHead, FilesThatDoNotFitAreNamed) {
               HasSubstr("'v_head.summary.weight' is missing. It is no value head."));
 }
 
-}  // namespace
+}  // namespace value_head_test
 }  // namespace cpx::training
