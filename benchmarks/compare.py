@@ -29,6 +29,7 @@ THEMES = {
     "simpo": themes.simpo,
     "perplexity": themes.perplexity,
     "generate": themes.generate,
+    "rollout": themes.rollout,
     "generate-quantised": themes.generate_quantised,
     "start": themes.start,
     "threads": themes.threads_theme,

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains one config under several settings and seeds, evaluates every adapter, and writes a table and a picture.
 
-A study is a JSON file: config, seeds, settings (name -> overrides), evaluations (name -> arguments of cpx-eval-ppl).
+A study is a JSON file: config, seeds, settings (name -> overrides; key=@FILE: what stands in a file), evaluations
+(name -> arguments of cpx-eval-ppl). The page is written anew but for its text above the line "<!-- table -->".
 What has been run already is not run again. Needs the release build; Python's standard library alone.
 """
 
@@ -49,6 +50,15 @@ def key_of(study, overrides, seed):
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
+def with_files(overrides):
+    """key=@FILE becomes key=CONTENT."""
+    whole = []
+    for override in overrides:
+        key, _, value = override.partition("=")
+        whole.append(f"{key}={(ROOT / value[1:]).read_text(encoding='utf-8').strip()}" if value[:1] == "@" else override)
+    return whole
+
+
 def evaluate(arguments, study, adapter, folder):
     """Perplexities by evaluation and side."""
     results = {}
@@ -81,7 +91,7 @@ def run_setting(arguments, study, name, seed):
     adapter = None
     tokens = 0
     if overrides is not None:
-        command = [f"{arguments.bin}/cpx-train", "--config", study["config"], "--overwrite", *overrides,
+        command = [f"{arguments.bin}/cpx-train", "--config", study["config"], "--overwrite", *with_files(overrides),
                    f"training.seed={seed}", f"training.output={folder}/run"]  # fmt: skip
         if arguments.threads != "0":
             command += ["--threads", arguments.threads]
@@ -147,6 +157,7 @@ def table(study, measured, base):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+MARK = "<!-- table -->"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 470, 70, 50, 20, 240
 
 
@@ -221,7 +232,10 @@ def main():
         picture_file = arguments.out.with_suffix(".svg")
         picture_file.write_text(picture(study, measured, base), encoding="utf-8")
         lines = [f"- {name}: `{' '.join(study['settings'][name])}`" for name in measured]
-        arguments.out.write_text("\n".join([text, "", f"![]({picture_file.name})", "", *lines]) + "\n", encoding="utf-8")
+        page = arguments.out.read_text(encoding="utf-8") if arguments.out.exists() else ""
+        head = page.partition(MARK)[0] if MARK in page else "<!-- SPDX-License-Identifier: Apache-2.0 -->\n\n"
+        body = "\n".join([MARK, "", text, "", f"![{study['picture']['title']}]({picture_file.name})", "", *lines])
+        arguments.out.write_text(head + body + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

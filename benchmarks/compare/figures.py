@@ -38,6 +38,12 @@ def cpx_pair_steps(metrics, num_pairs):
     return [Step(num_pairs, line["tokens"] / line["tokens_per_second"], line["loss"]) for line in lines]
 
 
+def cpx_rollouts(metrics, size):
+    """Tokens and seconds of all samplings of `size` responses but the first, of a run folder's metrics.jsonl."""
+    lines = [line for line in json_lines(metrics) if "sampling_seconds" in line][1:]
+    return round(sum(size * line["response_tokens"] for line in lines)), sum(line["sampling_seconds"] for line in lines)
+
+
 def hf_steps(output):
     """Steps that hf_train.py printed."""
     lines = [line for line in json_lines(output) if "step" in line]

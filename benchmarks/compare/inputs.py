@@ -59,6 +59,12 @@ def preference_pairs(records, count):
     return "".join(json.dumps(pair) + "\n" for pair in pairs[:count])
 
 
+def rollout_prompts(records, count):
+    """JSON lines of prompts: the records' inputs, or first neutral texts where they have none, again where too few."""
+    texts = [unescape(r["input"] or list(r["paraphrases"])[0]) for r in records]
+    return "".join(json.dumps({"prompt": texts[i % len(texts)]}) + "\n" for i in range(count))
+
+
 def short_texts(records, count=NUM_SHORT_TEXTS):
     """A neutral and a toxic text of each record, then a second one of each, until there are `count`."""
     texts = []

@@ -282,6 +282,56 @@ def told_by_cpx_generate(finished):
     return told
 
 
+ROLLOUT_CONFIG = "benchmarks/configs/compare_rollout.yaml"
+PROMPTS_FILE = "prompts.jsonl"
+ROLLOUT_SIZE = 20
+NUM_ROLLOUTS = 3
+RESPONSE_TOKENS = 30
+
+
+def cpx_rollout(name, threads):
+    """cpx-train with PPO on the scratch folder's prompts: the samplings of all rollouts but the first."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-train", "--config", ROLLOUT_CONFIG, "--threads", str(threads), "--overwrite",
+            f"model.path={places.inputs}/model", f"data.train=[{places.scratch}/{PROMPTS_FILE}]",
+            f"rollout.batch_size={ROLLOUT_SIZE}", f"training.max_steps={NUM_ROLLOUTS}",
+            f"rollout.min_new_tokens={RESPONSE_TOKENS}", f"rollout.max_new_tokens={RESPONSE_TOKENS}",
+            f"training.output={places.scratch}/run",
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
+        return rollout_run(finished, *figures.cpx_rollouts(metrics, ROLLOUT_SIZE))
+
+    return Side(name, command, read, threads)
+
+
+def hf_rollout(name, threads, against):
+    """hf_generate.py on the same prompts, in the same batches."""
+
+    def command(places):
+        return [
+            places.python, "benchmarks/peers/hf_generate.py", "--model", f"{places.inputs}/model",
+            "--threads", str(threads), "--prompts", f"{places.scratch}/{PROMPTS_FILE}", "--samples", str(ROLLOUT_SIZE),
+            "--new-tokens", str(RESPONSE_TOKENS),
+        ]  # fmt: skip
+
+    def read(finished, _):
+        report = figures.json_lines(finished.stdout)[-1]
+        return rollout_run(finished, report["tokens"], report["seconds"])
+
+    return Side(name, command, read, threads, against)
+
+
+def rollout_run(finished, tokens, seconds):
+    expected = (NUM_ROLLOUTS - 1) * ROLLOUT_SIZE * RESPONSE_TOKENS
+    if tokens != expected:
+        raise processes.BenchmarkError(f"{tokens} new tokens, expected {expected}.")
+    return Run(finished.seconds, finished.peak_mib, tokens_per_second=tokens / seconds, tokens=[tokens])
+
+
 def llama_generate(name, threads, against, is_prefill=False):
     """llama_generate.py on the same GGUF: one text, or the long prompt alone."""
 

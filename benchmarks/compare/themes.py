@@ -10,15 +10,22 @@ from .sides import (
     NEW_TOKENS,
     PAIRS_FILE,
     PREFERENCE_CONFIG,
+    PROMPTS_FILE,
+    NUM_ROLLOUTS,
+    RESPONSE_TOKENS,
+    ROLLOUT_CONFIG,
+    ROLLOUT_SIZE,
     Places,
     Work,
     cpx_generate,
     cpx_perplexity,
     cpx_preferences,
     cpx_prefill,
+    cpx_rollout,
     cpx_train,
     hf_generate,
     hf_perplexity,
+    hf_rollout,
     hf_train,
     llama_generate,
     trl_preferences,
@@ -259,6 +266,24 @@ def generate_quantised(setting):
     )
     title = "Decoding with quantised weights"
     return Plan(title, about, one + prefill + many + others, goals, setting.num_rounds, compared=None)
+
+
+def rollout(setting):
+    prompts = inputs.rollout_prompts(setting.records, NUM_ROLLOUTS * ROLLOUT_SIZE)
+    inputs.write_text(prompts, setting.places, PROMPTS_FILE, setting.root)
+    sides = [cpx_rollout("cpx", setting.threads), hf_rollout("hf", setting.threads, against="cpx")]
+
+    def goals(measured):
+        return goals_against(sides, measured, "new tokens/s, 20 responses", "tokens_per_second", 3.0, True)
+
+    about = (
+        f"PPO's rollouts: {ROLLOUT_SIZE} prompts, {RESPONSE_TOKENS} new tokens of each, drawn from the "
+        "model's own distribution in float32. Time is that of the sampling alone, the first batch left out. cpx samples "
+        "with the adapter that it trains, rank 64 on q and v, beside the weights; `hf` is transformers' generate() on "
+        "the bare model, its prompts padded on the left."
+    )
+    title = "Rollouts beside transformers"
+    return Plan(title, about, sides, goals, setting.num_rounds, compared=None, config=ROLLOUT_CONFIG)
 
 
 def start(setting):

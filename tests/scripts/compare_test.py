@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What benchmarks/compare.py computes and writes, on made-up figures; no tool and no peer is started but `sh`."""
 
+import json
 import sys
 import tempfile
 import unittest
@@ -57,6 +58,15 @@ class Figures(unittest.TestCase):
         output = 'Loading\n{"step": 1, "tokens": 5, "seconds": 0.5, "contrast": 2.0}\n{"peak_memory_mib": 7}\n'
         self.assertEqual(figures.hf_steps(output), [figures.Step(5, 0.5, 2.0)])
 
+    def test_rollouts_are_timed_without_the_first(self):
+        lines = [
+            '{"step": 1, "response_tokens": 30, "sampling_seconds": 9}',
+            '{"step": 2, "loss": 1.0}',
+            '{"step": 3, "response_tokens": 30, "sampling_seconds": 2}',
+            '{"step": 5, "response_tokens": 28.5, "sampling_seconds": 1}',
+        ]
+        self.assertEqual(figures.cpx_rollouts("\n".join(lines), 20), (1170, 3))
+
     def test_speed_leaves_out_the_first_step(self):
         self.assertAlmostEqual(figures.speed(figures.cpx_steps(METRICS)), 300 / 5)
         self.assertIsNone(figures.speed(figures.cpx_steps(METRICS)[:1]))
@@ -87,6 +97,11 @@ class Inputs(unittest.TestCase):
     def test_short_texts_take_turns(self):
         self.assertEqual(inputs.short_texts(RECORDS), ["a1", "A1", "b1", "B1", "a2", "A\n2"])
         self.assertEqual(inputs.short_texts(RECORDS, count=3), ["a1", "A1", "b1"])
+
+    def test_prompts_are_inputs_and_go_round(self):
+        records = [{"input": "a\\nb", "paraphrases": ["c"]}, {"input": "", "paraphrases": ["d"]}]
+        lines = inputs.rollout_prompts(records, 3).splitlines()
+        self.assertEqual([json.loads(line)["prompt"] for line in lines], ["a\nb", "d", "a\nb"])
 
     def test_growth_repeats_records_under_new_ids(self):
         made = inputs.growth_records(RECORDS, 1, 3)

@@ -2,11 +2,9 @@
 #include "cpx/training/cycle_step.h"
 
 #include <cmath>
-#include <sstream>
 
 #include <gtest/gtest.h>
 
-#include "cpx/core/text_hash.h"
 #include "cpx/data/variant_items.h"
 #include "step_check.h"
 #include "tiny_run.h"
@@ -15,32 +13,6 @@ namespace cpx::training {
 namespace cycle_step_test {
 
 using FineTuning = CycleStepOptions::FineTuning;
-
-/// Numbers as NumberTokenizer, any other word as an id of its own.
-class WordTokenizer : public NumberTokenizer {
- public:
-  tokenizer::Encoding encode(std::string_view text, bool /*add_special_tokens*/) const override {
-    tokenizer::Encoding encoding;
-    std::istringstream words{std::string(text)};
-    for (std::string word; words >> word;) {
-      encoding.ids.push_back(id_of(word));
-      encoding.offsets.emplace_back(0, 0);
-    }
-    return encoding;
-  }
-
- private:
-  static tokenizer::TokenId id_of(const std::string& word) {
-    if (word.find_first_not_of("0123456789") == std::string::npos) return std::stoi(word);
-    TextHash hash;
-    hash.add(word);
-    return static_cast<tokenizer::TokenId>(3 + hash.value() % 61);
-  }
-};
-
-data::TextEncoder word_encoder() {
-  return {std::make_shared<WordTokenizer>(), {.append_eos = false, .max_tokens = 0}};
-}
 
 CycleStepOptions tiny_cycle(int64_t groups, FineTuning fine_tuning) {
   return {.num_positives = 2,

@@ -107,6 +107,22 @@ data::TextEncoder number_encoder() {
   return {std::make_shared<NumberTokenizer>(), {.append_eos = false, .max_tokens = 0}};
 }
 
+tokenizer::Encoding WordTokenizer::encode(std::string_view text,
+                                          bool /*add_special_tokens*/) const {
+  tokenizer::Encoding encoding;
+  std::istringstream words{std::string(text)};
+  for (std::string word; words >> word;) {
+    const bool is_number = word.find_first_not_of("0123456789") == std::string::npos;
+    encoding.ids.push_back(is_number ? std::stoll(word) : 3 + std::ssize(word));
+    encoding.offsets.emplace_back(0, 0);
+  }
+  return encoding;
+}
+
+data::TextEncoder word_encoder() {
+  return {std::make_shared<WordTokenizer>(), {.append_eos = false, .max_tokens = 0}};
+}
+
 std::string number_text(std::span<const int64_t> ids) {
   std::string text;
   for (const int64_t id : ids) text += (text.empty() ? "" : " ") + std::to_string(id);

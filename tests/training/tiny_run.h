@@ -40,8 +40,15 @@ class NumberTokenizer : public tokenizer::Tokenizer {
   std::string no_template_;
 };
 
+/// Numbers as NumberTokenizer, any other word as 3 plus its length.
+class WordTokenizer : public NumberTokenizer {
+ public:
+  tokenizer::Encoding encode(std::string_view text, bool add_special_tokens) const override;
+};
+
 /// Ids as they are: no EOS is added and nothing is cut.
 data::TextEncoder number_encoder();
+data::TextEncoder word_encoder();
 
 /// The text that NumberTokenizer reads as `ids`.
 std::string number_text(std::span<const int64_t> ids);

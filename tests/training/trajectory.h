@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Three optimizer steps of a peer, and whether a task goes the same way: tests/fixtures/training,
-// made by scripts/fixtures/make_training.py and make_preference_training.py.
+// made by scripts/fixtures/make_training.py, make_preference_training.py and
+// make_variant_training.py.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ struct Fixture {
   int64_t count(const char* name) const { return json["objective"][name]; }
 };
 
-/// Trains the fixture's model on `task`: losses (without their constant) to 1e-5, gradient norms to
+/// Trains the fixture's model on `task`: losses (without their constant) to 1e-5 of
+/// themselves or of 1, gradient norms to
 /// 1e-4 of theirs, and each tensor's change in all steps to 1e-3 of it.
 void expect_trajectory(const Fixture& fixture, StepTask& task, int64_t accumulate);
 
