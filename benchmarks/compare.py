@@ -30,6 +30,7 @@ THEMES = {
     "perplexity": themes.perplexity,
     "generate": themes.generate,
     "rollout": themes.rollout,
+    "ppo-step": themes.ppo_step,
     "generate-quantised": themes.generate_quantised,
     "start": themes.start,
     "threads": themes.threads_theme,

@@ -44,6 +44,12 @@ def cpx_rollouts(metrics, size):
     return round(sum(size * line["response_tokens"] for line in lines)), sum(line["sampling_seconds"] for line in lines)
 
 
+def step_seconds(metrics):
+    """Mean seconds of all steps of a run folder's metrics.jsonl but the first."""
+    lines = [line for line in json_lines(metrics) if "tokens_per_second" in line][1:]
+    return statistics.fmean(line["tokens"] / line["tokens_per_second"] for line in lines)
+
+
 def hf_steps(output):
     """Steps that hf_train.py printed."""
     lines = [line for line in json_lines(output) if "step" in line]

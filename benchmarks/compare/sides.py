@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import figures, processes
+from . import figures, inputs, processes
 
 CONFIG = "benchmarks/configs/compare.yaml"
 
@@ -323,6 +323,88 @@ def hf_rollout(name, threads, against):
         return rollout_run(finished, report["tokens"], report["seconds"])
 
     return Side(name, command, read, threads, against)
+
+
+# ---- A whole PPO step and its parts -----------------------------------------------------------------
+
+ROLLOUT_TEXTS = "rollout_texts.json"
+ROLLOUT_INPUTS = "rollout_inputs.json"
+ROLLOUT_SHARD = "rollout_shard.json"
+
+
+def cpx_ppo(name, threads):
+    """cpx-train with PPO: seconds of a step, rollout included; leaves the last rollout's texts for the parts."""
+    own = cpx_rollout(name, threads)
+
+    def command(places):
+        return [*own.command(places), f"adapter.init_from={places.inputs}/adapter-qv"]
+
+    def read(finished, scratch_folder):
+        lines = (scratch_folder / "run/samples.jsonl").read_text(encoding="utf-8").splitlines()[-ROLLOUT_SIZE:]
+        samples = [json.loads(line) for line in lines]
+        texts = [sample["prompt"] + sample["response"] for sample in samples]
+        shard = [inputs.record(i, [text], [text]) for i, text in enumerate(texts)]
+        content = {ROLLOUT_TEXTS: texts, ROLLOUT_INPUTS: [s["prompt"] for s in samples], ROLLOUT_SHARD: shard}
+        for file, value in content.items():
+            (scratch_folder / file).write_text(json.dumps(value), encoding="utf-8")
+        metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
+        return Run(figures.step_seconds(metrics), finished.peak_mib)
+
+    return Side(name, command, read, threads)
+
+
+def ppo_rollout_alone(name, threads):
+    """cpx-generate on the rollout's prompts."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-generate", "--model", f"{places.inputs}/model", "--dtype", "float32", "--adapter",
+            f"{places.inputs}/adapter-qv", "--threads", str(threads), "--template", "plain",
+            "--input", f"{places.scratch}/{ROLLOUT_INPUTS}", "--samples", "1", "--batch", str(ROLLOUT_SIZE),
+            "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(RESPONSE_TOKENS),
+            "--max-new-tokens", str(RESPONSE_TOKENS), "--output", f"{places.scratch}/texts.jsonl",
+        ]  # fmt: skip
+
+    def read(finished, _):
+        return Run(float(told_by_cpx_generate(finished)[4]), finished.peak_mib)
+
+    return Side(name, command, read, threads)
+
+
+def ppo_reference_alone(name, threads):
+    """cpx-eval-ppl on the rollout's texts, without an adapter."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-eval-ppl", "--model", f"{places.inputs}/model", "--dtype", "float32",
+            "--neutral", f"{places.scratch}/{ROLLOUT_TEXTS}", "--threads", str(threads),
+            "--report", f"{places.scratch}/report.json",
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        report = json.loads((scratch_folder / "report.json").read_text(encoding="utf-8"))
+        return Run(report["seconds"], finished.peak_mib)
+
+    return Side(name, command, read, threads)
+
+
+def ppo_update_alone(name, threads):
+    """cpx-train with SFT on the rollout's texts: forward, backward and optimizer on the same tokens."""
+
+    def command(places):
+        return [
+            f"{places.bin}/cpx-train", "--config", CONFIG, "--threads", str(threads), "--overwrite",
+            f"model.path={places.inputs}/model", f"adapter.init_from={places.inputs}/adapter-qv",
+            f"data.train=[{places.scratch}/{ROLLOUT_SHARD}]", "data.append_eos=false", "objective.name=sft",
+            "objective.num_positives=1", "training.groups=4", f"training.accumulate={ROLLOUT_SIZE // 4}",
+            f"training.max_steps={NUM_ROLLOUTS}", f"training.output={places.scratch}/run",
+        ]  # fmt: skip
+
+    def read(finished, scratch_folder):
+        metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
+        return Run(figures.step_seconds(metrics), finished.peak_mib)
+
+    return Side(name, command, read, threads)
 
 
 def rollout_run(finished, tokens, seconds):

@@ -20,6 +20,7 @@ from .sides import (
     cpx_generate,
     cpx_perplexity,
     cpx_preferences,
+    cpx_ppo,
     cpx_prefill,
     cpx_rollout,
     cpx_train,
@@ -28,6 +29,9 @@ from .sides import (
     hf_rollout,
     hf_train,
     llama_generate,
+    ppo_reference_alone,
+    ppo_rollout_alone,
+    ppo_update_alone,
     trl_preferences,
 )
 
@@ -284,6 +288,33 @@ def rollout(setting):
     )
     title = "Rollouts beside transformers"
     return Plan(title, about, sides, goals, setting.num_rounds, compared=None, config=ROLLOUT_CONFIG)
+
+
+def ppo_step(setting):
+    prompts = inputs.rollout_prompts(setting.records, NUM_ROLLOUTS * ROLLOUT_SIZE)
+    inputs.write_text(prompts, setting.places, PROMPTS_FILE, setting.root)
+    threads = setting.threads
+    whole = cpx_ppo("ppo", threads)
+    parts = [
+        ppo_rollout_alone("rollout", threads),
+        ppo_reference_alone("reference", threads),
+        ppo_update_alone("update", threads),
+    ]
+
+    def goals(measured):
+        ratios = [r.runs["ppo"].seconds / sum(r.runs[part.name].seconds for part in parts) for r in measured]
+        return [rounds.Goal("a step over the sum of its parts", 1.3, figures.median(ratios), False)]
+
+    about = (
+        f"A PPO step of {ROLLOUT_SIZE} responses of {RESPONSE_TOKENS} tokens, one pass of updates: `ppo` is the mean of all "
+        "steps but the first. Its parts by themselves, on the texts of the last rollout: `rollout` samples after the same "
+        "prompts, `reference` scores the texts under the frozen model, `update` is a step of supervised fine-tuning on "
+        "them. The reward is a word list, which costs nothing. The step has more to do than its parts: it scores the texts under "
+        "the policy too, with the value head. Seconds are those of the work, loading left out."
+    )
+    title = "A PPO step and its parts"
+    return Plan(title, about, [whole, *parts], goals, setting.num_rounds, unit="seconds", compared=None,
+                config=ROLLOUT_CONFIG)  # fmt: skip
 
 
 def start(setting):

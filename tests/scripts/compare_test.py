@@ -67,6 +67,9 @@ class Figures(unittest.TestCase):
         ]
         self.assertEqual(figures.cpx_rollouts("\n".join(lines), 20), (1170, 3))
 
+    def test_step_seconds_leave_out_the_first(self):
+        self.assertAlmostEqual(figures.step_seconds(METRICS), (1 + 4) / 2)
+
     def test_speed_leaves_out_the_first_step(self):
         self.assertAlmostEqual(figures.speed(figures.cpx_steps(METRICS)), 300 / 5)
         self.assertIsNone(figures.speed(figures.cpx_steps(METRICS)[:1]))
