@@ -624,7 +624,13 @@ TEST(ShippedConfigs, PublishedPpoIsThePublishedScript) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "ppo.yaml");
   EXPECT_EQ(std::get<PpoOptions>(config.objective).ppo_epochs, 1);
+  EXPECT_EQ(config.adapter.target_modules.size(), 8);
+  EXPECT_THAT(config.adapter.target_modules, testing::Contains("lm_head"));
   EXPECT_EQ(config.optimizer.lr, 2.94e-5);
+  EXPECT_EQ(config.optimizer.max_grad_norm, 0.0);
+  EXPECT_EQ(config.schedule.name, ScheduleKind::kConstant);
+  EXPECT_EQ(config.rollout.held_out, 0.2);
+  EXPECT_FALSE(config.reward.with_prompt);
   EXPECT_EQ(config.rollout.batch_size, 16);
   EXPECT_EQ(config.training.groups, 4);
   EXPECT_EQ(config.training.accumulate, 2);
