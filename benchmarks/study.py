@@ -133,13 +133,23 @@ def columns_of(study):
     return [tuple(column) for column in study["columns"]]
 
 
+def ratio_of(study, run):
+    """Toxic over neutral perplexity."""
+    found = run["evaluations"][study["separation"]]
+    return found["toxic"] / found["neutral"]
+
+
+def separation_of(study, run):
+    return run["evaluations"][study["separation"]]["separation"]
+
+
 def row_of(study, name, runs, base):
     cells = [name, str(len(runs))]
     for evaluation, side, _ in columns_of(study):
         show = times if side == "toxic" else percent
         cells.append(spread(figures_of(runs, base, evaluation, side), show))
-    evaluation = study["separation"]
-    cells.append(spread([r["evaluations"][evaluation]["separation"] for r in runs], lambda v: f"{v:.3f}"))
+    for figure in (ratio_of, separation_of):
+        cells.append(spread([figure(study, r) for r in runs], lambda v: f"{v:.3f}"))
     cells.append(f"{statistics.median([r['tokens'] for r in runs]) / 1000:.0f} k")
     return cells
 
@@ -147,11 +157,11 @@ def row_of(study, name, runs, base):
 def base_row(study, base):
     cells = ["base", ""]
     cells += [f"{base['evaluations'][evaluation][side]:.2f}" for evaluation, side, _ in columns_of(study)]
-    return [*cells, f"{base['evaluations'][study['separation']]['separation']:.3f}", ""]
+    return [*cells, f"{ratio_of(study, base):.3f}", f"{separation_of(study, base):.3f}", ""]
 
 
 def table(study, measured, base):
-    header = ["setting", "seeds", *(title for _, _, title in columns_of(study)), "separation", "tokens"]
+    header = ["setting", "seeds", *(title for _, _, title in columns_of(study)), "ratio", "separation", "tokens"]
     rows = [base_row(study, base), *(row_of(study, name, runs, base) for name, runs in measured.items())]
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes the words that tell toxic paraphrases from neutral ones in contrast shards, as a JSON list.
 
-A stand-in for a classifier where there is none: PPO's reward.words. The words with the highest log-odds of standing in
-a toxic text rather than a neutral one, among those that stand in at least --min-texts texts (a half text is added to
-each count). Standard library alone.
+A stand-in for a classifier where there is none: PPO's reward.words. Those with the largest share of toxic texts
+that they stand in, less the share of neutral ones; and at least --lead times as large. Standard library alone.
 """
 
 import argparse
 import json
-import math
 import re
 from collections import Counter
 from pathlib import Path
@@ -21,14 +19,14 @@ def texts_of(record, key):
 
 
 def words_of(text):
-    return set(re.findall(r"[a-z']+", text.lower()))
+    return set(re.findall(r"[a-z]+", text.lower()))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("shards", nargs="+", type=Path)
-    parser.add_argument("--words", type=int, default=60)
-    parser.add_argument("--min-texts", type=int, default=40)
+    parser.add_argument("--words", type=int, default=100)
+    parser.add_argument("--lead", type=float, default=4.0)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     found = {"paraphrases": Counter(), "paraphrases_toxic": Counter()}
@@ -39,17 +37,17 @@ def main():
                 for text in texts_of(record, key):
                     counts.update(words_of(text))
                     totals[key] += 1
-    neutral, toxic = found["paraphrases"], found["paraphrases_toxic"]
+    toxic = found["paraphrases_toxic"]
 
-    def log_odds(word):
-        def side(key):
-            return math.log((found[key][word] + 0.5) / (totals[key] - found[key][word] + 0.5))
+    def share(key, word):
+        return found[key][word] / totals[key]
 
-        return side("paraphrases_toxic") - side("paraphrases")
+    def gain(word):
+        return share("paraphrases_toxic", word) - share("paraphrases", word)
 
-    known = [w for w in toxic if toxic[w] + neutral[w] >= arguments.min_texts and w.strip("'")]
-    known.sort(key=lambda w: (-log_odds(w), w))
-    arguments.out.write_text(json.dumps(known[: arguments.words]) + "\n", encoding="utf-8")
+    telling = [w for w in toxic if share("paraphrases_toxic", w) >= arguments.lead * share("paraphrases", w)]
+    telling.sort(key=lambda w: (-gain(w), w))
+    arguments.out.write_text(json.dumps(telling[: arguments.words]) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
