@@ -175,13 +175,13 @@ def training_run(finished, steps, attention_share=0.0):
 # ---- Perplexity -------------------------------------------------------------------------------------
 
 
-def cpx_perplexity(name, threads):
-    """cpx-eval-ppl on the scratch folder's texts.json."""
+def cpx_perplexity(name, threads, texts="texts.json"):
+    """cpx-eval-ppl on a list of texts in the scratch folder."""
 
     def command(places):
         return [
             f"{places.bin}/cpx-eval-ppl", "--model", f"{places.inputs}/model", "--dtype", "float32",
-            "--neutral", f"{places.scratch}/texts.json", "--threads", str(threads),
+            "--neutral", f"{places.scratch}/{texts}", "--threads", str(threads),
             "--report", f"{places.scratch}/report.json",
         ]  # fmt: skip
 
@@ -373,19 +373,13 @@ def ppo_rollout_alone(name, threads):
 
 def ppo_reference_alone(name, threads):
     """cpx-eval-ppl on the rollout's texts, without an adapter."""
-
-    def command(places):
-        return [
-            f"{places.bin}/cpx-eval-ppl", "--model", f"{places.inputs}/model", "--dtype", "float32",
-            "--neutral", f"{places.scratch}/{ROLLOUT_TEXTS}", "--threads", str(threads),
-            "--report", f"{places.scratch}/report.json",
-        ]  # fmt: skip
+    own = cpx_perplexity(name, threads, ROLLOUT_TEXTS)
 
     def read(finished, scratch_folder):
         report = json.loads((scratch_folder / "report.json").read_text(encoding="utf-8"))
         return Run(report["seconds"], finished.peak_mib)
 
-    return Side(name, command, read, threads)
+    return Side(name, own.command, read, threads)
 
 
 def ppo_update_alone(name, threads):
