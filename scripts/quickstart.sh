@@ -20,7 +20,6 @@ config=configs/demo.yaml
 heldout='data/demo/heldout/*.json'
 everyday=data/demo/everyday.txt
 run=runs/demo
-adapter=$run/best
 preset=${CPX_PRESET:-release}
 bin=build/$preset/bin
 
@@ -36,11 +35,13 @@ for argument; do
       print_help "${BASH_SOURCE[0]}"
       exit 0
       ;;
+    training.output=*) run=${argument#*=} ;;
     [!-]*=*) ;;
     *) wrong_usage "got '$argument', expected key=value." ;;
   esac
 done
 
+adapter=$run/best
 "$root/scripts/bootstrap.sh"
 build "$preset" cpx-train cpx-eval-ppl
 cd "$root"
