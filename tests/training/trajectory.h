@@ -28,8 +28,7 @@ struct Fixture {
   int64_t count(const char* name) const { return json["objective"][name]; }
 };
 
-/// Trains the fixture's model on `task`: losses (without their constant) to 1e-5 of
-/// themselves or of 1, gradient norms to
+/// Trains the fixture's model on `task`: losses (without their constant) to 1e-5, gradient norms to
 /// 1e-4 of theirs, and each tensor's change in all steps to 1e-3 of it.
 void expect_trajectory(const Fixture& fixture, StepTask& task, int64_t accumulate);
 
