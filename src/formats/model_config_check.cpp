@@ -9,8 +9,7 @@ namespace cpx::formats {
 
 namespace {
 
-// Far above any model; products of two sizes and a few bytes stay below 2^63.
-constexpr int64_t kMaxSize = int64_t{1} << 24;
+// Far above any model.
 constexpr int64_t kMaxLayers = int64_t{1} << 14;
 constexpr int64_t kMaxPositions = (int64_t{1} << 31) - 1;
 

@@ -2,12 +2,17 @@
 // What any model config must satisfy, whatever it was read from.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "cpx/formats/model_config.h"
 
 namespace cpx::formats {
+
+/// Largest vocabulary or dimension: far above any model; products of two and a few bytes stay below
+/// 2^63.
+inline constexpr int64_t kMaxSize = int64_t{1} << 24;
 
 /// What a file calls the values of ModelConfig, for messages.
 struct ModelConfigKeys {

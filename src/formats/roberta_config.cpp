@@ -6,6 +6,7 @@
 
 #include "cpx/core/error.h"
 #include "json_fields.h"
+#include "model_config_check.h"
 
 namespace cpx::formats {
 
@@ -16,7 +17,6 @@ namespace {
 constexpr const char* kRobertaWhere = "roberta_config";
 constexpr const char* kClass = "RobertaForSequenceClassification";
 // Far above any model; products of two sizes and a few bytes stay below 2^63.
-constexpr int64_t kLargestSize = int64_t{1} << 24;
 constexpr int64_t kMaxLabels = 100'000;
 
 void check_architecture(const JsonFields& fields) {
@@ -45,8 +45,8 @@ void refuse_other_encoders(const JsonFields& fields) {
 
 void read_size(const JsonFields& fields, const char* key, int64_t smallest, int64_t& size) {
   size = fields.find_int(key).value_or(size);
-  if (size < smallest || size > kLargestSize) {
-    fields.fail(key, fmt::format("{} to {}", smallest, kLargestSize));
+  if (size < smallest || size > kMaxSize) {
+    fields.fail(key, fmt::format("{} to {}", smallest, kMaxSize));
   }
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 using Spellings = std::vector<std::string>;
 
-constexpr const char* kSpaceMark = "\xE2\x96\x81";  // U+2581
 constexpr const char* kReplacementCharacter = "\xEF\xBF\xBD";
 
 std::string join(const Spellings& spellings) {

@@ -11,6 +11,9 @@
 
 namespace cpx::tokenizer {
 
+/// What stands for a blank in pieces, U+2581.
+inline constexpr const char* kSpaceMark = "\xE2\x96\x81";
+
 /// One step of decoding: spellings to spellings, joined without a separator at the end.
 using Decoder = std::function<std::vector<std::string>(std::vector<std::string>)>;
 

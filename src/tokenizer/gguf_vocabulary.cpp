@@ -8,6 +8,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/tokenizer/load.h"
+#include "decoder.h"
 #include "json_node.h"
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
@@ -15,8 +16,6 @@
 namespace cpx::tokenizer {
 
 namespace {
-
-constexpr const char* kGgufSpaceMark = "\xE2\x96\x81";  // U+2581
 
 void check_length(const GgufVocabulary& vocabulary, const char* key, size_t length) {
   if (length == vocabulary.tokens.size()) return;
@@ -78,7 +77,7 @@ std::vector<AddedToken> make_added_tokens(const GgufVocabulary& vocabulary) {
     const bool is_control = type == GgufTokenType::kControl || type == GgufTokenType::kUnknown;
     // A spelling with the space mark is left to the model, which knows the mark.
     const bool is_added =
-        type == GgufTokenType::kUserDefined && content.find(kGgufSpaceMark) == std::string::npos;
+        type == GgufTokenType::kUserDefined && content.find(kSpaceMark) == std::string::npos;
     if (content.empty() || !(is_control || is_added)) continue;
     tokens.push_back(
         {.content = content, .id = static_cast<TokenId>(id), .is_special = is_control});
