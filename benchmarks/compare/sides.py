@@ -327,6 +327,7 @@ def hf_rollout(name, threads, against):
 
 # ---- A whole PPO step and its parts -----------------------------------------------------------------
 
+UPDATE_CONFIG = "benchmarks/configs/compare_update.yaml"
 ROLLOUT_TEXTS = "rollout_texts.json"
 ROLLOUT_INPUTS = "rollout_inputs.json"
 ROLLOUT_SHARD = "rollout_shard.json"
@@ -387,10 +388,9 @@ def ppo_update_alone(name, threads):
 
     def command(places):
         return [
-            f"{places.bin}/cpx-train", "--config", CONFIG, "--threads", str(threads), "--overwrite",
+            f"{places.bin}/cpx-train", "--config", UPDATE_CONFIG, "--threads", str(threads), "--overwrite",
             f"model.path={places.inputs}/model", f"adapter.init_from={places.inputs}/adapter-qv",
-            f"data.train=[{places.scratch}/{ROLLOUT_SHARD}]", "data.append_eos=false", "objective.name=sft",
-            "objective.num_positives=1", "training.groups=4", f"training.accumulate={ROLLOUT_SIZE // 4}",
+            f"data.train=[{places.scratch}/{ROLLOUT_SHARD}]", f"training.accumulate={ROLLOUT_SIZE // 4}",
             f"training.max_steps={NUM_ROLLOUTS}", f"training.output={places.scratch}/run",
         ]  # fmt: skip
 

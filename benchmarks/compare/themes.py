@@ -309,8 +309,9 @@ def ppo_step(setting):
         f"A PPO step of {ROLLOUT_SIZE} responses of {RESPONSE_TOKENS} tokens, one pass of updates: `ppo` is the mean of all "
         "steps but the first. Its parts by themselves, on the texts of the last rollout: `rollout` samples after the same "
         "prompts, `reference` scores the texts under the frozen model, `update` is a step of supervised fine-tuning on "
-        "them. The reward is a word list, which costs nothing. The step has more to do than its parts: it scores the texts under "
-        "the policy too, with the value head. Seconds are those of the work, loading left out."
+        "them; the last two predict the prompts' tokens too, which PPO does not, a tenth more work for them. The reward is a "
+        "word list, which costs nothing. The step has more to do than its parts: it scores the texts under the policy too, "
+        "with the value head, and their entropy. Seconds are those of the work, loading left out."
     )
     title = "A PPO step and its parts"
     return Plan(title, about, [whole, *parts], goals, setting.num_rounds, unit="seconds", compared=None,

@@ -20,6 +20,9 @@ namespace {
 
 using torch::Tensor;
 
+// Tokens of prompts that go through the model together.
+constexpr int64_t kPassTokens = 512;
+
 int64_t prompts_at_once(const DecoderOptions& options) {
   if (options.num_prompts > 0) return options.num_prompts;
   const int64_t samples = std::max<int64_t>(1, options.samples_per_prompt);
@@ -47,11 +50,12 @@ nn::KvCacheOptions cache_options(const nn::CausalLm& model, const DecoderOptions
 // A prompt whose keys and values are in the cache.
 struct LoadedPrompt {
   Prompt prompt;
-  Tensor logits;  // of the token after it, float32 [1, V] on the CPU
+  Tensor logits = {};  // of the token after it, float32 [1, V] on the CPU
   int64_t num_begun = 0;
   int64_t num_running = 0;
 
-  bool is_needed() const { return num_running > 0 || num_begun < prompt.num_samples; }
+  int64_t num_left() const { return prompt.num_samples - num_begun; }
+  bool is_needed() const { return num_running > 0 || num_left() > 0; }
 };
 
 struct Sequence {
@@ -88,50 +92,89 @@ class Run {
   }
 
  private:
-  // Gives free places to samples that have not begun.
+  // Gives free places to samples that have not begun, until none is free or none is left: one may
+  // end with its first token.
   void fill() {
-    for (size_t place = 0; place < sequences_.size();) {
-      if (sequences_[place]) {
-        ++place;
-        continue;
+    bool has_begun = true;
+    while (has_begun) {
+      has_begun = false;
+      load_prompts();
+      for (size_t place = 0; place < sequences_.size(); ++place) {
+        if (sequences_[place]) continue;
+        const auto prompt = prompt_with_samples();
+        if (!prompt) break;
+        begin(place, *prompt);
+        has_begun = true;
       }
-      const auto prompt = prompt_with_samples();
-      if (!prompt) return;
-      begin(place, *prompt);  // and again, where its first token was its last
     }
   }
 
-  // A prompt that has samples left to begin, loaded where there is room; nothing without.
-  std::optional<size_t> prompt_with_samples() {
+  // A loaded prompt that has samples left to begin.
+  std::optional<size_t> prompt_with_samples() const {
     for (size_t i = 0; i < prompts_.size(); ++i) {
-      if (prompts_[i] && prompts_[i]->num_begun < prompts_[i]->prompt.num_samples) return i;
+      if (prompts_[i] && prompts_[i]->num_left() > 0) return i;
     }
-    const auto free = std::ranges::find_if(
-        prompts_, [](const auto& prompt) { return !prompt || !prompt->is_needed(); });
-    if (free == prompts_.end() || is_exhausted_) return std::nullopt;
-    auto prompt = next_();
-    if (!prompt) {
-      is_exhausted_ = true;
-      return std::nullopt;
-    }
-    const auto i = static_cast<size_t>(free - prompts_.begin());
-    load(i, std::move(*prompt));
-    return prompts_[i]->prompt.num_samples > 0 ? std::optional(i) : prompt_with_samples();
+    return std::nullopt;
   }
 
-  void load(size_t place, Prompt prompt) {
-    const auto length = std::ssize(prompt.ids);
-    CPX_CHECK(length > 0 && length <= options_.max_prompt_tokens,
-              "[decoder] prompt {} has {} tokens, expected 1 to {}.", prompt.number, length,
-              options_.max_prompt_tokens);
+  // Loads prompts where there is room, until there is a sample for each free place.
+  void load_prompts() {
+    int64_t num_missing = std::ranges::count_if(
+        sequences_, [](const auto& sequence) { return !sequence.has_value(); });
+    for (const auto& prompt : prompts_) num_missing -= prompt ? prompt->num_left() : 0;
+    std::vector<size_t> places;  // of prompts that go through the model together
+    int64_t num_tokens = 0;
+    const auto load_those = [&] {
+      if (!places.empty()) load(places);
+      places.clear();
+      num_tokens = 0;
+    };
+    while (num_missing > 0 && !is_exhausted_) {
+      const auto free = std::ranges::find_if(
+          prompts_, [](const auto& prompt) { return !prompt || !prompt->is_needed(); });
+      if (free == prompts_.end()) break;
+      auto prompt = next_();
+      is_exhausted_ = !prompt;
+      if (!prompt || prompt->num_samples == 0) continue;
+      const auto length = std::ssize(prompt->ids);
+      CPX_CHECK(length > 0 && length <= options_.max_prompt_tokens,
+                "[decoder] prompt {} has {} tokens, expected 1 to {}.", prompt->number, length,
+                options_.max_prompt_tokens);
+      if (num_tokens + length > kPassTokens || length > nn::kMaxJoinedPrompt) load_those();
+      num_missing -= prompt->num_samples;
+      *free = {.prompt = std::move(*prompt)};
+      places.push_back(static_cast<size_t>(free - prompts_.begin()));
+      num_tokens += length;
+      if (length > nn::kMaxJoinedPrompt) load_those();
+    }
+    load_those();
+  }
+
+  // Keys, values and logits of the prompts at `places`, in one pass.
+  void load(const std::vector<size_t>& places) {
     const auto start = std::chrono::steady_clock::now();
-    const auto ids = at::tensor(prompt.ids, at::kLong).to(model_.device());
-    const auto states = model_.cached_states(
-        ids, {.cache = &cache_, .prompt = static_cast<int64_t>(place)});  // [T, D]
-    if (search_) search_->begin_prompt(static_cast<int64_t>(place), states);
-    statistics_.num_prompt_tokens += length;
-    prompts_[place] = {.prompt = std::move(prompt),
-                       .logits = logits_of(states.narrow(0, length - 1, 1))};
+    nn::CachePass pass{.cache = &cache_, .prompts = {}, .cu_seqlens = {0}};
+    std::vector<int64_t> ids, last_rows;
+    for (const size_t place : places) {
+      const auto& own = prompts_[place]->prompt.ids;
+      ids.insert(ids.end(), own.begin(), own.end());
+      pass.prompts.push_back(static_cast<int64_t>(place));
+      pass.cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
+      last_rows.push_back(std::ssize(ids) - 1);
+    }
+    const auto to_device = [this](const std::vector<int64_t>& numbers) {
+      return at::tensor(numbers, at::kLong).to(model_.device());
+    };
+    const auto states = model_.cached_states(to_device(ids), pass);  // [T, D]
+    const auto logits = logits_of(states.index_select(0, to_device(last_rows)));
+    for (size_t i = 0; i < places.size(); ++i) {
+      prompts_[places[i]]->logits = logits.narrow(0, static_cast<int64_t>(i), 1);
+      if (!search_) continue;
+      const int64_t begin = pass.cu_seqlens[i];
+      search_->begin_prompt(pass.prompts[i],
+                            states.narrow(0, begin, pass.cu_seqlens[i + 1] - begin));
+    }
+    statistics_.num_prompt_tokens += std::ssize(ids);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
     statistics_.prompt_seconds += elapsed.count();
   }

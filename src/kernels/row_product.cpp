@@ -39,6 +39,11 @@ struct SixteenFloats {
 constexpr int kOutputs = 4;
 constexpr int64_t kSequentialRows = 2;
 
+// Of rows that are multiplied before the next ones: half of a common L2 cache, and enough of them
+// that reading the weights again costs little.
+constexpr int64_t kBlockBytes = int64_t{256} << 10;
+constexpr int64_t kMinBlockRows = 48;
+
 template <class Floats>
 constexpr int64_t kLanes = static_cast<int64_t>(sizeof(typename Floats::Vec) / sizeof(float));
 
@@ -191,8 +196,8 @@ template <class Floats, int num_outputs, class Number>
 
 // Outputs [begin, end) of all rows; what they weigh is read once.
 template <class Floats, class Number>
-[[gnu::always_inline]] inline void multiply(const Product<Number>& own, int64_t begin,
-                                            int64_t end) {
+[[gnu::always_inline]] inline void multiply_block(const Product<Number>& own, int64_t begin,
+                                                  int64_t end) {
   int64_t output = begin;
   // Few rows wait for memory, which is fastest read in one sequence.
   if (own.rows > kSequentialRows) {
@@ -201,6 +206,22 @@ template <class Floats, class Number>
     }
   }
   for (; output < end; ++output) multiply_rows<Floats, 1>(own, output);
+}
+
+// Many rows go in blocks that stay in the cache while the weights pass by.
+template <class Floats, class Number>
+[[gnu::always_inline]] inline void multiply(const Product<Number>& own, int64_t begin,
+                                            int64_t end) {
+  const int64_t fit = kBlockBytes / (own.inputs * static_cast<int64_t>(sizeof(float)));
+  const int64_t blocks = own.rows / std::max(kMinBlockRows, fit) + 1;
+  for (int64_t block = 0; block < blocks; ++block) {
+    const int64_t row = own.rows * block / blocks;
+    Product<Number> part = own;
+    part.rows = own.rows * (block + 1) / blocks - row;
+    part.x += row * own.inputs;
+    part.y += row * own.outputs;
+    multiply_block<Floats>(part, begin, end);
+  }
 }
 
 template <class Number>

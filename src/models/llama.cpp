@@ -53,6 +53,12 @@ nn::RotaryOptions rotary_options(const formats::ModelConfig& config) {
           .frequency_divisors = rope.frequency_divisors};
 }
 
+bool may_be_joined(const std::vector<int32_t>& cu_seqlens) {
+  return std::ranges::adjacent_find(cu_seqlens, [](int32_t begin, int32_t end) {
+           return end - begin > nn::kMaxJoinedPrompt;
+         }) == cu_seqlens.end();
+}
+
 }  // namespace
 
 nn::ModelShape model_shape(const formats::ModelConfig& config) {
@@ -108,10 +114,10 @@ torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
 torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
   const torch::NoGradGuard no_grad;
   nn::KvCache& cache = *pass.cache;
-  if (pass.is_of_prompt()) {
-    const auto length = static_cast<int32_t>(ids.size(0));
-    cache.begin_prompt(pass.prompt, length);
-    return states({.ids = ids, .cu_seqlens = {0, length}}, {.is_by_row = is_quantized()}, &pass);
+  if (pass.is_of_prompts()) {
+    const auto cu_seqlens = cache.begin_prompts(pass, ids.size(0));
+    const bool is_by_row = is_quantized() || may_be_joined(cu_seqlens);
+    return states({.ids = ids, .cu_seqlens = cu_seqlens}, {.is_by_row = is_by_row}, &pass);
   }
   std::vector<int64_t> positions;
   for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));

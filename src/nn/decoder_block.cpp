@@ -43,13 +43,14 @@ torch::Tensor AttentionImpl::mix(const torch::Tensor& q, const torch::Tensor& k,
   if (pass != nullptr && !pass->candidates.empty()) {
     return pass->cache->attend_candidates(options.layer, pass->candidates, q, k, v, scale);
   }
-  if (pass != nullptr && !pass->is_of_prompt()) {
+  if (pass != nullptr && !pass->is_of_prompts()) {
     return pass->cache->attend(options.layer, pass->sequences, q, k, v, scale);
   }
-  if (pass != nullptr) {
-    const int64_t num_tokens = context.cu_seqlens[1];  // behind them rows that nobody asks for
-    pass->cache->store_prompt(options.layer, pass->prompt, k.narrow(0, 0, num_tokens),
-                              v.narrow(0, 0, num_tokens));
+  for (size_t i = 0; pass != nullptr && i < pass->prompts.size(); ++i) {
+    const int64_t begin = context.cu_seqlens[i];
+    const int64_t length = context.cu_seqlens[i + 1] - begin;
+    pass->cache->store_prompt(options.layer, pass->prompts[i], k.narrow(0, begin, length),
+                              v.narrow(0, begin, length));
   }
   const auto attend = [&](const torch::Tensor& queries, const torch::Tensor& keys,
                           const torch::Tensor& values) {

@@ -6,6 +6,7 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/attention.h"
 
 namespace cpx::nn {
 
@@ -93,6 +94,19 @@ void KvCache::begin_prompt(int64_t prompt, int64_t num_tokens) {
             "[kv cache] got a prompt of {} tokens, expected 1 to {}.", num_tokens,
             options_.prompt_capacity);
   prompt_lengths_.at(static_cast<size_t>(prompt)) = num_tokens;
+}
+
+std::vector<int32_t> KvCache::begin_prompts(const CachePass& pass, int64_t num_tokens) {
+  auto cu_seqlens = pass.cu_seqlens;
+  if (cu_seqlens.empty()) cu_seqlens = {0, static_cast<int32_t>(num_tokens)};
+  kernels::check_cu_seqlens(cu_seqlens, num_tokens);
+  CPX_CHECK(cu_seqlens.size() == pass.prompts.size() + 1,
+            "[kv cache] got {} prompts and the bounds of {}, expected as many.",
+            pass.prompts.size(), cu_seqlens.size() - 1);
+  for (size_t i = 0; i < pass.prompts.size(); ++i) {
+    begin_prompt(pass.prompts[i], cu_seqlens[i + 1] - cu_seqlens[i]);
+  }
+  return cu_seqlens;
 }
 
 void KvCache::begin_sequence(int64_t sequence, int64_t prompt) {

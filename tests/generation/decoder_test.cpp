@@ -247,6 +247,18 @@ TEST(Decoder, ComputesAPromptOnceAndFillsFreePlaces) {
   EXPECT_EQ(statistics.num_steps, 36);
 }
 
+// Places and prompts are free again at once where the first token is the last.
+TEST(Decoder, GoesOnWhereSamplesEndWithTheirFirstToken) {
+  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  std::vector<Prompt> prompts;
+  for (uint64_t i = 0; i < 7; ++i) prompts.push_back({.ids = {4, 5}, .number = i});
+  prompts[3].num_samples = 0;
+  auto options = greedy(1);
+  options.batch_size = 5;
+  options.num_prompts = 2;
+  EXPECT_EQ(continue_prompts(*model, prompts, options).size(), 6);
+}
+
 TEST(Decoder, EndsWhereTheListenerSaysSo) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   int64_t num_steps = 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A text that is continued token by token has the hidden states and logits of the whole text.
+#include <algorithm>
 #include <functional>
 #include <gmock/gmock.h>
 #include <stdexcept>
@@ -63,7 +64,7 @@ TEST_P(CachedStates, EqualTheWholeTexts) {
   for (int64_t i = 0; i < 2; ++i) {
     expected.push_back(whole_text(*model, texts[i]));
     const auto states =
-        model->cached_states(texts[i].narrow(0, 0, prompts[i]), {.cache = &cache, .prompt = i});
+        model->cached_states(texts[i].narrow(0, 0, prompts[i]), {.cache = &cache, .prompts = {i}});
     EXPECT_TRUE(is_close(states, expected[i].narrow(0, 0, prompts[i])));
     cache.begin_sequence(i, i);
   }
@@ -86,7 +87,7 @@ Tensor first_logits(Llama& model, int64_t num_sequences) {
   const auto prompt = random_ids(9, vocabulary, 3);
   const auto next = random_ids(40, vocabulary, 4).narrow(0, 0, num_sequences);
   auto cache = cache_for(model.shape(), 1, 40);
-  model.cached_states(prompt, {.cache = &cache, .prompt = 0});
+  model.cached_states(prompt, {.cache = &cache, .prompts = {0}});
   std::vector<int64_t> sequences;
   for (int64_t i = 0; i < num_sequences; ++i) {
     cache.begin_sequence(i, 0);
@@ -115,7 +116,7 @@ TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
   const auto text = random_ids(30, vocabulary, 5);
   const auto others = random_ids(60, vocabulary, 6).view({30, 2});
   auto cache = cache_for(model->shape(), 1, 1);
-  model->cached_states(text.narrow(0, 0, 6), {.cache = &cache, .prompt = 0});
+  model->cached_states(text.narrow(0, 0, 6), {.cache = &cache, .prompts = {0}});
   cache.begin_sequence(0, 0);
   for (int64_t position = 6; position < 30; ++position) {
     const auto tried = at::stack({others[position][0], text[position], others[position][1]});
@@ -129,6 +130,42 @@ TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
     }
     cache.keep_candidate({0, 1});
   }
+}
+
+// Short and long texts of attention, up to the longest that is joined.
+void expect_prompts_by_themselves(Llama& model) {
+  const auto ids = random_ids(nn::kMaxJoinedPrompt, model.shape().vocabulary_size, 7);
+  const std::vector<int64_t> lengths = {130, 9, nn::kMaxJoinedPrompt, 1, 40, 200};
+  auto cache = nn::KvCache({.num_layers = model.shape().num_layers,
+                            .num_kv_heads = model.shape().num_kv_heads,
+                            .head_dim = model.shape().head_dim,
+                            .window = model.shape().sliding_window,
+                            .num_prompts = std::ssize(lengths),
+                            .prompt_capacity = nn::kMaxJoinedPrompt,
+                            .num_sequences = 1,
+                            .sequence_capacity = 1});
+  const auto next_state = [&](int64_t prompt) {  // reads the keys and values that were kept
+    cache.begin_sequence(0, prompt);
+    return model.cached_states(ids.narrow(0, 0, 1), {.cache = &cache, .sequences = {0}});
+  };
+  std::vector<Tensor> states, next, texts;
+  nn::CachePass joined{.cache = &cache, .prompts = {}, .cu_seqlens = {0}};
+  for (int64_t i = 0; i < std::ssize(lengths); ++i) {
+    texts.push_back(ids.narrow(0, 0, lengths[i]));
+    states.push_back(model.cached_states(texts.back(), {.cache = &cache, .prompts = {i}}));
+    next.push_back(next_state(i));
+    joined.prompts.push_back(i);
+    joined.cu_seqlens.push_back(joined.cu_seqlens.back() + static_cast<int32_t>(lengths[i]));
+  }
+  std::ranges::reverse(joined.prompts);  // at other places than before, too
+  EXPECT_TRUE(at::equal(model.cached_states(at::cat(texts), joined), at::cat(states)));
+  for (size_t i = 0; i < lengths.size(); ++i) {
+    EXPECT_TRUE(at::equal(next_state(joined.prompts[i]), next[i])) << lengths[i] << " tokens";
+  }
+}
+
+TEST_P(CachedStates, APromptsBitsDoNotDependOnTheOthers) {
+  expect_prompts_by_themselves(*load_fixture_with_adapter(GetParam()));
 }
 
 TEST_P(CachedStates, ARowsBitsDoNotDependOnTheOthers) {
@@ -174,6 +211,10 @@ TEST_P(QuantizedModel, AreNearTheDenseModel) {
 TEST_P(QuantizedModel, ARowsBitsDoNotDependOnTheOthers) {
   const auto model = load_quantized(GetParam());
   expect_rows_by_themselves(*model);
+}
+
+TEST_P(QuantizedModel, APromptsBitsDoNotDependOnTheOthers) {
+  expect_prompts_by_themselves(*load_quantized(GetParam()));
 }
 
 TEST_P(QuantizedModel, AreForDecodingAlone) {

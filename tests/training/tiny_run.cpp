@@ -176,11 +176,8 @@ torch::Tensor TinyModel::cached_states(const torch::Tensor& ids, const nn::Cache
   const torch::NoGradGuard no_grad;
   nn::KvCache& cache = *pass.cache;
   nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
-  if (pass.is_of_prompt()) {
-    const auto length = static_cast<int32_t>(ids.size(0));
-    cache.begin_prompt(pass.prompt, length);
-    context.cu_seqlens = {0, length};
-    context.options.is_by_row = false;
+  if (pass.is_of_prompts()) {
+    context.cu_seqlens = cache.begin_prompts(pass, ids.size(0));
     std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), context.cu_seqlens);
   } else {
     std::vector<int64_t> positions;

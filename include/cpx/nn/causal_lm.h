@@ -46,9 +46,10 @@ class CausalLm {
   virtual torch::Tensor hidden_states(const PackedTokens& tokens,
                                       const ForwardOptions& options) = 0;
 
-  /// The same without gradients, with keys and values kept in `pass.cache`: of the prompt with the
-  /// ids [T], or of the ids [N], which are the next tokens of `pass.sequences` or tried as such
-  /// (`pass.candidates`), each row by itself. A prompt's place is begun, and next tokens are
+  /// The same without gradients, with keys and values kept in `pass.cache`: of prompts with the
+  /// ids [T], end to end, or of the ids [N], which are the next tokens of `pass.sequences` or tried
+  /// as such (`pass.candidates`), each row by itself. Prompts of more than kMaxJoinedPrompt tokens
+  /// have their bits only where they are alone. The prompts' places are begun, and next tokens are
   /// counted, here. Throws std::logic_error where the model cannot.
   virtual torch::Tensor cached_states(const torch::Tensor& ids, const CachePass& pass);
 

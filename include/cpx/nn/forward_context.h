@@ -45,20 +45,27 @@ struct CandidateRow {
   int64_t number = 0;    // among the sequence's candidates, from 0
 };
 
-/// A pass whose keys and values are kept: of one prompt, of the next token of each of some
-/// sequences, or of tokens that are tried, until KvCache::keep_candidate() makes one the next.
+/// Prompts of up to so many tokens are computed by row: as others go with them in a pass, so they do
+/// alone, bit for bit.
+inline constexpr int64_t kMaxJoinedPrompt = 256;
+
+/// A pass whose keys and values are kept: of prompts, of the next token of each of some sequences,
+/// or of tokens that are tried, until KvCache::keep_candidate() makes one the next.
 struct CachePass {
   KvCache* cache = nullptr;
-  int64_t prompt = 0;                         // its place in the cache, where the others are empty
+  /// Where the others are empty: the prompts' places in the cache.
+  std::vector<int64_t> prompts = {0};
+  /// Prompt i has the ids cu_seqlens[i] to cu_seqlens[i + 1]; empty: one prompt has them all.
+  std::vector<int32_t> cu_seqlens = {};
   std::vector<int64_t> sequences = {};        // their places, a row each
   std::vector<CandidateRow> candidates = {};  // a row each; where `sequences` is empty
 
-  bool is_of_prompt() const { return sequences.empty() && candidates.empty(); }
+  bool is_of_prompts() const { return sequences.empty() && candidates.empty(); }
 };
 
 /// Made once a forward pass, read by every layer.
 struct ForwardContext {
-  std::vector<int32_t> cu_seqlens = {};  // of texts or a prompt
+  std::vector<int32_t> cu_seqlens = {};  // of texts or prompts
   torch::Tensor cosine = {};             // [T, E/2]
   torch::Tensor sine = {};               // [T, E/2]
   SharedTokens shared = {};

@@ -46,6 +46,9 @@ class KvCache {
 
   /// The place `prompt` takes a new prompt of so many tokens; what was there is forgotten.
   void begin_prompt(int64_t prompt, int64_t num_tokens);
+  /// Begins the prompts of a pass of `num_tokens` ids, and returns where they are among them, as
+  /// CachePass::cu_seqlens. Throws std::invalid_argument where the two do not fit, too.
+  std::vector<int32_t> begin_prompts(const CachePass& pass, int64_t num_tokens);
   /// The place `sequence` continues the prompt at `prompt` from its end.
   void begin_sequence(int64_t sequence, int64_t prompt);
   /// Where the next token of a sequence stands in its text.
