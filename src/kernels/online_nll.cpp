@@ -35,7 +35,32 @@ CPX_MULTIVERSION double sum_of_exp(const float* row, int64_t size, float highest
   return total;
 }
 
-// The same, and the row becomes what is summed.
+struct ExpSums {
+  double sum = 0.0;
+  double weighted = 0.0;  // each times its exponent
+};
+
+CPX_MULTIVERSION ExpSums sums_of_exp(const float* row, int64_t size, float highest) {
+  constexpr float kLowest = -100.0F;  // exp() is 0 in float32: no logit of -inf times 0
+  ExpSums total;
+  for (int64_t begin = 0; begin < size; begin += kBlock) {
+    const int64_t end = begin + kBlock < size ? begin + kBlock : size;
+    float sum = 0.0F;
+    float weighted = 0.0F;
+#pragma omp simd reduction(+ : sum, weighted)
+    for (int64_t i = begin; i < end; ++i) {
+      const float exponent = row[i] - highest < kLowest ? kLowest : row[i] - highest;
+      const float value = fast_exp(exponent);
+      sum += value;
+      weighted += value * exponent;
+    }
+    total.sum += sum;
+    total.weighted += weighted;
+  }
+  return total;
+}
+
+// sum_of_exp(), and the row becomes what is summed.
 CPX_MULTIVERSION double to_exp(float* row, int64_t size, float highest) {
   double total = 0.0;
   for (int64_t begin = 0; begin < size; begin += kBlock) {
@@ -76,7 +101,9 @@ void OnlineNll::take_target(const float* logits, int64_t row, int64_t first_colu
 
 double OnlineNll::raise(Row& row, float highest) {
   if (!(highest > row.highest)) return 1.0;
-  const double factor = std::exp(static_cast<double>(row.highest) - highest);
+  const double distance = static_cast<double>(row.highest) - highest;
+  const double factor = std::exp(distance);
+  if (row.sum > 0.0) row.weighted = factor * (row.weighted + row.sum * distance);
   row.sum *= factor;
   row.highest = highest;
   return factor;
@@ -91,6 +118,20 @@ void OnlineNll::add(const torch::Tensor& logits, int64_t first_column) {
     take_target(values, index, first_column, size);
     raise(row, highest_of(values, size));
     row.sum += sum_of_exp(values, size, row.highest);
+  });
+}
+
+void OnlineNll::add_with_entropy(const torch::Tensor& logits, int64_t first_column) {
+  const int64_t size = logits.size(1);
+  const float* const data = logits.const_data_ptr<float>();
+  for_each_row(logits.size(0), size, [&](int64_t index) {
+    const float* values = data + index * size;
+    Row& row = rows_[static_cast<size_t>(index)];
+    take_target(values, index, first_column, size);
+    raise(row, highest_of(values, size));
+    const ExpSums sums = sums_of_exp(values, size, row.highest);
+    row.sum += sums.sum;
+    row.weighted += sums.weighted;
   });
 }
 
@@ -117,6 +158,16 @@ torch::Tensor OnlineNll::nll() const {
   for (size_t i = 0; i < rows_.size(); ++i) {
     const double distance = static_cast<double>(rows_[i].highest) - rows_[i].target_logit;
     values[i] = static_cast<float>(std::log(rows_[i].sum) + distance);
+  }
+  return result;
+}
+
+// With p = exp(e) / S for the exponents e: -sum p log p = log S - sum exp(e) e / S.
+torch::Tensor OnlineNll::entropy() const {
+  auto result = at::empty({targets_.size(0)}, at::kFloat);
+  float* const values = result.mutable_data_ptr<float>();
+  for (size_t i = 0; i < rows_.size(); ++i) {
+    values[i] = static_cast<float>(std::log(rows_[i].sum) - rows_[i].weighted / rows_[i].sum);
   }
   return result;
 }

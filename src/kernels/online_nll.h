@@ -20,6 +20,8 @@ class OnlineNll {
 
   /// Takes in the logits [N, C] (float32, contiguous) of the columns from `first_column` on.
   void add(const torch::Tensor& logits, int64_t first_column);
+  /// The same, and what entropy() needs of them.
+  void add_with_entropy(const torch::Tensor& logits, int64_t first_column);
 
   /// The same, and turns the logits into exp(logit - highest), where the highest is of all columns
   /// so far; `weighted_rows` (float32 [N, D], contiguous; a sum with these weights over the columns
@@ -29,6 +31,9 @@ class OnlineNll {
   /// Negative log-likelihood (natural log) of the targets, once all columns were added; [N].
   torch::Tensor nll() const;
 
+  /// Entropy (natural log) of each row's softmax, once all columns were added with it; [N].
+  torch::Tensor entropy() const;
+
   /// 1 / sum of exp(logit - highest), [N, 1].
   torch::Tensor inverse_sums() const;
 
@@ -37,7 +42,8 @@ class OnlineNll {
   struct Row {
     float highest;
     float target_logit;
-    double sum;  // of exp(logit - highest)
+    double sum;           // of exp(logit - highest)
+    double weighted = 0;  // sum of exp(logit - highest) * (logit - highest), for the entropy
   };
 
   void take_target(const float* logits, int64_t row, int64_t first_column, int64_t num_columns);

@@ -9,6 +9,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/kernels/reference.h"
+#include "cpx/kernels/row_distribution.h"
 #include "cpx/tensor/device.h"
 #include "online_nll.h"
 #include "row_plugin.h"
@@ -83,14 +84,17 @@ Tensor nll_of_logits(Tensor& logits, const Tensor& targets, Tensor& nll, bool ne
   return needs_gradient ? to_logit_gradient(std::move(log_probs), column) : Tensor();
 }
 
-// What nll_and_gradient() fills.
+// What is filled.
 struct RowResults {
-  Tensor nll;       // [N]
-  Tensor gradient;  // u, [N, D], or undefined
+  Tensor nll;           // [N]
+  Tensor gradient;      // u, [N, D], or undefined
+  Tensor entropy = {};  // [N], or undefined; not with a gradient
 
   RowResults narrow(int64_t begin, int64_t rows) const {
-    return {nll.narrow(0, begin, rows),
-            gradient.defined() ? gradient.narrow(0, begin, rows) : Tensor()};
+    const auto narrowed = [&](const Tensor& tensor) {
+      return tensor.defined() ? tensor.narrow(0, begin, rows) : Tensor();
+    };
+    return {nll.narrow(0, begin, rows), narrowed(gradient), narrowed(entropy)};
   }
 };
 
@@ -98,6 +102,7 @@ struct RowResults {
 void by_rows(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
              RowResults results) {
   auto logits = at::mm(hidden, weight.t());  // [rows, V]
+  if (results.entropy.defined()) results.entropy.copy_(row_entropy(logits));
   const auto logit_gradient =
       nll_of_logits(logits, targets, results.nll, results.gradient.defined());
   if (results.gradient.defined()) {
@@ -131,14 +136,40 @@ void by_columns(const Tensor& hidden, const Tensor& weight, const Tensor& target
     if (needs_gradient) {
       online.add(logits, begin, weighted_rows);
       add_product(weighted_rows, logits, block_weight, block_product);
+    } else if (results.entropy.defined()) {
+      online.add_with_entropy(logits, begin);
     } else {
       online.add(logits, begin);
     }
   }
   results.nll.copy_(online.nll());
+  if (results.entropy.defined()) results.entropy.copy_(online.entropy());
   if (!needs_gradient) return;
   weighted_rows.mul_(online.inverse_sums()).sub_(weight.index_select(0, targets));
   results.gradient.copy_(weighted_rows);
+}
+
+// All rows, in pieces that suit the device.
+void fill(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
+          const RowResults& results) {
+  const int64_t num_rows = hidden.size(0);
+  const int64_t vocabulary = weight.size(0);
+  const bool has_kernels = has_row_kernels(hidden);
+  const bool is_blocked = !has_kernels && hidden.is_cpu() && hidden.scalar_type() != at::kDouble;
+  const int64_t step = is_blocked    ? kBlockRows
+                       : has_kernels ? rows_per_kernel_chunk(vocabulary, hidden.element_size())
+                                     : rows_per_chunk(vocabulary);
+  const auto compute = is_blocked ? by_columns : by_rows;
+  for (int64_t begin = 0; begin < num_rows; begin += step) {
+    const int64_t rows = std::min(step, num_rows - begin);
+    compute(hidden.narrow(0, begin, rows), weight, targets.narrow(0, begin, rows),
+            results.narrow(begin, rows));
+  }
+}
+
+// A number a row, in the type of the loss.
+Tensor row_numbers(const Tensor& hidden) {
+  return at::empty({hidden.size(0)}, hidden.options().dtype(loss_dtype(hidden.scalar_type())));
 }
 
 class TokenNll : public torch::autograd::Function<TokenNll> {
@@ -146,22 +177,9 @@ class TokenNll : public torch::autograd::Function<TokenNll> {
   static Tensor forward(AutogradContext* context, const Tensor& hidden, const Tensor& weight,
                         const Tensor& targets, bool needs_gradient) {
     RECORD_USER_SCOPE("cpx::token_nll");
-    const int64_t num_rows = hidden.size(0);
-    const int64_t vocabulary = weight.size(0);
-    const bool has_kernels = has_row_kernels(hidden);
-    const bool is_blocked = !has_kernels && hidden.is_cpu() && hidden.scalar_type() != at::kDouble;
-    const RowResults results{
-        .nll = at::empty({num_rows}, hidden.options().dtype(loss_dtype(hidden.scalar_type()))),
-        .gradient = needs_gradient ? at::empty_like(hidden) : Tensor()};
-    const int64_t step = is_blocked    ? kBlockRows
-                         : has_kernels ? rows_per_kernel_chunk(vocabulary, hidden.element_size())
-                                       : rows_per_chunk(vocabulary);
-    const auto compute = is_blocked ? by_columns : by_rows;
-    for (int64_t begin = 0; begin < num_rows; begin += step) {
-      const int64_t rows = std::min(step, num_rows - begin);
-      compute(hidden.narrow(0, begin, rows), weight, targets.narrow(0, begin, rows),
-              results.narrow(begin, rows));
-    }
+    const RowResults results{.nll = row_numbers(hidden),
+                             .gradient = needs_gradient ? at::empty_like(hidden) : Tensor()};
+    fill(hidden, weight, targets, results);
     if (needs_gradient) context->save_for_backward({results.gradient});
     return results.nll;
   }
@@ -248,6 +266,20 @@ Tensor token_nll(const Tensor& hidden, const Tensor& weight, const Tensor& targe
   if (uses_reference()) return reference::token_nll(hidden, weight, targets);
   const bool needs_gradient = torch::GradMode::is_enabled() && hidden.requires_grad();
   return TokenNll::apply(hidden, weight, targets.contiguous(), needs_gradient);
+}
+
+NllAndEntropy token_nll_and_entropy(const Tensor& hidden, const Tensor& weight,
+                                    const Tensor& targets) {
+  check_arguments(hidden, weight, targets);
+  const torch::NoGradGuard no_grad;
+  if (uses_reference()) {
+    return {reference::token_nll(hidden, weight, targets), row_entropy(at::mm(hidden, weight.t()))};
+  }
+  RECORD_USER_SCOPE("cpx::token_nll");
+  const RowResults results{
+      .nll = row_numbers(hidden), .gradient = {}, .entropy = row_numbers(hidden)};
+  fill(hidden, weight, targets.contiguous(), results);
+  return {results.nll, results.entropy};
 }
 
 Tensor token_nll_low_rank(const Tensor& hidden, const Tensor& weight, const Tensor& low_rank,

@@ -181,6 +181,14 @@ torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor&
                                      lm_head->lora_B->weight.to(dtype), lora.scale(), targets);
 }
 
+kernels::NllAndEntropy Llama::token_nll_and_entropy(const torch::Tensor& hidden,
+                                                    const torch::Tensor& targets) {
+  const bool is_plain = !lm_head->uses_lora() && !lm_head->blocks.is_defined() &&
+                        kernels::rounded_rows(hidden.size(0), dtype(), device()) == hidden.size(0);
+  if (!is_plain) return CausalLm::token_nll_and_entropy(hidden, targets);
+  return kernels::token_nll_and_entropy(hidden, lm_head->weight, targets);
+}
+
 torch::Tensor Llama::logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) {
   return lm_head->forward(hidden, nn::ForwardContext{.options = options});
 }

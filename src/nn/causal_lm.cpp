@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
+#include "cpx/kernels/row_distribution.h"
 
 namespace cpx::nn {
 
@@ -68,12 +69,27 @@ torch::Tensor CausalLm::cached_states(const torch::Tensor& /*ids*/, const CacheP
   throw_<std::logic_error>("[causal lm] this model keeps no keys and values.");
 }
 
+kernels::NllAndEntropy CausalLm::token_nll_and_entropy(const torch::Tensor& hidden,
+                                                       const torch::Tensor& targets) {
+  const torch::NoGradGuard no_grad;
+  std::vector<torch::Tensor> entropies;
+  for (const auto& rows : hidden.split(rows_in_a_piece(shape()))) {
+    entropies.push_back(kernels::row_entropy(logits(rows, {})));
+  }
+  return {token_nll(hidden, targets, {}), at::cat(entropies)};
+}
+
 int64_t ModelShape::num_matmul_weights() const {
   const int64_t queries = num_heads * head_dim;
   const int64_t keys = num_kv_heads * head_dim;
   const int64_t attention = hidden_size * (2 * queries + 2 * keys);
   const int64_t mlp = 3 * hidden_size * intermediate_size;
   return num_layers * (attention + mlp) + vocabulary_size * hidden_size;
+}
+
+int64_t rows_in_a_piece(const ModelShape& shape) {
+  constexpr int64_t kBytes = int64_t{64} << 20;
+  return std::clamp<int64_t>(kBytes / (shape.vocabulary_size * 4), 16, 4096);
 }
 
 torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,

@@ -23,9 +23,6 @@ constexpr const char* kRolloutFile = "rollout.safetensors";
 constexpr uint64_t kLengthStream = 1;
 constexpr uint64_t kSampleStream = 2;
 
-// Logits that are looked at in one piece.
-constexpr int64_t kChunkBytes = int64_t{64} << 20;
-
 // ---- Sampling -----------------------------------------------------------------------------------
 
 int64_t drawn_length(const RolloutOptions& options, uint64_t rollout, int64_t prompt) {
@@ -53,6 +50,9 @@ std::vector<tokenizer::TokenId> to_token_ids(std::span<const int64_t> ids) {
   return {ids.begin(), ids.end()};
 }
 
+torch::Tensor doubles(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
+torch::Tensor integers(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
+
 // ---- Passes -------------------------------------------------------------------------------------
 
 void append(std::vector<double>& values, const torch::Tensor& more) {
@@ -60,34 +60,35 @@ void append(std::vector<double>& values, const torch::Tensor& more) {
   values.insert(values.end(), numbers.begin(), numbers.end());
 }
 
-// `figure` of chunks of rows, one after the other, [N].
-template <class OfRows>
-torch::Tensor by_chunks(const nn::CausalLm& model, int64_t num_rows, const OfRows& figure) {
-  const int64_t step =
-      std::clamp<int64_t>(kChunkBytes / (model.shape().vocabulary_size * 4), 16, 4096);
-  std::vector<torch::Tensor> parts;
-  for (int64_t begin = 0; begin < num_rows; begin += step) {
-    parts.push_back(figure(begin, std::min(step, num_rows - begin)));
-  }
-  return at::cat(parts);
-}
-
-torch::Tensor entropy_of(nn::CausalLm& model, const torch::Tensor& hidden) {
-  return by_chunks(model, hidden.size(0), [&](int64_t begin, int64_t rows) {
-    return kernels::row_entropy(model.logits(hidden.narrow(0, begin, rows), {}));
-  });
-}
-
 // Of the policy's distributions from the reference's, whose states are `reference_hidden`.
 torch::Tensor full_kl_of(const Policies& policies, const torch::Tensor& hidden,
                          const torch::Tensor& reference_hidden) {
   nn::CausalLm& model = policies.trained;
-  return by_chunks(model, hidden.size(0), [&](int64_t begin, int64_t rows) {
-    const auto logits = model.logits(hidden.narrow(0, begin, rows), {});
+  const int64_t step = nn::rows_in_a_piece(model.shape());
+  const auto reference_pieces = reference_hidden.split(step);
+  std::vector<torch::Tensor> pieces;
+  for (const auto& rows : hidden.split(step)) {
+    const auto logits = model.logits(rows, {});
     const ReferenceGuard reference(policies.reference, model);
-    return kernels::row_kl(logits,
-                           reference.model().logits(reference_hidden.narrow(0, begin, rows), {}));
-  });
+    pieces.push_back(
+        kernels::row_kl(logits, reference.model().logits(reference_pieces[pieces.size()], {})));
+  }
+  return at::cat(pieces);
+}
+
+// Of the tokens that predict the responses', [R, D].
+torch::Tensor states_of(nn::CausalLm& model, const data::PackedBatch& packed,
+                        const nn::ForwardOptions& options) {
+  return nn::predicting_states(model,
+                               {.ids = packed.ids,
+                                .cu_seqlens = packed.cu_seqlens,
+                                .rows = packed.rows,
+                                .targets = packed.targets},
+                               options);
+}
+
+torch::Tensor targets_of(const nn::CausalLm& model, const data::PackedBatch& packed) {
+  return integers(packed.targets).to(model.device());
 }
 
 PolicyPass reference_pass(const Policies& policies, const data::PackedBatch& packed) {
@@ -96,9 +97,6 @@ PolicyPass reference_pass(const Policies& policies, const data::PackedBatch& pac
 }
 
 // ---- Files --------------------------------------------------------------------------------------
-
-torch::Tensor doubles(const std::vector<double>& values) { return at::tensor(values, at::kDouble); }
-torch::Tensor integers(const std::vector<int64_t>& values) { return at::tensor(values, at::kLong); }
 
 std::vector<int64_t> to_integers(const torch::Tensor& values) {
   const auto wide = values.to(at::kLong).contiguous();
@@ -219,14 +217,8 @@ data::PackedBatch pack_responses(std::span<const Response> responses) {
 
 PolicyPass policy_pass(nn::CausalLm& model, const data::PackedBatch& packed,
                        const nn::ForwardOptions& options) {
-  const auto hidden = nn::predicting_states(model,
-                                            {.ids = packed.ids,
-                                             .cu_seqlens = packed.cu_seqlens,
-                                             .rows = packed.rows,
-                                             .targets = packed.targets},
-                                            options);
-  const auto targets = integers(packed.targets).to(model.device());
-  return {.hidden = hidden, .nll = model.token_nll(hidden, targets, options)};
+  const auto hidden = states_of(model, packed, options);
+  return {.hidden = hidden, .nll = model.token_nll(hidden, targets_of(model, packed), options)};
 }
 
 ResponseFigures response_figures(const Policies& policies, std::span<const Response> responses,
@@ -238,14 +230,20 @@ ResponseFigures response_figures(const Policies& policies, std::span<const Respo
     const size_t count =
         std::min(responses.size() - begin, static_cast<size_t>(responses_per_pass));
     const auto packed = pack_responses(responses.subspan(begin, count));
-    const auto policy = policy_pass(model, packed, {});
-    append(figures.token_nll, policy.nll);
-    if (wanted.values) append(figures.values, policies.head.forward(policy.hidden, {}));
-    if (wanted.entropy) append(figures.token_entropy, entropy_of(model, policy.hidden));
+    const auto hidden = states_of(model, packed, {});
+    const auto targets = targets_of(model, packed);
+    if (wanted.entropy) {
+      const auto policy = model.token_nll_and_entropy(hidden, targets);
+      append(figures.token_nll, policy.nll);
+      append(figures.token_entropy, policy.entropy);
+    } else {
+      append(figures.token_nll, model.token_nll(hidden, targets, {}));
+    }
+    if (wanted.values) append(figures.values, policies.head.forward(hidden, {}));
     const auto reference = reference_pass(policies, packed);
     append(figures.reference_token_nll, reference.nll);
     if (wanted.full_kl) {
-      append(figures.full_kl, full_kl_of(policies, policy.hidden, reference.hidden));
+      append(figures.full_kl, full_kl_of(policies, hidden, reference.hidden));
     }
     begin += count;
   }

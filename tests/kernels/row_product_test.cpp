@@ -33,7 +33,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, RowProduct,
                                          std::pair(64, 30), std::pair(576, 203)));
 
 TEST_P(RowProduct, EqualsTheFormula) {
-  for (const int64_t rows : {1, 2, 5, 7, 20}) {
+  for (const int64_t rows : {1, 2, 5, 7, 20, 900}) {  // 900: several blocks
     const auto expected =
         at::mm(x(rows).to(at::kDouble), weight().to(at::kFloat).to(at::kDouble).t());
     EXPECT_TRUE(is_close(row_product(x(rows), weight().to(at::kFloat)), expected)) << rows;

@@ -2,6 +2,7 @@
 // Legend: N predictions, D model, V vocabulary, R rank.
 #include "cpx/kernels/token_nll.h"
 
+#include <cmath>
 #include <functional>
 #include <limits>
 
@@ -166,6 +167,55 @@ TEST(TokenNll, NumbersThatAreNoneAreNotHidden) {
   const auto nll = plain(head)({hidden});
   EXPECT_TRUE(nll[3].isnan().item<bool>());
   EXPECT_EQ(nll.isnan().sum().item<int64_t>(), 1);
+}
+
+Tensor entropy_of(const Tensor& logits) {
+  const auto log_probs = at::log_softmax(logits, 1);
+  return -(log_probs.exp() * log_probs).sum(1);
+}
+
+TEST(TokenNllAndEntropy, EqualsTheFormula) {
+  const Head tall{.num_rows = 1030, .hidden_size = 3, .vocabulary = 4500};
+  for (const Head& head : {Head(), kManyChunks, tall}) {
+    const auto logits = at::mm(head.hidden(), head.weight().t());
+    for (const auto dtype : {torch::kFloat64, torch::kFloat32, torch::kBFloat16}) {
+      const auto hidden = head.hidden().to(dtype).requires_grad_(true);
+      const auto both = token_nll_and_entropy(hidden, head.weight().to(dtype), head.targets());
+      const auto expected_dtype = dtype == torch::kFloat64 ? torch::kFloat64 : torch::kFloat32;
+      EXPECT_TRUE(is_close(both.entropy, entropy_of(logits).to(expected_dtype), dtype)) << dtype;
+      EXPECT_TRUE(at::equal(both.nll, plain(head)({hidden.detach()}))) << dtype;
+      EXPECT_FALSE(both.nll.requires_grad() || both.entropy.requires_grad());
+    }
+  }
+}
+
+// By hand: two equal chances, one certainty, and logits that rise from block to block.
+TEST(TokenNllAndEntropy, OfHugeAndRisingLogits) {
+  const auto weight = at::tensor({1.0F, -1.0F}).view({2, 1});
+  const auto both = token_nll_and_entropy(at::tensor({0.0F, 1000.0F}).view({2, 1}), weight,
+                                          at::tensor({1, 0}, at::kLong));
+  EXPECT_TRUE(is_close(both.entropy, at::tensor({std::log(2.0F), 0.0F})));
+  const auto rising = at::linspace(0.0, 100.0, 9000, at::kDouble).unsqueeze(1);
+  for (const double direction : {1.0, -1.0}) {
+    const auto hidden = at::full({1, 1}, direction, at::kDouble);
+    const auto entropy = token_nll_and_entropy(hidden.to(at::kFloat), rising.to(at::kFloat),
+                                               at::tensor({5}, at::kLong))
+                             .entropy;
+    EXPECT_TRUE(is_close(entropy, entropy_of(at::mm(hidden, rising.t())), at::kFloat));
+  }
+}
+
+TEST(TokenNllAndEntropy, ATokenThatCannotBeChangesNothing) {
+  const float infinity = std::numeric_limits<float>::infinity();
+  const auto both =
+      token_nll_and_entropy(at::ones({1, 1}), at::tensor({1.0F, -infinity, 1.0F}).view({3, 1}),
+                            at::tensor({0}, at::kLong));
+  EXPECT_TRUE(is_close(both.entropy, at::tensor({std::log(2.0F)})));
+  const float none = std::numeric_limits<float>::quiet_NaN();
+  const auto broken = token_nll_and_entropy(at::tensor({none}).view({1, 1}), at::ones({3, 1}),
+                                            at::tensor({0}, at::kLong));
+  EXPECT_TRUE(broken.nll.isnan().all().item<bool>());
+  EXPECT_TRUE(broken.entropy.isnan().all().item<bool>());
 }
 
 TEST(TokenNll, TheFrozenHeadGetsNoGradient) {

@@ -51,6 +51,20 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, PlainPath,
                          testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
                                          "llama_bias_linear"));
 
+// Tied and untied heads, one with an update of its own.
+TEST_P(PlainPath, EntropiesAreThoseOfTheLogits) {
+  const auto model = load_fixture_with_adapter(GetParam());
+  const auto hidden = random_tensor({37, model->shape().hidden_size}, 3).to(torch::kFloat32);
+  const auto targets = at::arange(37, at::kLong);
+  const auto both = model->token_nll_and_entropy(hidden, targets);
+  const torch::NoGradGuard no_grad;
+  const auto log_probs = at::log_softmax(model->logits(hidden, {}), 1);
+  EXPECT_TRUE(is_close(both.entropy, -(log_probs.exp() * log_probs).sum(1)));
+  EXPECT_TRUE(is_close(both.nll, model->token_nll(hidden, targets, {})));
+  const kernels::ReferenceGuard plain;
+  EXPECT_TRUE(is_close(model->token_nll_and_entropy(hidden, targets).entropy, both.entropy));
+}
+
 TEST_P(PlainPath, AStepEqualsTheKernelsStep) {
   const auto model = load_fixture_with_adapter(GetParam());
   const auto tokens = pack_of({1, 7, 30, 2, 140}, model->shape().vocabulary_size, 1);

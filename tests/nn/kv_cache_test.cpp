@@ -246,6 +246,10 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
             "[kv cache] sequence 0 is full: it has 1 new tokens.");
   EXPECT_EQ(message_of([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
             "[kv cache] sequence 0 is full: it has 1 new tokens.");
+  EXPECT_EQ(message_of([&] {
+              cache.begin_prompts({.cache = &cache, .prompts = {0, 1}, .cu_seqlens = {0, 3}}, 3);
+            }),
+            "[kv cache] got 2 prompts and the bounds of 1, expected as many.");
   EXPECT_EQ(message_of([] { KvCache({.num_layers = 1}); }),
             "[kv cache] got a size that is not positive.");
 }

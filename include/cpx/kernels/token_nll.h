@@ -18,7 +18,17 @@ namespace cpx::kernels {
 torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& weight,
                         const torch::Tensor& targets);
 
-/// The same for a head with a low-rank update: logits = hidden weight^T + scale * low_rank b^T,
+/// What a row's distribution says of its target and of itself, natural logs.
+struct NllAndEntropy {
+  torch::Tensor nll;      // [N]
+  torch::Tensor entropy;  // [N]
+};
+
+/// token_nll() without a gradient, and the entropies of the same rows.
+NllAndEntropy token_nll_and_entropy(const torch::Tensor& hidden, const torch::Tensor& weight,
+                                    const torch::Tensor& targets);
+
+/// token_nll() for a head with a low-rank update: logits = hidden weight^T + scale * low_rank b^T,
 /// where `low_rank` [N, R] = (dropped) hidden a^T was computed before. Differentiable in `hidden`,
 /// `low_rank` and `b` [V, R]; here the gradient needs the logits, so the backward pass computes
 /// each chunk again.

@@ -62,6 +62,8 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
   torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override;
   torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                           const nn::ForwardOptions& options) override;
+  kernels::NllAndEntropy token_nll_and_entropy(const torch::Tensor& hidden,
+                                               const torch::Tensor& targets) override;
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override;
   std::vector<nn::NamedParameter> trainable() const override;
   const nn::ModelShape& shape() const override { return shape_; }

@@ -10,6 +10,7 @@
 
 #include <torch/types.h>
 
+#include "cpx/kernels/token_nll.h"
 #include "cpx/nn/forward_context.h"
 
 namespace cpx::nn {
@@ -57,6 +58,10 @@ class CausalLm {
   virtual torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                                   const ForwardOptions& options) = 0;
 
+  /// token_nll() without gradients, and the entropies of the same predictions.
+  virtual kernels::NllAndEntropy token_nll_and_entropy(const torch::Tensor& hidden,
+                                                       const torch::Tensor& targets);
+
   /// Next-token scores before softmax, [N, V], of `hidden` [N, D].
   virtual torch::Tensor logits(const torch::Tensor& hidden, const ForwardOptions& options) = 0;
 
@@ -67,6 +72,9 @@ class CausalLm {
   virtual torch::Device device() const = 0;
   virtual torch::Dtype dtype() const = 0;
 };
+
+/// Rows of logits that are looked at in one piece.
+int64_t rows_in_a_piece(const ModelShape& shape);
 
 /// What is predicted in packed texts: token `targets[i]` from the hidden state of token `rows[i]`.
 struct Predictions {

@@ -45,8 +45,8 @@ struct CandidateRow {
   int64_t number = 0;    // among the sequence's candidates, from 0
 };
 
-/// Prompts of up to so many tokens are computed by row: as others go with them in a pass, so they do
-/// alone, bit for bit.
+/// Prompts of up to so many tokens are computed by row: as others go with them in a pass, so they
+/// do alone, bit for bit.
 inline constexpr int64_t kMaxJoinedPrompt = 256;
 
 /// A pass whose keys and values are kept: of prompts, of the next token of each of some sequences,
