@@ -44,8 +44,9 @@ def run(command, log):
 
 
 def key_of(study, overrides, seed):
-    """Changes when anything of the run does."""
-    config = (ROOT / study["config"]).read_text(encoding="utf-8")
+    """Changes when anything of the run does; lines of comment are nothing."""
+    lines = (ROOT / study["config"]).read_text(encoding="utf-8").splitlines()
+    config = "\n".join(line for line in lines if not line.startswith("#"))
     text = json.dumps([config, overrides, seed, study["evaluations"]])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
