@@ -16,7 +16,7 @@ namespace {
 
 constexpr const char* kRobertaWhere = "roberta_config";
 constexpr const char* kClass = "RobertaForSequenceClassification";
-// Far above any model; products of two sizes and a few bytes stay below 2^63.
+// Far above any model.
 constexpr int64_t kMaxLabels = 100'000;
 
 void check_architecture(const JsonFields& fields) {
