@@ -109,7 +109,9 @@ double OnlineNll::raise(Row& row, float highest) {
   return factor;
 }
 
-void OnlineNll::add(const torch::Tensor& logits, int64_t first_column) {
+template <class AddSums>
+void OnlineNll::add_rows(const torch::Tensor& logits, int64_t first_column,
+                         const AddSums& add_sums) {
   const int64_t size = logits.size(1);
   const float* const data = logits.const_data_ptr<float>();
   for_each_row(logits.size(0), size, [&](int64_t index) {
@@ -117,18 +119,18 @@ void OnlineNll::add(const torch::Tensor& logits, int64_t first_column) {
     Row& row = rows_[static_cast<size_t>(index)];
     take_target(values, index, first_column, size);
     raise(row, highest_of(values, size));
+    add_sums(row, values);
+  });
+}
+
+void OnlineNll::add(const torch::Tensor& logits, int64_t first_column) {
+  add_rows(logits, first_column, [size = logits.size(1)](Row& row, const float* values) {
     row.sum += sum_of_exp(values, size, row.highest);
   });
 }
 
 void OnlineNll::add_with_entropy(const torch::Tensor& logits, int64_t first_column) {
-  const int64_t size = logits.size(1);
-  const float* const data = logits.const_data_ptr<float>();
-  for_each_row(logits.size(0), size, [&](int64_t index) {
-    const float* values = data + index * size;
-    Row& row = rows_[static_cast<size_t>(index)];
-    take_target(values, index, first_column, size);
-    raise(row, highest_of(values, size));
+  add_rows(logits, first_column, [size = logits.size(1)](Row& row, const float* values) {
     const ExpSums sums = sums_of_exp(values, size, row.highest);
     row.sum += sums.sum;
     row.weighted += sums.weighted;

@@ -46,6 +46,9 @@ class OnlineNll {
     double weighted = 0;  // sum of exp(logit - highest) * (logit - highest), for the entropy
   };
 
+  // add_sums(row, values) for each row, after its target and its highest logit were taken.
+  template <class AddSums>
+  void add_rows(const torch::Tensor& logits, int64_t first_column, const AddSums& add_sums);
   void take_target(const float* logits, int64_t row, int64_t first_column, int64_t num_columns);
   // Factor on what was summed up before, now that `highest` is known.
   static double raise(Row& row, float highest);

@@ -12,15 +12,17 @@ namespace cpx::training {
 using objectives::ObjectiveResult;
 using objectives::StepCounts;
 
+nn::Predictions predictions_of(const data::PackedBatch& batch) {
+  return {.ids = batch.ids,
+          .cu_seqlens = batch.cu_seqlens,
+          .rows = batch.rows,
+          .targets = batch.targets,
+          .token_of_place = batch.token_of_place};
+}
+
 torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
                         const nn::ForwardOptions& options) {
-  return nn::token_nll(model,
-                       {.ids = batch.ids,
-                        .cu_seqlens = batch.cu_seqlens,
-                        .rows = batch.rows,
-                        .targets = batch.targets,
-                        .token_of_place = batch.token_of_place},
-                       options);
+  return nn::token_nll(model, predictions_of(batch), options);
 }
 
 ObjectiveResult PackedMicroBatch::forward_backward(nn::CausalLm& model, const StepCounts& step,

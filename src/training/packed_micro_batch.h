@@ -11,6 +11,9 @@
 
 namespace cpx::training {
 
+/// What the batch predicts; refers to it.
+nn::Predictions predictions_of(const data::PackedBatch& batch);
+
 /// Token NLL of the batch's predictions, [N], on the model's device.
 torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
                         const nn::ForwardOptions& options);

@@ -76,17 +76,6 @@ torch::Tensor full_kl_of(const Policies& policies, const torch::Tensor& hidden,
   return at::cat(pieces);
 }
 
-// Of the tokens that predict the responses', [R, D].
-torch::Tensor states_of(nn::CausalLm& model, const data::PackedBatch& packed,
-                        const nn::ForwardOptions& options) {
-  return nn::predicting_states(model,
-                               {.ids = packed.ids,
-                                .cu_seqlens = packed.cu_seqlens,
-                                .rows = packed.rows,
-                                .targets = packed.targets},
-                               options);
-}
-
 torch::Tensor targets_of(const nn::CausalLm& model, const data::PackedBatch& packed) {
   return integers(packed.targets).to(model.device());
 }
@@ -217,7 +206,7 @@ data::PackedBatch pack_responses(std::span<const Response> responses) {
 
 PolicyPass policy_pass(nn::CausalLm& model, const data::PackedBatch& packed,
                        const nn::ForwardOptions& options) {
-  const auto hidden = states_of(model, packed, options);
+  const auto hidden = nn::predicting_states(model, predictions_of(packed), options);
   return {.hidden = hidden, .nll = model.token_nll(hidden, targets_of(model, packed), options)};
 }
 
@@ -230,7 +219,7 @@ ResponseFigures response_figures(const Policies& policies, std::span<const Respo
     const size_t count =
         std::min(responses.size() - begin, static_cast<size_t>(responses_per_pass));
     const auto packed = pack_responses(responses.subspan(begin, count));
-    const auto hidden = states_of(model, packed, {});
+    const auto hidden = nn::predicting_states(model, predictions_of(packed), {});
     const auto targets = targets_of(model, packed);
     if (wanted.entropy) {
       const auto policy = model.token_nll_and_entropy(hidden, targets);
