@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "cpx/core/error.h"
 #include "row_plugin.h"
 
 namespace cpx::kernels {
@@ -135,15 +136,20 @@ Tensor mask_like(const Tensor& x, const Tensor& bits, double factor) {
 
 }  // namespace
 
-Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key) {
+Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key,
+                    const RowNumbers& numbers) {
+  CPX_CHECK(numbers == nullptr || std::ssize(*numbers) >= rows,
+            "[dropout] got {} row numbers, expected one for each of {} rows.",
+            numbers == nullptr ? 0 : numbers->size(), rows);
   const int64_t stride = (columns + 7) / 8;
   auto bits = at::empty({rows, stride}, at::kByte);
   auto* bytes = bits.mutable_data_ptr<uint8_t>();
   const auto threshold = static_cast<uint32_t>(p * 0x1.0p32);
   at::parallel_for(0, rows, kRowsPerTask, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
+      const int64_t number = numbers == nullptr ? row : (*numbers)[static_cast<size_t>(row)];
       for (int64_t column = 0; column < columns; column += kColumnsPerCall) {
-        const uint32_t kept = kept_columns(column, row, key, threshold);
+        const uint32_t kept = kept_columns(column, number, key, threshold);
         const int64_t num_bytes = std::min<int64_t>(4, stride - column / 8);
         for (int64_t i = 0; i < num_bytes; ++i) {
           bytes[row * stride + column / 8 + i] = static_cast<uint8_t>(kept >> (8 * i));
@@ -154,9 +160,9 @@ Tensor dropout_bits(int64_t rows, int64_t columns, double p, uint64_t key) {
   return bits;
 }
 
-Tensor dropout_bits_for(const Tensor& x, double p, uint64_t key) {
-  if (has_row_kernels(x)) return dropout_bits_rows(x, p, key);
-  return dropout_bits(x.size(0), x.size(1), p, key);
+Tensor dropout_bits_for(const Tensor& x, double p, uint64_t key, const RowNumbers& numbers) {
+  if (has_row_kernels(x) && numbers == nullptr) return dropout_bits_rows(x, p, key);
+  return dropout_bits(x.size(0), x.size(1), p, key, numbers);
 }
 
 Tensor keep(const Tensor& x, const Tensor& bits, double factor) {

@@ -2,7 +2,6 @@
 #include "cpx/kernels/lora_linear.h"
 
 #include <algorithm>
-#include <optional>
 
 #include <ATen/ATen.h>
 #include <ATen/record_function.h>
@@ -14,6 +13,7 @@
 #include "cpx/kernels/row_product.h"
 #include "cpx/tensor/device.h"
 #include "dropout_bits.h"
+#include "row_pieces.h"
 
 namespace cpx::kernels {
 
@@ -33,10 +33,6 @@ bool has_update(const LinearWeights& layer) { return layer.a.defined(); }
 bool is_dropped(const LinearWeights& layer) { return layer.options.dropout > 0.0; }
 double keep_factor(const LinearWeights& layer) { return 1.0 / (1.0 - layer.options.dropout); }
 
-std::optional<Tensor> optional(const Tensor& tensor) {
-  return tensor.defined() ? std::optional<Tensor>(tensor) : std::nullopt;
-}
-
 // The `a` of all updates without dropout, one below the other, [sum of R, I]; undefined where there
 // are none. Their products with the common input are one product.
 Tensor joint_factor(const Layers& layers, torch::Dtype dtype) {
@@ -48,9 +44,48 @@ Tensor joint_factor(const Layers& layers, torch::Dtype dtype) {
   return factors.size() == 1 ? factors.front() : at::cat(factors);
 }
 
+// task(begin, rows) for all rows of x, in pieces where it is no part of a lane already.
+template <class Task>
+void for_rows(const Tensor& x, const Task& task) {
+  constexpr int64_t kMostRows = 512;
+  if (!x.is_cpu() || tensor::is_in_lane()) return task(0, x.size(0));
+  for_each_piece(x.device(), row_pieces(x, kMostRows),
+                 [&](int64_t /*number*/, int64_t begin, int64_t rows) { task(begin, rows); });
+}
+
+// result = left right.
+void set_product(Tensor& result, const Tensor& left, const Tensor& right) {
+  for_rows(left, [&](int64_t begin, int64_t rows) {
+    auto part = result.narrow(0, begin, rows);
+    at::mm_out(part, left.narrow(0, begin, rows), right);
+  });
+}
+
+// left right.
+Tensor product(const Tensor& left, const Tensor& right) {
+  auto result = at::empty({left.size(0), right.size(1)}, left.options());
+  set_product(result, left, right);
+  return result;
+}
+
 // sum += factor * left right. Not addmm_, whose FLOPs the profiler does not count.
 void add_product(Tensor& sum, const Tensor& left, const Tensor& right, double factor = 1.0) {
-  at::addmm_out(sum, sum, left, right, /*beta=*/1, factor);
+  for_rows(left, [&](int64_t begin, int64_t rows) {
+    auto part = sum.narrow(0, begin, rows);
+    at::addmm_out(part, part, left.narrow(0, begin, rows), right, /*beta=*/1, factor);
+  });
+}
+
+// x weight^T + bias.
+Tensor plain_linear(const Tensor& x, const LinearWeights& layer) {
+  const auto weight = layer.weight.t();
+  if (!layer.bias.defined()) return product(x, weight);
+  auto y = at::empty({x.size(0), weight.size(1)}, x.options());
+  for_rows(x, [&](int64_t begin, int64_t rows) {
+    auto part = y.narrow(0, begin, rows);
+    at::addmm_out(part, layer.bias, x.narrow(0, begin, rows), weight);
+  });
+  return y;
 }
 
 // Carries the layers to the backward pass.
@@ -81,20 +116,21 @@ class SharedLinear : public torch::autograd::Function<SharedLinear> {
     RECORD_USER_SCOPE("cpx::linear");
     const auto dtype = x.scalar_type();
     const auto joint_a = joint_factor(layers, dtype);
-    const auto joint_low_rank = joint_a.defined() ? at::mm(x, joint_a.t()) : Tensor();
+    const auto joint_low_rank = joint_a.defined() ? product(x, joint_a.t()) : Tensor();
     variable_list outputs;
     variable_list saved = {factors.empty() ? Tensor() : x};
     int64_t column = 0;
     for (const LinearWeights& layer : layers) {
-      auto y = at::linear(x, layer.weight, optional(layer.bias));
+      auto y = plain_linear(x, layer);
       if (has_update(layer)) {
         // One bit a place is kept for the backward pass, not the dropped input.
         const auto bits = is_dropped(layer) ? dropout_bits_for(x, layer.options.dropout,
-                                                               layer.options.dropout_key)
+                                                               layer.options.dropout_key,
+                                                               layer.options.row_numbers)
                                             : Tensor();
-        const auto low_rank = is_dropped(layer)
-                                  ? at::mm(keep(x, bits, keep_factor(layer)), layer.a.to(dtype).t())
-                                  : joint_low_rank.narrow(1, column, layer.a.size(0));  // [T, R]
+        const auto low_rank =
+            is_dropped(layer) ? product(keep(x, bits, keep_factor(layer)), layer.a.to(dtype).t())
+                              : joint_low_rank.narrow(1, column, layer.a.size(0));  // [T, R]
         if (!is_dropped(layer)) column += layer.a.size(0);
         add_product(y, low_rank, layer.b.to(dtype).t(), layer.options.scale);
         saved.insert(saved.end(), {low_rank, bits});
@@ -164,7 +200,8 @@ class SharedLinear : public torch::autograd::Function<SharedLinear> {
       auto grad_low_rank = is_dropped(layer) ? at::empty({grad_y.size(0), rank}, grad_y.options())
                                              : joint_gradient.narrow(1, column, rank);
       if (!is_dropped(layer)) column += rank;
-      at::mm_out(grad_low_rank, grad_y, layer.b.to(grad_y.scalar_type())).mul_(layer.options.scale);
+      set_product(grad_low_rank, grad_y, layer.b.to(grad_y.scalar_type()));
+      grad_low_rank.mul_(layer.options.scale);
       const size_t first = 1 + 2 * updates.size();
       updates.push_back({.layer = layer,
                          .grad_y = grad_y,
@@ -178,13 +215,13 @@ class SharedLinear : public torch::autograd::Function<SharedLinear> {
   // dx without what the updates without dropout add.
   static Tensor input_gradient(const Layers& layers, const variable_list& grad_outputs,
                                const std::vector<UpdateGradient>& updates) {
-    auto grad_x = at::mm(grad_outputs[0], layers[0].weight);
+    auto grad_x = product(grad_outputs[0], layers[0].weight);
     for (size_t i = 1; i < layers.size(); ++i)
       add_product(grad_x, grad_outputs[i], layers[i].weight);
     for (const UpdateGradient& update : updates) {
       const LinearWeights& layer = update.layer;
       if (!is_dropped(layer)) continue;
-      add_kept(grad_x, at::mm(update.grad_low_rank, layer.a.to(grad_x.scalar_type())), update.bits,
+      add_kept(grad_x, product(update.grad_low_rank, layer.a.to(grad_x.scalar_type())), update.bits,
                keep_factor(layer));
     }
     return grad_x;
@@ -275,10 +312,10 @@ std::vector<Tensor> by_row(const Tensor& x, const Layers& layers) {
 }  // namespace
 
 Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
-                    const torch::TensorOptions& options) {
+                    const torch::TensorOptions& options, const RowNumbers& numbers) {
   check_rate(p);
   const auto ones = at::ones({rows, columns}, at::kFloat);
-  return keep(ones, dropout_bits(rows, columns, p, key), 1.0 / (1.0 - p)).to(options);
+  return keep(ones, dropout_bits(rows, columns, p, key, numbers), 1.0 / (1.0 - p)).to(options);
 }
 
 Tensor counter_dropout(const Tensor& x, double p, uint64_t key) {

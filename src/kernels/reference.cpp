@@ -94,9 +94,10 @@ Tensor linear(const Tensor& x, const LinearWeights& layer) {
   if (!layer.a.defined()) return y;
   const auto type = x.scalar_type();
   const LoraOptions& options = layer.options;
-  const auto input = options.dropout > 0.0 ? x * dropout_mask(x.size(0), x.size(1), options.dropout,
-                                                              options.dropout_key, x.options())
-                                           : x;
+  const auto input = options.dropout > 0.0
+                         ? x * dropout_mask(x.size(0), x.size(1), options.dropout,
+                                            options.dropout_key, x.options(), options.row_numbers)
+                         : x;
   const auto update = at::linear(at::linear(input, layer.a.to(type)), layer.b.to(type));
   return y + options.scale * update;
 }

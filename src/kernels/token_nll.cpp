@@ -11,7 +11,9 @@
 #include "cpx/kernels/reference.h"
 #include "cpx/kernels/row_distribution.h"
 #include "cpx/tensor/device.h"
+#include "cpx/tensor/lanes.h"
 #include "online_nll.h"
+#include "row_pieces.h"
 #include "row_plugin.h"
 
 namespace cpx::kernels {
@@ -24,10 +26,10 @@ using torch::autograd::variable_list;
 
 // Logits of one chunk of whole rows: tall enough for the product.
 constexpr int64_t kChunkBytes = int64_t{32} << 20;
-// Logits of one block in float32 on the CPU: all rows up to these, so few columns that the block
-// stays in the cache. On [450, 576] x [49152, 576] the products run at 190 GFLOP/s this way, at 146
+// Logits of one block in float32 on the CPU: a lane's rows, so few columns that the block stays in
+// its cache. On [450, 576] x [49152, 576] the products run at 190 GFLOP/s this way, at 146
 // with chunks of 170 whole rows.
-constexpr int64_t kBlockRows = 1024;
+constexpr int64_t kBlockRows = 256;
 constexpr int64_t kBlockColumns = 2048;
 
 // The same where cpx's own kernels need no copy of the logits: whole tiles of a GPU's product.
@@ -155,14 +157,19 @@ void fill(const Tensor& hidden, const Tensor& weight, const Tensor& targets,
   const int64_t num_rows = hidden.size(0);
   const int64_t vocabulary = weight.size(0);
   const bool has_kernels = has_row_kernels(hidden);
-  const bool is_blocked = !has_kernels && hidden.is_cpu() && hidden.scalar_type() != at::kDouble;
-  const int64_t step = is_blocked    ? kBlockRows
-                       : has_kernels ? rows_per_kernel_chunk(vocabulary, hidden.element_size())
-                                     : rows_per_chunk(vocabulary);
-  const auto compute = is_blocked ? by_columns : by_rows;
+  if (!has_kernels && hidden.is_cpu() && hidden.scalar_type() != at::kDouble) {
+    const auto pieces = row_pieces(hidden, kBlockRows);
+    for_each_piece(hidden.device(), pieces, [&](int64_t /*number*/, int64_t begin, int64_t rows) {
+      by_columns(hidden.narrow(0, begin, rows), weight, targets.narrow(0, begin, rows),
+                 results.narrow(begin, rows));
+    });
+    return;
+  }
+  const int64_t step = has_kernels ? rows_per_kernel_chunk(vocabulary, hidden.element_size())
+                                   : rows_per_chunk(vocabulary);
   for (int64_t begin = 0; begin < num_rows; begin += step) {
     const int64_t rows = std::min(step, num_rows - begin);
-    compute(hidden.narrow(0, begin, rows), weight, targets.narrow(0, begin, rows),
+    by_rows(hidden.narrow(0, begin, rows), weight, targets.narrow(0, begin, rows),
             results.narrow(begin, rows));
   }
 }
@@ -206,18 +213,16 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
                         const Tensor& low_rank, const Tensor& b, double scale,
                         const Tensor& targets) {
     RECORD_USER_SCOPE("cpx::token_nll");
-    const int64_t num_rows = hidden.size(0);
     const auto dtype = loss_dtype(hidden.scalar_type());
-    const int64_t step = rows_per_chunk(weight.size(0));
-    auto nll = at::empty({num_rows}, hidden.options().dtype(dtype));
-    for (int64_t begin = 0; begin < num_rows; begin += step) {
-      const int64_t rows = std::min(step, num_rows - begin);
+    auto nll = at::empty({hidden.size(0)}, hidden.options().dtype(dtype));
+    const auto pieces = pieces_of(hidden, weight);
+    for_each_piece(hidden.device(), pieces, [&](int64_t /*number*/, int64_t begin, int64_t rows) {
       const auto logits = low_rank_logits(hidden.narrow(0, begin, rows), weight,
                                           low_rank.narrow(0, begin, rows), b, scale, dtype);
       const auto column = targets.narrow(0, begin, rows).unsqueeze(1);
       nll.narrow(0, begin, rows)
           .copy_(at::log_softmax(logits, 1).gather(1, column).squeeze(1).neg_());
-    }
+    });
     context->save_for_backward({hidden, weight, low_rank, b, targets});
     context->saved_data["scale"] = scale;
     return nll;
@@ -229,14 +234,13 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
     const auto &hidden = saved[0], &weight = saved[1], &low_rank = saved[2], &b = saved[3],
                &targets = saved[4];
     const double scale = context->saved_data["scale"].toDouble();
-    const int64_t num_rows = hidden.size(0);
     const auto dtype = loss_dtype(hidden.scalar_type());
-    const int64_t step = rows_per_chunk(weight.size(0));
     auto grad_hidden = context->needs_input_grad(0) ? at::empty_like(hidden) : Tensor();
     auto grad_low_rank = context->needs_input_grad(2) ? at::empty_like(low_rank) : Tensor();
-    auto grad_b = context->needs_input_grad(3) ? at::zeros_like(b) : Tensor();
-    for (int64_t begin = 0; begin < num_rows; begin += step) {
-      const int64_t rows = std::min(step, num_rows - begin);
+    const bool needs_b = context->needs_input_grad(3);
+    const auto pieces = pieces_of(hidden, weight);
+    tensor::OrderedSum grad_b(std::ssize(pieces));
+    for_each_piece(hidden.device(), pieces, [&](int64_t number, int64_t begin, int64_t rows) {
       const auto low_rank_chunk = low_rank.narrow(0, begin, rows);
       const auto logits =
           low_rank_logits(hidden.narrow(0, begin, rows), weight, low_rank_chunk, b, scale, dtype);
@@ -251,11 +255,15 @@ class TokenNllLowRank : public torch::autograd::Function<TokenNllLowRank> {
       if (grad_low_rank.defined()) {
         grad_low_rank.narrow(0, begin, rows).copy_(at::mm(grad_logits, b).mul_(scale));
       }
-      if (grad_b.defined()) {
-        grad_b.addmm_(grad_logits.t(), low_rank_chunk, /*beta=*/1, /*alpha=*/scale);
-      }
-    }
-    return {grad_hidden, Tensor(), grad_low_rank, grad_b, Tensor(), Tensor()};
+      if (needs_b) grad_b.add(number, {at::mm(grad_logits.t(), low_rank_chunk).mul_(scale)});
+    });
+    return {grad_hidden, Tensor(), grad_low_rank, needs_b ? grad_b.take().front() : Tensor(),
+            Tensor(),    Tensor()};
+  }
+
+ private:
+  static std::vector<RowPiece> pieces_of(const Tensor& hidden, const Tensor& weight) {
+    return row_pieces(hidden, rows_per_chunk(weight.size(0)));
   }
 };
 

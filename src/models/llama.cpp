@@ -2,6 +2,7 @@
 #include "cpx/models/llama.h"
 
 #include <algorithm>
+#include <optional>
 #include <tuple>
 
 #include <ATen/ATen.h>
@@ -9,10 +10,13 @@
 #include "cpx/core/error.h"
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/lora_linear.h"
+#include "cpx/kernels/reference.h"
 #include "cpx/kernels/row_rounding.h"
 #include "cpx/kernels/token_nll.h"
 #include "cpx/nn/kv_cache.h"
+#include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
+#include "cpx/nn/text_shares.h"
 #include "cpx/tensor/device.h"
 
 namespace cpx::models {
@@ -57,6 +61,22 @@ bool may_be_joined(const std::vector<int32_t>& cu_seqlens) {
   return std::ranges::adjacent_find(cu_seqlens, [](int32_t begin, int32_t end) {
            return end - begin > nn::kMaxJoinedPrompt;
          }) == cu_seqlens.end();
+}
+
+void check_tokens(const nn::PackedTokens& tokens) {
+  CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
+            "[llama] token ids are {} {}, expected int64 [T].",
+            tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
+  const int64_t num_places = std::ssize(tokens.token_of_place);
+  kernels::check_cu_seqlens(tokens.cu_seqlens, num_places > 0 ? num_places : tokens.ids.size(0));
+}
+
+// Numbers for `num_rows` rows, where there are numbers: those behind the tokens' belong to no text.
+kernels::RowNumbers with_added(const kernels::RowNumbers& numbers, int64_t num_rows) {
+  if (numbers == nullptr || std::ssize(*numbers) == num_rows) return numbers;
+  auto all = *numbers;
+  all.resize(static_cast<size_t>(num_rows));
+  return std::make_shared<const std::vector<int64_t>>(std::move(all));
 }
 
 }  // namespace
@@ -108,7 +128,17 @@ Llama::Llama(const formats::ModelConfig& config)
 
 torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
                                    const nn::ForwardOptions& options) {
-  return states(tokens, options, /*pass=*/nullptr);
+  check_tokens(tokens);
+  const bool may_share = device().is_cpu() && !kernels::uses_reference();
+  auto shares = may_share ? nn::deal_texts(tokens) : std::vector<nn::TextShare>();
+  if (shares.size() <= 1) return states(tokens, options, /*pass=*/nullptr);
+  const bool is_base = nn::AdapterOffGuard::is_active();
+  const auto states_of = [this, options, is_base](const nn::TextShare& share) {
+    const auto off = is_base ? std::make_optional<nn::AdapterOffGuard>() : std::nullopt;
+    return states(share.tokens, options, /*pass=*/nullptr, share.rows);
+  };
+  const auto parameters = is_base ? std::vector<torch::Tensor>() : nn::trainable_parameters(*model);
+  return nn::states_of_shares(std::move(shares), states_of, parameters);
 }
 
 torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
@@ -131,18 +161,15 @@ torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass
 }
 
 torch::Tensor Llama::states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
-                            const nn::CachePass* pass) {
-  CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
-            "[llama] token ids are {} {}, expected int64 [T].",
-            tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
+                            const nn::CachePass* pass, const kernels::RowNumbers& row_numbers) {
+  check_tokens(tokens);
   const int64_t num_tokens = tokens.ids.size(0);
   nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options, .pass = pass};
   auto token_of_place = tokens.token_of_place;
   const bool shares_tokens = !token_of_place.empty();
-  kernels::check_cu_seqlens(tokens.cu_seqlens,
-                            shares_tokens ? std::ssize(token_of_place) : num_tokens);
   const int64_t num_rows = kernels::rounded_rows(num_tokens, dtype(), device());
   auto ids = tokens.ids;
+  context.row_numbers = with_added(row_numbers, num_rows);
   if (num_rows > num_tokens) {  // a last text that nobody asks for
     const int64_t added = num_rows - num_tokens;
     context.cu_seqlens.push_back(static_cast<int32_t>(context.cu_seqlens.back() + added));

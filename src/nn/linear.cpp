@@ -74,7 +74,8 @@ kernels::LinearWeights LinearImpl::weights(const ForwardContext& context) const 
   weights.b = lora_B->weight;
   weights.options = {.scale = lora_.scale(),
                      .dropout = context.options.is_training ? lora_.dropout : 0.0,
-                     .dropout_key = dropout_key(context.options)};
+                     .dropout_key = dropout_key(context.options),
+                     .row_numbers = context.row_numbers};
   return weights;
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include <torch/types.h>
@@ -13,6 +14,10 @@
 
 namespace cpx::kernels {
 
+/// The number that a row of a matrix counts as, where it is not its place: a part of a larger
+/// matrix has the numbers of its rows there. Null: 0, 1, 2, ...
+using RowNumbers = std::shared_ptr<const std::vector<int64_t>>;
+
 struct LoraOptions {
   /// Factor on the update: alpha / R, or alpha / sqrt(R) with rsLoRA.
   double scale = 1.0;
@@ -20,6 +25,8 @@ struct LoraOptions {
   double dropout = 0.0;
   /// Key of the dropout's random numbers: the same key repeats the same mask.
   uint64_t dropout_key = 0;
+  /// Dropout's random numbers depend on a row's number.
+  RowNumbers row_numbers = {};
 };
 
 /// A frozen linear layer and its update.
@@ -48,9 +55,9 @@ std::vector<torch::Tensor> shared_linear(const torch::Tensor& x,
                                          const std::vector<LinearWeights>& layers);
 
 /// 0 with probability p, else 1 / (1 - p), at every place of a [rows, columns] tensor; the value
-/// at (i, j) depends only on (key, i, j).
+/// at (i, j) depends only on (key, number of row i, j).
 torch::Tensor dropout_mask(int64_t rows, int64_t columns, double p, uint64_t key,
-                           const torch::TensorOptions& options);
+                           const torch::TensorOptions& options, const RowNumbers& numbers = {});
 
 /// x * dropout_mask: differentiable dropout, x itself for p = 0.
 torch::Tensor counter_dropout(const torch::Tensor& x, double p, uint64_t key);

@@ -79,7 +79,7 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
 
  private:
   torch::Tensor states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
-                       const nn::CachePass* pass);
+                       const nn::CachePass* pass, const kernels::RowNumbers& row_numbers = {});
 
   formats::ModelConfig config_;
   nn::ModelShape shape_;

@@ -7,6 +7,7 @@
 
 #include <torch/types.h>
 
+#include "cpx/kernels/lora_linear.h"
 #include "cpx/nn/shared_tokens.h"
 
 namespace cpx::nn {
@@ -70,7 +71,8 @@ struct ForwardContext {
   torch::Tensor sine = {};               // [T, E/2]
   SharedTokens shared = {};
   ForwardOptions options = {};
-  const CachePass* pass = nullptr;  // null: texts, of which nothing is kept
+  kernels::RowNumbers row_numbers = {};  // of the tokens, where they are a part of a pack
+  const CachePass* pass = nullptr;       // null: texts, of which nothing is kept
 };
 
 /// While one lives, adapters are off in this thread: the model is its frozen base.
