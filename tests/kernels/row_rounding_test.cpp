@@ -6,11 +6,13 @@
 namespace cpx::kernels {
 namespace row_rounding_test {
 
-TEST(RoundedRows, IsTheNextMultipleOf32InHalfTypesOnTheCpu) {
+TEST(RoundedRows, IsTheNextMultipleOf16Or32InHalfTypesOnTheCpu) {
   for (const auto dtype : {torch::kBFloat16, torch::kFloat16}) {
-    EXPECT_EQ(rounded_rows(1, dtype, torch::kCPU), 32);
-    EXPECT_EQ(rounded_rows(32, dtype, torch::kCPU), 32);
-    EXPECT_EQ(rounded_rows(33, dtype, torch::kCPU), 64);
+    EXPECT_EQ(rounded_rows(1, dtype, torch::kCPU), 16);
+    EXPECT_EQ(rounded_rows(16, dtype, torch::kCPU), 16);
+    EXPECT_EQ(rounded_rows(17, dtype, torch::kCPU), 32);
+    EXPECT_EQ(rounded_rows(256, dtype, torch::kCPU), 256);
+    EXPECT_EQ(rounded_rows(257, dtype, torch::kCPU), 288);
   }
 }
 
