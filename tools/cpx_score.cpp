@@ -22,7 +22,7 @@ void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
   app.add_option("--model", command.model,
                  "Hugging Face folder of a RobertaForSequenceClassification");
   app.add_option("--input", command.input,
-                 ".txt (a text a line), .jsonl (objects) or .json (a list of objects)");
+                 "A text a line, or JSON (objects in a list, or an object a line)");
   app.add_option("--output", command.output,
                  "Written at once when all is done: JSONL, or a list where the input is one");
   app.add_option("--key", command.keys,
@@ -49,7 +49,7 @@ void check_flags(const cpx::recipes::ScoreCommand& command) {
     faults.push_back(fmt::format("[command line] {}: got nothing, expected {}.", flag, expected));
   };
   require("--model", !command.model.empty(), "a Hugging Face folder of a classifier");
-  require("--input", !command.input.empty(), "a .txt, .jsonl or .json");
+  require("--input", !command.input.empty(), "a file of texts");
   require("--output", !command.output.empty(), "a file to write");
   const auto check_probability = [&](const char* flag, const std::optional<double>& value) {
     if (!value || (*value >= 0.0 && *value <= 1.0)) return;

@@ -10,7 +10,7 @@
 #include "cpx/config/print.h"
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
-#include "cpx/core/output_file.h"
+#include "cpx/core/text_file.h"
 #include "overrides.h"
 #include "scalar.h"
 #include "yaml_node.h"
@@ -439,7 +439,7 @@ Loaded load_file(const Section& section, const std::filesystem::path& file,
                  std::span<const std::string> overrides) {
   std::string text;
   try {
-    text = read_text_file(file);
+    text = read_text(file);
   } catch (const DataError& error) {
     return {.sources = Sources(file.string()), .faults = {error.what()}};
   }

@@ -6,8 +6,8 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
+#include "cpx/core/text.h"
 #include "epoch_order.h"
-#include "has_text.h"
 
 namespace cpx::data {
 
@@ -27,7 +27,7 @@ void check_options(const GroupOptions& options) {
 bool has_enough(const Record& record, const GroupOptions& options) {
   return std::ssize(record.neutral) >= options.num_positives &&
          std::ssize(record.toxic) >= options.num_hard_negatives &&
-         (!options.with_input || has_text(record.input));
+         (!options.with_input || !is_blank(record.input));
 }
 
 }  // namespace

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/data/input_file.h"
 
-#include <optional>
-
 #include <fmt/format.h>
 
+#include "cpx/core/json_stream.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
-#include "json_items.h"
-#include "text_lines.h"
+#include "data_file.h"
 
 namespace cpx::data {
 
@@ -18,83 +17,47 @@ namespace {
 /// Reads one value of JSON and collects what is wrong with it.
 class InputReader {
  public:
-  InputReader(const JsonItem& item, std::vector<std::string>& faults)
-      : item_(item), faults_(faults) {}
+  InputReader(const JsonValue& value, std::vector<std::string>& faults)
+      : value_(value), faults_(faults) {}
 
   /// The input, or nothing when it has a fault.
   std::optional<Input> read() {
     const size_t num_faults_before = faults_.size();
-    Input input = item_.value.is_string() ? read_text() : read_object();
+    Input input = {.where = place_of(value_)};
+    const auto text = read_or_fault(faults_, [&] { return read_text(); });
+    if (value_.is_object()) {
+      input.group = optional("group");
+      input.id = optional("id");
+      input.json = value_.json();
+    }
     if (faults_.size() > num_faults_before) return std::nullopt;
+    input.text = *text;
     return input;
   }
 
  private:
-  void fault(std::string_view key, std::string_view got, std::string_view expected) {
-    faults_.push_back(
-        fmt::format("[{}] {}: got {}, expected {}.", item_.where, key, got, expected));
+  std::string read_text() const {
+    if (value_.is_text()) return unescaped_text(value_);
+    if (!value_.is_object()) value_.fail("a text or an object with one");
+    auto text = value_.find("input");
+    if (!text) text = value_.find("text");
+    if (!text) throw DataError(missing(value_, "input", "a text under 'input' or 'text'"));
+    return unescaped_text(*text);
   }
 
-  Input read_text() {
-    return {.text = checked("text", item_.value.get<std::string>()), .where = item_.where};
+  std::string optional(std::string_view key) {
+    return read_or_fault(faults_, [&] { return optional_text(value_, key); }).value_or("");
   }
 
-  Input read_object() {
-    if (!item_.value.is_object()) {
-      faults_.push_back(fmt::format("[{}] got {}, expected a text or an object with one.",
-                                    item_.where, describe(item_.value)));
-      return {};
-    }
-    for (const auto& key : item_.repeated_keys) {
-      fault(quote(key), "the key twice in one object", "it once");
-    }
-    const char* text_key = item_.value.contains("input") ? "input" : "text";
-    return {
-        .text = checked(text_key, read_key(text_key, "a text under 'input' or 'text'")),
-        .group = read_optional("group", "a text"),
-        .id = read_id(),
-        .where = item_.where,
-        .json = item_.value.dump(),
-    };
-  }
-
-  std::string checked(std::string_view key, const std::optional<std::string>& raw) {
-    if (!raw) return {};
-    std::string text = unescape(*raw);
-    if (is_blank(text)) {
-      fault(key, text.empty() ? "an empty text" : "only blanks", "a text");
-    }
-    return text;
-  }
-
-  std::optional<std::string> read_key(const char* key, std::string_view expected) {
-    const auto found = item_.value.find(key);
-    if (found != item_.value.end() && found->is_string()) return found->get<std::string>();
-    fault(key, found == item_.value.end() ? "no such key" : describe(*found), expected);
-    return std::nullopt;
-  }
-
-  std::string read_optional(const char* key, std::string_view expected) {
-    return item_.value.contains(key) ? read_key(key, expected).value_or("") : "";
-  }
-
-  std::string read_id() {
-    const auto found = item_.value.find("id");
-    const bool is_number = found != item_.value.end() && found->is_number();
-    return is_number ? found->dump() : read_optional("id", "a text or a number");
-  }
-
-  const JsonItem& item_;
+  const JsonValue& value_;
   std::vector<std::string>& faults_;
 };
 
 std::vector<Input> read_json(const fs::path& file, std::vector<std::string>& faults) {
   std::vector<Input> inputs;
-  JsonItems read = read_json_items(file, "input");
-  faults = std::move(read.faults);
-  for (const JsonItem& item : read.items) {
-    if (auto input = InputReader(item, faults).read()) inputs.push_back(std::move(*input));
-  }
+  for_each_json(file, "input", faults, [&](const JsonValue& value) {
+    if (auto input = InputReader(value, faults).read()) inputs.push_back(std::move(*input));
+  });
   return inputs;
 }
 
@@ -102,9 +65,11 @@ std::vector<Input> read_lines(const fs::path& file, std::vector<std::string>& fa
   std::vector<Input> inputs;
   for (const TextLine& line : read_text_lines(file, faults)) {
     Input input = {.text = unescape(line.text),
-                   .where = fmt::format("{}: line {}", file.string(), line.number)};
+                   .where = fmt::format("{}: line {}", file.string(), line.number),
+                   .is_line = true};
     if (is_blank(input.text)) {
-      faults.push_back(fmt::format("[{}] got only blanks, expected a text.", input.where));
+      faults.push_back(
+          fmt::format("[{}] is {}, expected {}.", input.where, quote(line.text), kSomeText));
     } else {
       inputs.push_back(std::move(input));
     }
@@ -112,23 +77,13 @@ std::vector<Input> read_lines(const fs::path& file, std::vector<std::string>& fa
   return inputs;
 }
 
-std::vector<Input> read_by_ending(const fs::path& file, std::vector<std::string>& faults) {
-  const fs::path ending = file.extension();
-  if (ending == ".txt") return read_lines(file, faults);
-  if (ending == ".json" || ending == ".jsonl") return read_json(file, faults);
-  faults.push_back(fmt::format(
-      "[{}] the name's ending tells the format: got '{}', expected .txt (a text a line), .json (a "
-      "list) or .jsonl (texts, or objects with the key 'input' or 'text').",
-      file.string(), ending.string()));
-  return {};
-}
-
 }  // namespace
 
 InputContent read_inputs(const fs::path& file) {
   InputContent content;
   std::vector<std::string> faults;
-  content.inputs = read_by_ending(file, faults);
+  const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
+  if (is_json) content.inputs = *is_json ? read_json(file, faults) : read_lines(file, faults);
   append_faults(file, faults, content.faults);
   return content;
 }

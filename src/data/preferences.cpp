@@ -9,8 +9,9 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
-#include "has_text.h"
-#include "json_items.h"
+#include "cpx/core/json_stream.h"
+#include "cpx/core/text.h"
+#include "data_file.h"
 
 namespace cpx::data {
 
@@ -47,95 +48,71 @@ enum class Answers { kNeeded, kOptional };
 /// Reads one object of preferences and collects what is wrong with it.
 class PreferenceReader {
  public:
-  PreferenceReader(const JsonItem& item, const std::string& prompt_template, Answers answers,
+  PreferenceReader(const JsonValue& value, const std::string& prompt_template, Answers answers,
                    std::vector<std::string>& faults)
-      : item_(item), prompt_template_(prompt_template), answers_(answers), faults_(faults) {}
+      : value_(value), prompt_template_(prompt_template), answers_(answers), faults_(faults) {}
 
   /// The item, or nothing when it has a fault.
   std::optional<PreferenceItem> read() {
-    if (!item_.value.is_object()) {
-      faults_.push_back(
-          fmt::format("[{}] got {}, expected an object.", item_.where, describe(item_.value)));
+    if (!value_.is_object()) {
+      faults_.push_back(value_.fault("an object"));
       return std::nullopt;
     }
     const size_t num_faults_before = faults_.size();
-    for (const auto& key : item_.repeated_keys) {
-      fault(quote(key), "the key twice in one object", "it once");
-    }
-    PreferenceItem preference{.prompt = read_prompt(), .where = item_.where};
-    if (const Json* chosen = find_answer(kChosenKey, "a text")) {
-      add_answer(kChosenKey, *chosen, preference.chosen);
-    }
-    if (const Json* rejected = find_answer(kRejectedKey, kRejectedForm)) {
-      read_rejected(*rejected, preference.rejected);
+    PreferenceItem item{.prompt = read_prompt(), .where = place_of(value_)};
+    if (const auto chosen = find_answer(kChosenKey, "a text")) add_answer(*chosen, item.chosen);
+    if (const auto rejected = find_answer(kRejectedKey, kRejectedForm)) {
+      read_rejected(*rejected, item.rejected);
     }
     if (faults_.size() > num_faults_before) return std::nullopt;
-    return preference;
+    return item;
   }
 
  private:
-  void fault(std::string_view key, std::string_view got, std::string_view expected) {
-    faults_.push_back(
-        fmt::format("[{}] {}: got {}, expected {}.", item_.where, key, got, expected));
-  }
-
-  const Json* find(const char* key, std::string_view expected) {
-    const auto found = item_.value.find(key);
-    if (found != item_.value.end()) return &*found;
-    fault(key, fmt::format("no such key (keys: {})", names_of(item_.value)), expected);
-    return nullptr;
-  }
-
-  const Json* find_answer(const char* key, std::string_view expected) {
-    if (answers_ == Answers::kOptional && !item_.value.contains(key)) return nullptr;
-    return find(key, expected);
+  std::optional<JsonValue> find_answer(const char* key, std::string_view expected) {
+    const auto read = [&] {
+      auto value = value_.find(key);
+      if (!value && answers_ == Answers::kNeeded) throw DataError(missing(value_, key, expected));
+      return value;
+    };
+    return read_or_fault(faults_, read).value_or(std::nullopt);
   }
 
   std::string read_prompt() {
-    const bool has_input = item_.value.contains(kInputKey) && !item_.value.contains(kPromptKey);
-    const char* key = has_input ? kInputKey : kPromptKey;
-    const Json* value = find(key, "a text under 'prompt' or 'input'");
-    if (value == nullptr) return {};
-    if (!value->is_string()) {
-      fault(key, describe(*value), "a text");
-      return {};
-    }
-    const auto& text = value->get_ref<const std::string&>();
-    if (!has_input) return text;
-    check_text(key, text);
-    return fill(prompt_template_, text);
+    const auto read = [&]() -> std::string {
+      if (const auto prompt = value_.find(kPromptKey)) return prompt->text();
+      const auto input = value_.find(kInputKey);
+      if (!input) {
+        throw DataError(missing(value_, kPromptKey, "a text under 'prompt' or 'input'"));
+      }
+      return fill(prompt_template_, text_of(*input));
+    };
+    return read_or_fault(faults_, read).value_or("");
   }
 
-  void read_rejected(const Json& value, std::vector<std::string>& texts) {
-    if (value.is_string()) {
-      add_answer(kRejectedKey, value, texts);
-      return;
-    }
-    if (!value.is_array()) {
-      fault(kRejectedKey, describe(value), kRejectedForm);
-      return;
-    }
-    if (value.empty()) fault(kRejectedKey, "an empty list", "texts");
-    for (int64_t number = 1; const Json& text : value) {
-      add_answer(fmt::format("{}: text {}", kRejectedKey, number++), text, texts);
+  void read_rejected(const JsonValue& value, std::vector<std::string>& texts) {
+    if (value.is_text()) {
+      add_answer(value, texts);
+    } else if (!value.is_list()) {
+      faults_.push_back(value.fault(kRejectedForm));
+    } else {
+      if (value.size() == 0) faults_.push_back(value.fault("texts"));
+      for (const JsonValue& text : value.elements()) add_answer(text, texts);
     }
   }
 
-  void add_answer(const std::string& name, const Json& value, std::vector<std::string>& texts) {
-    if (!value.is_string()) {
-      fault(name, describe(value), "a text");
-      return;
+  void add_answer(const JsonValue& value, std::vector<std::string>& texts) {
+    if (auto text = read_or_fault(faults_, [&] { return text_of(value); })) {
+      texts.push_back(std::move(*text));
     }
-    texts.push_back(value.get<std::string>());
-    check_text(name, texts.back());
   }
 
-  void check_text(std::string_view name, const std::string& text) {
-    if (has_text(text)) return;
-    fault(name, text.empty() ? "an empty text" : "only blanks", "a text");
+  static std::string text_of(const JsonValue& value) {
+    if (is_blank(value.text_view())) value.fail(kSomeText);
+    return value.text();
   }
 
-  const JsonItem& item_;
+  const JsonValue& value_;
   const std::string& prompt_template_;
   Answers answers_;
   std::vector<std::string>& faults_;
@@ -144,25 +121,24 @@ class PreferenceReader {
 enum class FileKind { kUnknown, kPreferences, kContrastRecords };
 
 FileKind kind_of(const JsonItems& read, Answers answers) {
-  for (const JsonItem& item : read.items) {
-    if (!item.value.is_object()) continue;
-    for (const char* key : {"paraphrases", "paraphrases_toxic"}) {
-      if (item.value.contains(key)) return FileKind::kContrastRecords;
+  for (const JsonValue& value : read.values) {
+    const std::vector<std::string> keys = value.keys();
+    const auto contains = [&](const char* key) { return std::ranges::count(keys, key) > 0; };
+    if (contains("paraphrases") || contains("paraphrases_toxic")) {
+      return FileKind::kContrastRecords;
     }
-    for (const char* key : {kPromptKey, kChosenKey, kRejectedKey}) {
-      if (item.value.contains(key)) return FileKind::kPreferences;
-    }
-    if (answers == Answers::kOptional && item.value.contains(kInputKey)) {
+    if (contains(kPromptKey) || contains(kChosenKey) || contains(kRejectedKey)) {
       return FileKind::kPreferences;
     }
+    if (answers == Answers::kOptional && contains(kInputKey)) return FileKind::kPreferences;
   }
   return FileKind::kUnknown;
 }
 
 std::string unknown_kind(const fs::path& file, const JsonItems& read, Answers answers) {
-  const Json& first = read.items.front().value;
+  const JsonValue& first = read.values.front();
   const std::string got =
-      first.is_object() ? fmt::format("the keys {}", names_of(first)) : describe(first);
+      first.is_object() ? fmt::format("the keys {}", first.names()) : first.describe();
   return fmt::format(
       "[{}] got {}, expected objects with {}, or contrast records with 'paraphrases' and "
       "'paraphrases_toxic'.",
@@ -170,8 +146,10 @@ std::string unknown_kind(const fs::path& file, const JsonItems& read, Answers an
       answers == Answers::kNeeded ? "'chosen' and 'rejected'" : "'prompt' or 'input'");
 }
 
-PreferenceContent read_contrast_records(const fs::path& file, const std::string& prompt_template) {
-  ShardContent shard = read_shards({&file, 1});
+PreferenceContent read_contrast_records(const fs::path& file, const std::string& prompt_template,
+                                        Answers answers) {
+  const bool is_needed = answers == Answers::kNeeded;
+  ShardContent shard = read_shards({&file, 1}, {.neutral = is_needed, .toxic = is_needed});
   PreferenceContent content = preferences_of(shard.records, prompt_template);
   content.faults = std::move(shard.faults);
   return content;
@@ -181,15 +159,17 @@ PreferenceContent read_file(const fs::path& file, const std::string& prompt_temp
                             Answers answers) {
   JsonItems read = read_json_items(file, "record");
   const FileKind kind = kind_of(read, answers);
-  if (kind == FileKind::kContrastRecords) return read_contrast_records(file, prompt_template);
+  if (kind == FileKind::kContrastRecords) {
+    return read_contrast_records(file, prompt_template, answers);
+  }
   PreferenceContent content;
   std::vector<std::string> faults = std::move(read.faults);
   if (kind == FileKind::kPreferences) {
-    for (const JsonItem& item : read.items) {
-      auto preference = PreferenceReader(item, prompt_template, answers, faults).read();
+    for (const JsonValue& value : read.values) {
+      auto preference = PreferenceReader(value, prompt_template, answers, faults).read();
       if (preference) content.items.push_back(std::move(*preference));
     }
-  } else if (!read.items.empty()) {
+  } else if (!read.values.empty()) {
     faults.push_back(unknown_kind(file, read, answers));
   }
   append_faults(file, faults, content.faults);
@@ -221,7 +201,7 @@ PreferenceContent preferences_of(std::span<const Record> records,
   check_template(prompt_template);
   PreferenceContent content;
   for (const Record& record : records) {
-    if (!has_text(record.input)) {
+    if (is_blank(record.input)) {
       ++content.num_without_input;
       continue;
     }

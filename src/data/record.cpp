@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/data/record.h"
 
-#include <array>
 #include <optional>
 
 #include <fmt/format.h>
 
-#include "cpx/core/nearest.h"
-#include "json_items.h"
-#include "text_lines.h"
+#include "cpx/core/json_stream.h"
+#include "cpx/core/text.h"
+#include "data_file.h"
 
 namespace cpx::data {
 
@@ -21,6 +20,7 @@ constexpr const char* kGroupKey = "group";
 constexpr const char* kIdKey = "id";
 constexpr const char* kNeutralKey = "paraphrases";
 constexpr const char* kToxicKey = "paraphrases_toxic";
+constexpr std::string_view kSideForm = "a list of texts or an object {text: score}";
 
 void replace_all(std::string& text, std::string_view from, std::string_view to) {
   std::string result;
@@ -36,139 +36,105 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 /// Reads one record and collects what is wrong with it.
 class RecordReader {
  public:
-  explicit RecordReader(const JsonItem& item) : item_(item), where_(item.where) {}
+  RecordReader(JsonValue value, NeededSides needed, std::vector<std::string>& faults)
+      : value_(std::move(value)), needed_(needed), faults_(faults) {}
 
   /// The record, or nothing when it has a fault.
   std::optional<Record> read() {
-    if (!item_.value.is_object()) {
-      faults_.push_back(
-          fmt::format("[{}] got {}, expected an object.", where_, describe(item_.value)));
+    if (!value_.is_object()) {
+      faults_.push_back(value_.fault("an object"));
       return std::nullopt;
     }
-    Record record{.id = read_id()};
-    if (!record.id.empty()) where_ += fmt::format(" (id {})", quoted_id(record.id));
-    for (const auto& key : item_.repeated_keys) {
-      fault(quote(key), "the key twice in one object", "it once");
+    const size_t num_faults_before = faults_.size();
+    Record record{.id = optional(kIdKey)};
+    if (!record.id.empty()) add_to_place(record.id);
+    record.input = unescape(optional(kRecordInputKey));
+    record.group = optional(kGroupKey);
+    record.neutral = side(kNeutralKey, needed_.neutral);
+    record.toxic = side(kToxicKey, needed_.toxic);
+    record.where = place_of(value_);
+    if (faults_.size() > num_faults_before) return std::nullopt;
+    if (record.neutral.empty() && record.toxic.empty()) {
+      faults_.push_back(missing(value_, kNeutralKey, kSideForm, hint_for(kNeutralKey)));
+      return std::nullopt;
     }
-    record.input = unescape(read_optional_text(kRecordInputKey));
-    record.group = read_optional_text(kGroupKey);
-    record.neutral = read_texts(kNeutralKey);
-    record.toxic = read_texts(kToxicKey);
-    record.where = where_;
-    return faults_.empty() ? std::optional(std::move(record)) : std::nullopt;
+    return record;
   }
-
-  const std::vector<std::string>& faults() const { return faults_; }
 
  private:
-  static std::string quoted_id(const std::string& id) {
-    const std::string json = quote(id);  // "id", cut and on one line
-    return json.ends_with("...") ? fmt::format("'{}...'", json.substr(1, json.size() - 5))
-                                 : fmt::format("'{}'", json.substr(1, json.size() - 2));
+  // "[a.json: record 3]" to "[a.json: record 3 (id 'x')]".
+  void add_to_place(const std::string& id) {
+    const std::string& place = value_.place();
+    value_.set_place(fmt::format("{} (id {})]", place.substr(0, place.size() - 1), quote(id)));
   }
 
-  void fault(std::string_view key, std::string_view got, std::string_view expected) {
-    faults_.push_back(fmt::format("[{}] {}: got {}, expected {}.", where_, key, got, expected));
+  std::string optional(std::string_view key) {
+    return read_or_fault(faults_, [&] { return optional_text(value_, key); }).value_or("");
   }
 
-  const Json* find(const char* key) const {
-    const auto found = item_.value.find(key);
-    return found == item_.value.end() ? nullptr : &*found;
+  // A near name may be a misspelling, the record's other known keys are not; where there is none,
+  // the record may be of one side.
+  std::string hint_for(const char* key) const {
+    const char* other = key == kNeutralKey ? kToxicKey : kNeutralKey;
+    const std::string hint = nearest_key_hint(value_, key, /*known=*/other);
+    if (!hint.empty() || !value_.contains(other)) return hint;
+    return fmt::format(" The other side is here; cpx-paraphrase --polarity {} adds this one.",
+                       key == kNeutralKey ? "neutral" : "toxic");
   }
 
-  std::string read_id() {
-    const Json* id = find(kIdKey);
-    if (id == nullptr) return {};
-    if (id->is_string()) return id->get<std::string>();
-    if (id->is_number()) return id->dump();
-    fault(kIdKey, describe(*id), "a text or a number");
-    return {};
+  std::vector<std::string> side(const char* key, bool is_needed) {
+    const auto read = [&]() -> std::vector<std::string> {
+      const auto value = value_.find(key);
+      const bool is_empty = value && (value->is_list() || value->is_object()) && value->size() == 0;
+      if (value && !is_empty) return read_texts(*value);
+      if (!is_needed) return {};
+      if (is_empty) value->fail("texts");
+      throw DataError(missing(value_, key, kSideForm, hint_for(key)));
+    };
+    return read_or_fault(faults_, read).value_or(std::vector<std::string>{});
   }
 
-  std::string read_optional_text(const char* key) {
-    const Json* value = find(key);
-    if (value == nullptr) return {};
-    if (value->is_string()) return value->get<std::string>();
-    fault(key, describe(*value), "a text");
-    return {};
-  }
-
-  std::vector<std::string> read_texts(const char* key) {
-    const Json* value = find(key);
-    if (value == nullptr) {
-      fault_missing(key);
-      return {};
-    }
-    if (!value->is_array() && !value->is_object()) {
-      fault(key, describe(*value), "a list of texts or an object {text: score}");
-      return {};
-    }
-    if (value->empty()) {
-      fault(key, value->is_array() ? "an empty list" : "an empty object", "texts");
-      return {};
-    }
-    return value->is_array() ? read_list(key, *value) : read_scored(key, *value);
-  }
-
-  void fault_missing(const char* key) {
-    // A near name may be a misspelling; the record's other known keys are not.
-    std::vector<std::string> others;
-    for (const auto& [name, value] : item_.value.items()) {
-      if (name != kNeutralKey && name != kToxicKey) others.push_back(name);
-    }
-    const auto nearest = nearest_name(key, others);
-    const std::string hint = nearest ? fmt::format(" Is '{}' meant?", *nearest) : "";
-    faults_.push_back(
-        fmt::format("[{}] {}: got no such key (keys: {}), expected a list of texts.{}", where_, key,
-                    names_of(item_.value), hint));
-  }
-
-  std::vector<std::string> read_list(const char* key, const Json& list) {
+  std::vector<std::string> read_texts(const JsonValue& value) {
     std::vector<std::string> texts;
-    for (int64_t number = 1; const Json& value : list) {
-      const std::string name = fmt::format("{}: text {}", key, number++);
-      if (value.is_string()) {
-        add_text(name, value.get_ref<const std::string&>(), texts);
-      } else {
-        fault(name, describe(value), "a text");
+    if (value.is_list()) {
+      for (const JsonValue& text : value.elements()) {
+        add(texts, [&] { return unescaped_text(text); });
       }
+    } else if (value.is_object()) {
+      for (const JsonMember& scored : value.members()) {
+        add(texts, [&] { return scored_text(value, scored); });
+      }
+    } else {
+      value.fail(kSideForm);
     }
     return texts;
   }
 
-  std::vector<std::string> read_scored(const char* key, const Json& scores) {
-    std::vector<std::string> texts;
-    for (int64_t number = 1; const auto& [text, score] : scores.items()) {
-      if (!score.is_number() && !score.is_null()) {
-        fault(fmt::format("{}: score of text {}", key, number), describe(score), "a number");
-      }
-      add_text(fmt::format("{}: text {}", key, number++), text, texts);
-    }
-    return texts;
+  static std::string scored_text(const JsonValue& side, const JsonMember& scored) {
+    if (!scored.value.is_number() && !scored.value.is_null()) scored.value.fail("a number");
+    std::string text = unescape(std::string(scored.key));
+    if (!is_blank(text)) return text;
+    throw DataError(at_place(side.place(), fmt::format("'{}' has the text {}, expected {}.",
+                                                       side.path(), quote(scored.key), kSomeText)));
   }
 
-  void add_text(const std::string& name, const std::string& raw, std::vector<std::string>& texts) {
-    std::string text = unescape(raw);
-    if (is_blank(text)) {
-      fault(name, text.empty() ? "an empty text" : "only blanks", "a text");
-      return;
-    }
-    texts.push_back(std::move(text));
+  template <class Read>
+  void add(std::vector<std::string>& texts, const Read& read) {
+    if (auto text = read_or_fault(faults_, read)) texts.push_back(std::move(*text));
   }
 
-  const JsonItem& item_;
-  std::string where_;
-  std::vector<std::string> faults_;
+  JsonValue value_;
+  NeededSides needed_;
+  std::vector<std::string>& faults_;
 };
 
-void read_shard(const fs::path& file, ShardContent& content) {
-  JsonItems read = read_json_items(file, "record");
-  std::vector<std::string> faults = std::move(read.faults);
-  for (const JsonItem& item : read.items) {
-    RecordReader reader(item);
-    if (auto record = reader.read()) content.records.push_back(std::move(*record));
-    faults.insert(faults.end(), reader.faults().begin(), reader.faults().end());
-  }
+void read_shard(const fs::path& file, NeededSides needed, ShardContent& content) {
+  std::vector<std::string> faults;
+  for_each_json(file, "record", faults, [&](const JsonValue& value) {
+    if (auto record = RecordReader(value, needed, faults).read()) {
+      content.records.push_back(std::move(*record));
+    }
+  });
   append_faults(file, faults, content.faults);
 }
 
@@ -189,11 +155,9 @@ std::string escape(const std::string& text) {
   return result;
 }
 
-ShardContent read_shards(std::span<const fs::path> files) {
+ShardContent read_shards(std::span<const fs::path> files, NeededSides needed) {
   ShardContent content;
-  for (const fs::path& file : files) {
-    read_shard(file, content);
-  }
+  for (const fs::path& file : files) read_shard(file, needed, content);
   return content;
 }
 

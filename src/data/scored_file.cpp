@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "cpx/core/error.h"
-#include "cpx/core/nearest.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
-#include "json_items.h"
+#include "data_file.h"
 
 namespace cpx::data {
 
@@ -18,190 +17,190 @@ namespace {
 constexpr const char* kTextKey = "text";
 constexpr const char* kScoreKey = "score";
 constexpr const char* kScoreEnding = "_toxigenscore";
+constexpr const char* kRougeEnding = "_rouge";
 constexpr const char* kShardKeys[] = {"paraphrases", "paraphrases_toxic"};
 
-[[noreturn]] void fail(const std::string& where, std::string_view key, std::string_view got,
-                       std::string_view expected) {
-  throw_<DataError>("[{}] {}: got {}, expected {}.", where, key, got, expected);
-}
-
-[[noreturn]] void fail_missing(const std::string& where, const std::string& key,
-                               const Json& object) {
-  std::vector<std::string> names;
-  for (const auto& [name, value] : object.items()) names.push_back(name);
-  const auto nearest = nearest_name(key, names);
-  throw_<DataError>(
-      "[{}] {}: got no such key (keys: {}), expected a text or a list of texts.{}", where, key,
-      names_of(object),
-      nearest ? fmt::format(" Is '{}' meant?", *nearest) : " Name the texts' key with --key.");
-}
-
 // A list of texts, or an object {text: score}.
-std::vector<std::string> read_list(const std::string& where, const std::string& key,
-                                   const Json& value) {
+std::vector<std::string> read_list(const JsonValue& value) {
   std::vector<std::string> texts;
-  for (const auto& [name, element] : value.items()) {
-    if (value.is_object()) {
-      texts.push_back(unescape(name));
-    } else if (element.is_string()) {
-      texts.push_back(unescape(element.get_ref<const std::string&>()));
-    } else {
-      fail(where, fmt::format("{}: text {}", key, texts.size() + 1), describe(element), "a text");
+  if (value.is_object()) {
+    for (const JsonMember& scored : value.members()) {
+      texts.push_back(unescape(std::string(scored.key)));
     }
+  } else {
+    for (const JsonValue& text : value.elements()) texts.push_back(unescape(text.text()));
   }
   return texts;
 }
 
-KeyTexts read_key(const std::string& where, const std::string& key, const Json& object) {
-  const auto found = object.find(key);
-  if (found == object.end()) fail_missing(where, key, object);
-  if (found->is_string()) {
-    return {.key = key, .is_single = true, .texts = {found->get<std::string>()}};
+KeyTexts read_key(const std::string& key, const JsonValue& value) {
+  if (value.is_text()) return {.key = key, .is_single = true, .texts = {value.text()}};
+  if (!value.is_list() && !value.is_object()) {
+    value.fail("a text, a list of texts or an object {text: score}");
   }
-  if (!found->is_structured()) {
-    fail(where, key, describe(*found), "a text, a list of texts or an object {text: score}");
-  }
-  return {.key = key, .texts = read_list(where, key, *found)};
+  return {.key = key, .texts = read_list(value)};
 }
 
-// Keys of an object where none were asked for.
-std::vector<std::string> usual_keys(const Json& object) {
-  if (object.contains(kTextKey)) return {kTextKey};
-  std::vector<std::string> keys;
-  for (const char* key : kShardKeys) {
-    if (object.contains(key)) keys.emplace_back(key);
-  }
-  return keys.empty() ? std::vector<std::string>{kTextKey} : keys;
+[[noreturn]] void fail_missing(const JsonValue& object, const std::string& key) {
+  const std::string nearest = nearest_key_hint(object, key);
+  throw DataError(missing(object, key, "a text or a list of texts",
+                          nearest.empty() ? " Name the texts' key with --key." : nearest));
 }
 
-// The record of an object; `keys` is filled in where it is empty.
-ScorableRecord read_object(const JsonItem& item, std::vector<std::string>& keys) {
-  if (!item.value.is_object()) {
-    throw_<DataError>("[{}] got {}, expected an object.", item.where, describe(item.value));
-  }
-  for (const auto& key : item.repeated_keys) {
-    fail(item.where, quote(key), "the key twice in one object", "it once");
-  }
-  if (keys.empty()) keys = usual_keys(item.value);
-  ScorableRecord record{.where = item.where, .json = item.value.dump(), .keys = {}};
-  for (const auto& key : keys) record.keys.push_back(read_key(item.where, key, item.value));
-  return record;
+bool is_of_shard(const JsonValue& object) {
+  return std::ranges::any_of(kShardKeys,
+                             [&](const char* key) { return object.find(key).has_value(); });
 }
 
-// What stays of a list, or of an object {text: score}, in its order.
-Json kept_of(const Json& list, const std::vector<bool>& stays) {
-  Json kept = list.is_array() ? Json::array() : Json::object();
-  for (size_t i = 0; const auto& [name, value] : list.items()) {
-    if (!stays[i++]) continue;
-    if (list.is_array()) {
-      kept.push_back(value);
-    } else {
-      kept[name] = value;
-    }
+// A list of those of `values` that stay.
+std::string kept(const std::vector<std::string>& values, const std::vector<bool>& stays) {
+  std::vector<std::string> result;
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (stays[i]) result.push_back(values[i]);
   }
-  return kept;
+  return json_list(result);
 }
 
-Json kept_of(const KeyScores& scores) {
-  Json kept = Json::array();
-  for (size_t i = 0; i < scores.values.size(); ++i) {
-    if (scores.stays[i]) kept.push_back(scores.values[i]);
+// What stays of a list of texts, or of the texts of an object {text: score}.
+std::string kept_texts(const JsonValue& value, const std::vector<bool>& stays) {
+  std::vector<std::string> texts;
+  if (value.is_object()) {
+    for (const JsonMember& scored : value.members()) texts.push_back(json_of(scored.key));
+  } else {
+    for (const JsonValue& text : value.elements()) texts.push_back(text.json());
   }
-  return kept;
+  return kept(texts, stays);
 }
 
-[[noreturn]] void throw_first(const std::vector<std::string>& faults) {
-  const size_t more = faults.size() - 1;
-  throw DataError(more == 0 ? faults.front()
-                            : fmt::format("{} ({} more {})", faults.front(), more,
-                                          more == 1 ? "fault" : "faults"));
+std::string kept_old_scores(const JsonValue& value, const std::vector<bool>& stays) {
+  std::vector<std::string> scores;
+  for (const JsonMember& scored : value.members()) scores.push_back(scored.value.json());
+  return kept(scores, stays);
+}
+
+std::string kept_scores(const KeyScores& scores) {
+  std::vector<std::string> values;
+  for (const double value : scores.values) values.push_back(json_of(value));
+  return kept(values, scores.stays);
+}
+
+// The texts of a list with their scores.
+void set_list(const JsonValue& value, const std::string& key, const KeyScores& scores,
+              JsonObjectText& object) {
+  object.set(key, kept_texts(value, scores.stays));
+  if (value.is_object() && !object.contains(key + kRougeEnding)) {
+    object.set(key + kRougeEnding, kept_old_scores(value, scores.stays));
+  }
+  object.set(key + kScoreEnding, kept_scores(scores));
+}
+
+void add_group_and_id(const ScorableRecord& record, std::string_view group,
+                      JsonObjectText& object) {
+  const auto own_group = optional_text(record.object, "group");
+  if (own_group.empty()) object.set("group", json_of(group));
+  if (!optional_text(record.object, "id").empty()) return;
+  object.set("id",
+             json_of(fmt::format("{}-{}", own_group.empty() ? group : own_group, record.index)));
 }
 
 }  // namespace
 
 ScorableReader::ScorableReader(const fs::path& file, std::vector<std::string> keys)
     : name_(file.string()), keys_(std::move(keys)) {
-  const fs::path ending = file.extension();
-  if (ending != ".txt" && ending != ".jsonl" && ending != ".json") {
-    throw_<DataError>(
-        "[{}] the name's ending tells the format: got '{}', expected .txt (a text a line), .jsonl "
-        "(objects) or .json (a list of objects).",
-        name_, ending.string());
-  }
-  is_json_list_ = ending == ".json";
-  is_plain_text_ = ending == ".txt";
-  if (is_plain_text_) {
+  if (holds_json(file)) {
+    objects_.emplace(file, "record");
+  } else {
     if (!keys_.empty()) {
       throw_<DataError>("[{}] a line is a text without keys: got the key '{}', expected none.",
                         name_, keys_.front());
     }
+    lines_.emplace(file);
     keys_ = {kTextKey};
   }
-  if (is_json_list_) {
-    JsonItems read = read_json_items(file, "record");
-    if (!read.faults.empty()) throw_first(read.faults);
-    for (const JsonItem& item : read.items) list_.push_back(read_object(item, keys_));
-    total_ = std::ssize(list_);
-    return;
-  }
-  lines_.emplace(file);
-  std::error_code error;
-  total_ = static_cast<int64_t>(fs::file_size(file, error));
-  first_ = read_line();
+  first_ = read();
   if (!first_) {
-    throw_<DataError>("[{}] got {}", name_,
-                      is_plain_text_ ? "no line with text, expected a text a line."
-                                     : "an empty file, expected records.");
+    throw_<DataError>("[{}] got no line with text, expected a text a line.", name_);
   }
 }
 
+int64_t ScorableReader::bytes_read() const {
+  return lines_ ? lines_->bytes_read() : objects_->bytes_read();
+}
+
+int64_t ScorableReader::num_bytes() const {
+  return lines_ ? lines_->num_bytes() : objects_->num_bytes();
+}
+
 std::optional<ScorableRecord> ScorableReader::next() {
-  if (is_json_list_) {
-    if (done_ == total_) return std::nullopt;
-    return std::move(list_[static_cast<size_t>(done_++)]);
+  return first_ ? std::exchange(first_, std::nullopt) : read();
+}
+
+std::optional<ScorableRecord> ScorableReader::read() {
+  auto record = std::optional<ScorableRecord>();
+  if (lines_) {
+    record = read_line();
+  } else if (auto object = objects_->next()) {
+    record = read_object(std::move(*object));
   }
-  auto record = first_ ? std::exchange(first_, std::nullopt) : read_line();
-  done_ = lines_->bytes_read();
+  if (record) record->index = num_records_++;
   return record;
 }
 
 std::optional<ScorableRecord> ScorableReader::read_line() {
   while (const auto line = lines_->next()) {
-    if (!LineReader::is_blank(*line)) return from_line(*line);
+    if (is_blank(*line)) continue;
+    JsonObjectText object;
+    object.set(kTextKey, json_of(*line));
+    std::string where = fmt::format("{}: line {}", name_, lines_->line_number());
+    JsonValue value = JsonValue::parse(fmt::format("[{}]", where), object.json());
+    return ScorableRecord{
+        .where = std::move(where),
+        .object = std::move(value),
+        .keys = {{.key = kTextKey, .is_single = true, .texts = {std::string(*line)}}}};
   }
   return std::nullopt;
 }
 
-ScorableRecord ScorableReader::from_line(std::string_view line) {
-  ++num_records_;
-  if (is_plain_text_) {
-    const std::string text(line);
-    return {.where = fmt::format("{}: line {}", name_, lines_->line_number()),
-            .json = Json{{kTextKey, text}}.dump(),
-            .keys = {{.key = kTextKey, .is_single = true, .texts = {text}}}};
-  }
-  JsonItems read;
-  read_json_line(line,
-                 fmt::format("{}: record {}, line {}", name_, num_records_, lines_->line_number()),
-                 read);
-  if (!read.faults.empty()) throw_first(read.faults);
-  return read_object(read.items.front(), keys_);
-}
-
-std::string with_scores(const ScorableRecord& record, std::span<const KeyScores> scores) {
-  Json object = Json::parse(record.json);
-  for (size_t i = 0; i < record.keys.size(); ++i) {
-    const KeyTexts& texts = record.keys[i];
-    const bool is_alone = texts.is_single && record.keys.size() == 1;
-    const std::string score_key = is_alone ? kScoreKey : texts.key + kScoreEnding;
-    if (texts.is_single) {
-      object[score_key] = scores[i].values.front();
+ScorableRecord ScorableReader::read_object(JsonValue object) {
+  if (!object.is_object()) object.fail("an object");
+  if (keys_.empty()) {
+    takes_either_side_ = !object.find(kTextKey) && is_of_shard(object);
+    if (takes_either_side_) {
+      keys_.assign(std::begin(kShardKeys), std::end(kShardKeys));
     } else {
-      object[texts.key] = kept_of(object[texts.key], scores[i].stays);
-      object[score_key] = kept_of(scores[i]);
+      keys_ = {kTextKey};
     }
   }
-  return object.dump();
+  const bool needs_all = !takes_either_side_ || !is_of_shard(object);
+  ScorableRecord record{.where = place_of(object), .object = object, .keys = {}};
+  for (const std::string& key : keys_) {
+    const auto value = object.find(key);
+    if (!value && needs_all) fail_missing(object, key);
+    record.keys.push_back(value ? read_key(key, *value)
+                                : KeyTexts{.key = key, .texts = {}, .is_absent = true});
+  }
+  return record;
+}
+
+std::string with_scores(const ScorableRecord& record, std::span<const KeyScores> scores,
+                        std::string_view group) {
+  JsonObjectText object(record.object);
+  bool had_scored_texts = false;
+  for (size_t i = 0; i < record.keys.size(); ++i) {
+    const KeyTexts& texts = record.keys[i];
+    if (texts.is_absent) continue;
+    if (texts.is_single) {
+      const bool is_alone = record.keys.size() == 1;
+      object.set(is_alone ? kScoreKey : texts.key + kScoreEnding,
+                 json_of(scores[i].values.front()));
+      continue;
+    }
+    const JsonValue value = record.object.at(texts.key);
+    had_scored_texts |= value.is_object();
+    set_list(value, texts.key, scores[i], object);
+  }
+  if (had_scored_texts) add_group_and_id(record, group, object);
+  return object.json();
 }
 
 }  // namespace cpx::data

@@ -3,8 +3,8 @@
 
 #include <fmt/format.h>
 
-#include "json_items.h"
-#include "text_lines.h"
+#include "cpx/core/json_stream.h"
+#include "data_file.h"
 
 namespace cpx::data {
 
@@ -14,60 +14,27 @@ namespace {
 
 constexpr const char* kPlainTextKey = "text";
 
-std::vector<std::string> read_plain_lines(const fs::path& file, std::vector<std::string>& faults) {
+std::string text_of(const JsonValue& value) {
+  if (value.is_text()) return value.text();
+  if (!value.is_object()) {
+    value.fail(fmt::format("a text, or an object with the key '{}'", kPlainTextKey));
+  }
+  const auto text = value.find(kPlainTextKey);
+  if (!text) throw DataError(missing(value, kPlainTextKey, "a text"));
+  return text->text();
+}
+
+std::vector<std::string> read_json(const fs::path& file, std::vector<std::string>& faults) {
+  std::vector<std::string> texts;
+  for_each_json(file, "text", faults,
+                [&](const JsonValue& value) { texts.push_back(text_of(value)); });
+  return texts;
+}
+
+std::vector<std::string> read_lines(const fs::path& file, std::vector<std::string>& faults) {
   std::vector<std::string> texts;
   for (TextLine& line : read_text_lines(file, faults)) texts.push_back(std::move(line.text));
   return texts;
-}
-
-std::vector<std::string> read_list(const fs::path& file, std::vector<std::string>& faults) {
-  std::vector<std::string> texts;
-  JsonItems read = read_json_items(file, "text");
-  faults = std::move(read.faults);
-  for (const JsonItem& item : read.items) {
-    if (item.value.is_string()) {
-      texts.push_back(item.value.get<std::string>());
-    } else {
-      faults.push_back(
-          fmt::format("[{}] got {}, expected a text.", item.where, describe(item.value)));
-    }
-  }
-  return texts;
-}
-
-std::vector<std::string> read_objects(const fs::path& file, std::vector<std::string>& faults) {
-  std::vector<std::string> texts;
-  JsonItems read = read_json_items(file, "text");
-  faults = std::move(read.faults);
-  for (const JsonItem& item : read.items) {
-    if (!item.value.is_object()) {
-      faults.push_back(fmt::format("[{}] got {}, expected an object with the key '{}'.", item.where,
-                                   describe(item.value), kPlainTextKey));
-      continue;
-    }
-    const auto text = item.value.find(kPlainTextKey);
-    if (text != item.value.end() && text->is_string()) {
-      texts.push_back(text->get<std::string>());
-    } else {
-      const std::string got = text == item.value.end() ? "no such key" : describe(*text);
-      faults.push_back(
-          fmt::format("[{}] {}: got {}, expected a text.", item.where, kPlainTextKey, got));
-    }
-  }
-  return texts;
-}
-
-std::vector<std::string> read_texts_by_ending(const fs::path& file,
-                                              std::vector<std::string>& faults) {
-  const fs::path ending = file.extension();
-  if (ending == ".txt") return read_plain_lines(file, faults);
-  if (ending == ".json") return read_list(file, faults);
-  if (ending == ".jsonl") return read_objects(file, faults);
-  faults.push_back(fmt::format(
-      "[{}] the name's ending tells the format: got '{}', expected .txt (a text a line), .json (a "
-      "list of texts) or .jsonl (objects with the key '{}').",
-      file.string(), ending.string(), kPlainTextKey));
-  return {};
 }
 
 }  // namespace
@@ -75,7 +42,8 @@ std::vector<std::string> read_texts_by_ending(const fs::path& file,
 TextFileContent read_texts(const fs::path& file) {
   TextFileContent content;
   std::vector<std::string> faults;
-  content.texts = read_texts_by_ending(file, faults);
+  const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
+  if (is_json) content.texts = *is_json ? read_json(file, faults) : read_lines(file, faults);
   append_faults(file, faults, content.faults);
   return content;
 }

@@ -177,7 +177,8 @@ std::string report_table(std::span<const Report> reports) {
   table.row(
       "p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false, "",
       shown_p_value);
-  if (reports.front().summary.groups.size() > 1) {
+  const bool has_ratios = reports.front().summary.all.ratio.has_value();
+  if (has_ratios && reports.front().summary.groups.size() > 1) {
     table.line("\nratio by group");
     for (const auto& [name, comparison] : reports.front().summary.groups) {
       table.row(

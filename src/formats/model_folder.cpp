@@ -2,9 +2,9 @@
 #include "cpx/formats/model_folder.h"
 
 #include "cpx/core/error.h"
+#include "cpx/core/json.h"
 #include "cpx/core/nearest.h"
-#include "json_fields.h"
-#include "quote.h"
+#include "cpx/core/text.h"
 
 namespace cpx::formats {
 
@@ -47,7 +47,7 @@ Files read_single(const fs::path& path) {
 }
 
 // A shard lies beside its index: a path would reach out of the folder.
-bool is_file_name(const std::string& name) {
+bool is_file_name(std::string_view name) {
   return !name.empty() && name != "." && name != ".." && name.find('/') == std::string::npos &&
          name.find('\0') == std::string::npos;
 }
@@ -62,23 +62,23 @@ std::shared_ptr<const SafetensorsFile> open_shard(const fs::path& index, const s
 }
 
 Files read_sharded(const fs::path& index) {
-  const Json json = read_json_object("model_folder", index);
-  const std::string place = fmt::format("[model_folder] {}", index.string());
-  const auto map = JsonFields(place, json).find_object("weight_map");
-  if (!map) JsonFields(place, json).fail_missing("weight_map");
+  const JsonValue json = JsonValue::read_object("model_folder", index);
+  const auto map = json.find_object("weight_map");
+  if (!map) json.fail_missing("weight_map");
 
   std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
   Files files;
-  for (const auto& [name, value] : map->object().items()) {
-    if (!value.is_string() || !is_file_name(value.get_ref<const std::string&>())) {
-      map->fail(name, "the name of a file in the same folder");
+  for (const auto& [key, value] : map->members()) {
+    const std::string name(key);
+    if (!value.is_text() || !is_file_name(value.text_view())) {
+      value.fail("the name of a file in the same folder");
     }
-    const auto& shard = value.get_ref<const std::string&>();
+    const std::string shard = value.text();
     auto& file = shards[shard];
     if (file == nullptr) file = open_shard(index, shard);
     if (!file->contains(name)) {
-      throw_<DataError>("{}: says that {} holds {}, but that file does not.", place, quote(shard),
-                        quote(name));
+      throw_<DataError>("{}: says that {} holds {}, but that file does not.", json.place(),
+                        quote(shard), quote(name));
     }
     files[name] = file;
   }

@@ -2,8 +2,10 @@
 // How PEFT calls the tensors of an adapter file.
 #pragma once
 
+#include <filesystem>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace cpx::formats {
 
@@ -19,5 +21,8 @@ inline bool is_factor_b(std::string_view name) { return name.ends_with(kFactorBS
 inline std::string module_of_factor(std::string_view name) {
   return std::string(name.substr(0, name.size() - kFactorASuffix.size()));
 }
+
+/// The modules of an adapter's file by the model's own names, in the file's order.
+std::vector<std::string> peft_modules(const std::filesystem::path& folder);
 
 }  // namespace cpx::formats

@@ -4,9 +4,9 @@
 #include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/formats/peft.h"
 #include "peft_keys.h"
-#include "quote.h"
 
 namespace cpx::formats {
 
@@ -46,7 +46,8 @@ std::string own_key(const std::string& place, const std::string& name) {
   return key;
 }
 
-void check_factor(const std::string& place, const NamedTensor& factor, int64_t rank) {
+void check_factor(const std::string& place, const NamedTensor& factor, int64_t rank,
+                  std::string_view key) {
   const auto& value = factor.value;
   const int64_t rank_dim = is_factor_a(factor.name) ? 0 : 1;
   if (!value.is_floating_point()) {
@@ -55,9 +56,9 @@ void check_factor(const std::string& place, const NamedTensor& factor, int64_t r
   }
   if (value.dim() != 2 || value.size(rank_dim) != rank) {
     throw_<DataError>(
-        "{}: {} is [{}], expected {} (adapter_config.json: r {}).", place, quote(factor.name),
+        "{}: {} is [{}], expected {} (adapter_config.json: {} {}).", place, quote(factor.name),
         fmt::join(value.sizes(), ", "),
-        rank_dim == 0 ? fmt::format("[{}, inputs]", rank) : fmt::format("[outputs, {}]", rank),
+        rank_dim == 0 ? fmt::format("[{}, inputs]", rank) : fmt::format("[outputs, {}]", rank), key,
         rank);
   }
 }
@@ -83,6 +84,17 @@ void check_pairs(const std::string& place, const std::vector<NamedTensor>& facto
 
 }  // namespace
 
+std::vector<std::string> peft_modules(const fs::path& folder) {
+  const auto file = open_weights(folder);
+  const std::string place = fmt::format("[peft] {}", file->path().string());
+  std::vector<std::string> modules;
+  for (const auto& name : file->names()) {
+    const std::string key = own_key(place, name);
+    if (is_factor_a(key)) modules.push_back(module_of_factor(key));
+  }
+  return modules;
+}
+
 PeftAdapter read_peft(const fs::path& folder) {
   PeftAdapter adapter{
       .config = read_peft_config(folder), .factors = {}, .base_tensors = {}, .folder = folder};
@@ -94,7 +106,9 @@ PeftAdapter read_peft(const fs::path& folder) {
       adapter.base_tensors.push_back(std::move(tensor));
       continue;
     }
-    check_factor(place, tensor, adapter.config.rank);
+    const std::string module = module_of_factor(tensor.name);
+    const bool has_own = adapter.config.own_layers.contains(module);
+    check_factor(place, tensor, adapter.config.layer(module).rank, has_own ? "rank_pattern" : "r");
     adapter.factors.push_back(std::move(tensor));
   }
   check_pairs(place, adapter.factors);

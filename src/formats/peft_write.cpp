@@ -60,6 +60,7 @@ OrderedJson config_json(const PeftConfig& config, std::span<const NamedTensor> f
 }
 
 void check_factors(const PeftConfig& config, std::span<const NamedTensor> factors) {
+  CPX_CHECK(config.own_layers.empty(), "[write_peft] expected one rank and alpha for all layers.");
   CPX_CHECK(!factors.empty(), "[write_peft] there are no factors to write.");
   for (const auto& [name, value] : factors) {
     const bool is_a = is_factor_a(name);

@@ -5,8 +5,8 @@
 #include <filesystem>
 #include <optional>
 
+#include "cpx/core/json.h"
 #include "cpx/formats/model_config.h"
-#include "json_fields.h"
 
 namespace cpx::formats {
 
@@ -14,6 +14,6 @@ namespace cpx::formats {
 /// quantize_config.json (AutoGPTQ) or quant_config.json (AutoAWQ) in `folder`; nothing where there
 /// is neither. Throws DataError for a method, format or number of bits that is not read.
 std::optional<QuantizationConfig> read_quantization_config(const std::filesystem::path& folder,
-                                                           const JsonFields& config);
+                                                           const JsonValue& config);
 
 }  // namespace cpx::formats

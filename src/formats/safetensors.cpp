@@ -5,7 +5,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
-#include "quote.h"
+#include "cpx/core/text.h"
 #include "safetensors_header.h"
 
 namespace cpx::formats {
@@ -43,21 +43,29 @@ const std::vector<int64_t>& SafetensorsFile::shape(const std::string& name) cons
   return entry(name).shape;
 }
 
-torch::Dtype SafetensorsFile::dtype(const std::string& name) const { return entry(name).dtype; }
+torch::Dtype SafetensorsFile::dtype(const std::string& name) const {
+  const SafetensorsEntry& stored = entry(name);
+  if (!stored.dtype) {
+    throw_<DataError>("[safetensors] {}: {} is stored as {}, expected one of {}.", path().string(),
+                      quote(name), printable(stored.stored_type), safetensors_type_names());
+  }
+  return *stored.dtype;
+}
 
 torch::Tensor SafetensorsFile::tensor(const std::string& name) const {
   const SafetensorsEntry& stored = entry(name);
-  if (stored.begin == stored.end) return torch::empty(stored.shape, stored.dtype);
+  const torch::Dtype stored_dtype = dtype(name);
+  if (stored.begin == stored.end) return torch::empty(stored.shape, stored_dtype);
   const std::byte* data = file_->bytes().data() + stored.begin;
-  const auto view = [&](torch::Dtype dtype) {
+  const auto view = [&](torch::Dtype as) {
     // LibTorch has no read-only tensors; the map is private to readers by contract.
     return torch::from_blob(
-        const_cast<std::byte*>(data), stored.shape, [file = file_](void*) {}, dtype);
+        const_cast<std::byte*>(data), stored.shape, [file = file_](void*) {}, as);
   };
   // Only 0 and 1 are booleans to the compiler, while a file may hold any byte.
-  if (stored.dtype == torch::kBool) return view(torch::kUInt8).ne(0);
-  if (is_aligned(data, stored.dtype)) return view(stored.dtype);
-  torch::Tensor copy = torch::empty(stored.shape, stored.dtype);
+  if (stored_dtype == torch::kBool) return view(torch::kUInt8).ne(0);
+  if (is_aligned(data, stored_dtype)) return view(stored_dtype);
+  torch::Tensor copy = torch::empty(stored.shape, stored_dtype);
   std::memcpy(copy.data_ptr(), data, stored.end - stored.begin);
   return copy;
 }

@@ -9,9 +9,9 @@
 #include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
-#include "json_fields.h"
+#include "cpx/core/json.h"
+#include "cpx/core/text.h"
 #include "lfs_pointer.h"
-#include "quote.h"
 
 namespace cpx::formats {
 
@@ -32,12 +32,6 @@ constexpr StoredType kStoredTypes[] = {
     {"BOOL", torch::kBool},
 };
 
-std::string known_dtypes() {
-  std::vector<std::string_view> names;
-  for (const auto& type : kStoredTypes) names.push_back(type.name);
-  return fmt::format("{}", fmt::join(names, ", "));
-}
-
 // The header's text: a 64-bit length, then that many bytes of JSON.
 std::string_view header_text(const std::string& place, std::span<const std::byte> bytes) {
   if (bytes.size() < kLengthBytes) {
@@ -56,71 +50,71 @@ std::string_view header_text(const std::string& place, std::span<const std::byte
   return {reinterpret_cast<const char*>(bytes.data()) + kLengthBytes, static_cast<size_t>(length)};
 }
 
-std::map<std::string, std::string> read_metadata(const std::string& place, const Json& value) {
-  const std::string where = place + ": '__metadata__'";
-  if (!value.is_object())
-    throw_<DataError>("{} is {}, expected an object.", where, printable(value.dump()));
+// Of what other programs leave there only texts are taken; cpx needs none of it to read a tensor.
+std::map<std::string, std::string> read_metadata(const JsonValue& value) {
   std::map<std::string, std::string> metadata;
-  for (const auto& [key, text] : value.items()) {
-    if (!text.is_string()) {
-      throw_<DataError>("{} has {} = {}, expected a text.", where, quote(key),
-                        printable(text.dump()));
-    }
-    metadata[key] = text.get<std::string>();
+  if (!value.is_object()) return metadata;
+  for (const auto& [key, text] : value.members()) {
+    if (text.is_text()) metadata[std::string(key)] = text.text();
   }
   return metadata;
 }
 
 // Sizes or offsets: every number non-negative and below 2^63.
-std::vector<int64_t> read_sizes(const JsonFields& fields, const std::string& key) {
-  const Json* value = fields.find(key);
-  if (value == nullptr) fields.fail_missing(key);
+std::vector<int64_t> read_sizes(const JsonValue& fields, const std::string& key) {
+  const JsonValue value = fields.at(key);
   constexpr auto kExpected = "a list of integers from 0 to 2^63 - 1";
-  if (!value->is_array()) fields.fail(key, kExpected);
+  if (!value.is_list()) value.fail(kExpected);
   std::vector<int64_t> sizes;
-  for (const Json& size : *value) {
-    if (!size.is_number_unsigned() || size.get<uint64_t>() >> 63 != 0) fields.fail(key, kExpected);
-    sizes.push_back(size.get<int64_t>());
+  for (const JsonValue& size : value.elements()) {
+    const auto number = size.as_integer(0);
+    if (!number) value.fail(kExpected);
+    sizes.push_back(*number);
   }
   return sizes;
 }
 
-torch::Dtype read_type(const std::string& place, const JsonFields& fields) {
-  const auto name = fields.find_text("dtype");
-  if (!name) fields.fail_missing("dtype");
+std::optional<torch::Dtype> dtype_of(std::string_view stored_type) {
   for (const auto& type : kStoredTypes) {
-    if (type.name == *name) return type.dtype;
+    if (type.name == stored_type) return type.dtype;
   }
-  throw_<DataError>("{} is stored as {}, expected one of {}.", place, printable(*name),
-                    known_dtypes());
+  return std::nullopt;
 }
 
-// Bytes of a tensor, or nothing where the number has more than 63 bits.
+// Bytes of a tensor of a known type, or nothing where the number has more than 63 bits.
 std::optional<int64_t> num_bytes(const SafetensorsEntry& entry) {
-  auto bytes = static_cast<int64_t>(c10::elementSize(entry.dtype));
+  auto bytes = static_cast<int64_t>(c10::elementSize(*entry.dtype));
   for (const int64_t size : entry.shape) {
     if (__builtin_mul_overflow(bytes, size, &bytes)) return std::nullopt;
   }
   return bytes;
 }
 
-// `place` names file and tensor; `data` is where the tensors begin.
-SafetensorsEntry read_entry(const std::string& place, const JsonFields& fields, size_t data,
-                            size_t file_size) {
-  SafetensorsEntry entry{.dtype = read_type(place, fields), .shape = read_sizes(fields, "shape")};
-  const auto offsets = read_sizes(fields, "data_offsets");
-  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
-    fields.fail("data_offsets", "[begin, end] with begin <= end");
-  }
+// The size must be that of the shape; how large an element of an unknown type is nobody can say.
+void check_size(const std::string& place, const SafetensorsEntry& entry, int64_t size) {
+  if (!entry.dtype) return;
   const auto expected = num_bytes(entry);
   if (!expected) {
     throw_<DataError>("{} is [{}], whose size in bytes does not fit 64 bits.", place,
                       fmt::join(entry.shape, ", "));
   }
-  if (offsets[1] - offsets[0] != *expected) {
-    throw_<DataError>("{} has {} bytes, expected {} for {} [{}].", place, offsets[1] - offsets[0],
-                      *expected, safetensors_type_name(entry.dtype), fmt::join(entry.shape, ", "));
+  if (size != *expected) {
+    throw_<DataError>("{} has {} bytes, expected {} for {} [{}].", place, size, *expected,
+                      entry.stored_type, fmt::join(entry.shape, ", "));
   }
+}
+
+// `place` names file and tensor; `data` is where the tensors begin.
+SafetensorsEntry read_entry(const std::string& place, const JsonValue& fields, size_t data,
+                            size_t file_size) {
+  SafetensorsEntry entry{
+      .stored_type = fields.at("dtype").text(), .dtype = {}, .shape = read_sizes(fields, "shape")};
+  entry.dtype = dtype_of(entry.stored_type);
+  const auto offsets = read_sizes(fields, "data_offsets");
+  if (offsets.size() != 2 || offsets[0] > offsets[1]) {
+    fields.fail("data_offsets", "[begin, end] with begin <= end");
+  }
+  check_size(place, entry, offsets[1] - offsets[0]);
   if (static_cast<size_t>(offsets[1]) > file_size - data) {
     throw_<DataError>(
         "{} ends {} bytes after the header, but only {} bytes are there. The file is cut short; "
@@ -153,6 +147,12 @@ void check_layout(const std::string& place, const SafetensorsHeader& header, siz
 
 }  // namespace
 
+std::string safetensors_type_names() {
+  std::vector<std::string_view> names;
+  for (const auto& type : kStoredTypes) names.push_back(type.name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
 std::string_view safetensors_type_name(torch::Dtype dtype) {
   for (const auto& type : kStoredTypes) {
     if (type.dtype == dtype) return type.name;
@@ -166,21 +166,19 @@ SafetensorsHeader parse_safetensors_header(const MappedFile& file) {
   const auto bytes = file.bytes();
   const auto text = header_text(place, bytes);
   const size_t data = kLengthBytes + text.size();
-  const Json json = parse_json_object(place, text);
+  const JsonValue json = JsonValue::parse(place, text, {.offset = kLengthBytes});
+  if (!json.is_object()) json.fail("an object");
 
   SafetensorsHeader header;
-  for (const auto& [name, value] : json.items()) {
-    if (name == "__metadata__") {
-      header.metadata = read_metadata(place, value);
+  for (const auto& [key, value] : json.members()) {
+    if (key == "__metadata__") {
+      header.metadata = read_metadata(value);
       continue;
     }
-    const std::string tensor_place = fmt::format("{}: {}", place, quote(name));
-    if (!value.is_object()) {
-      throw_<DataError>("{} is {}, expected an object with dtype, shape and data_offsets.",
-                        tensor_place, printable(value.dump()));
-    }
-    const JsonFields fields(tensor_place, value);
-    header.entries[name] = read_entry(tensor_place, fields, data, bytes.size());
+    if (!value.is_object()) value.fail("an object with dtype, shape and data_offsets");
+    const std::string name(key);
+    header.entries[name] =
+        read_entry(fmt::format("{}: {}", place, quote(name)), value, data, bytes.size());
     header.names.push_back(name);
   }
   std::sort(header.names.begin(), header.names.end(), [&](const auto& a, const auto& b) {

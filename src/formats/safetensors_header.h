@@ -20,6 +20,9 @@ struct SafetensorsHeader {
 /// Reads and checks the header of `file`; throws DataError.
 SafetensorsHeader parse_safetensors_header(const MappedFile& file);
 
+/// "F64, F32, ...": the types that cpx reads.
+std::string safetensors_type_names();
+
 /// "F32" and so on; empty for a type that the format or cpx does not store.
 std::string_view safetensors_type_name(torch::Dtype dtype);
 

@@ -69,9 +69,10 @@ class StoredFactors {
   void check(const std::vector<NamedLinear>& all, const std::vector<NamedLinear>& targeted) const {
     std::set<std::string> expected;
     for (const NamedLinear& layer : targeted) {
-      check_factor(layer.name + kFactorA, {rank(), layer.layer->options.in_features},
+      const int64_t rank = adapter_.config.layer(layer.name).rank;
+      check_factor(layer.name + kFactorA, {rank, layer.layer->options.in_features}, rank,
                    "input features");
-      check_factor(layer.name + kFactorB, {layer.layer->options.out_features, rank()},
+      check_factor(layer.name + kFactorB, {layer.layer->options.out_features, rank}, rank,
                    "output features");
       expected.insert({layer.name + kFactorA, layer.name + kFactorB});
     }
@@ -86,9 +87,7 @@ class StoredFactors {
   }
 
  private:
-  int64_t rank() const { return adapter_.config.rank; }
-
-  void check_factor(const std::string& name, const std::vector<int64_t>& expected,
+  void check_factor(const std::string& name, const std::vector<int64_t>& expected, int64_t rank,
                     std::string_view features) const {
     const auto found = values_.find(name);
     if (found == values_.end()) {
@@ -101,7 +100,7 @@ class StoredFactors {
           "[attach_adapter] {}: '{}' is {}, expected {} (adapter_config.json: r {}; the layer's "
           "{}).",
           place_, name, tensor::shape_text(found->second.sizes()), tensor::shape_text(expected),
-          rank(), features);
+          rank, features);
     }
   }
 
@@ -197,11 +196,12 @@ void attach_adapter(Llama& model, const formats::PeftAdapter& adapter,
   const StoredFactors factors(adapter);
   factors.check(layers, targeted);
   check_base_tensors(model, adapter);
-  const nn::LoraConfig config{.rank = adapter.config.rank,
-                              .alpha = adapter.config.alpha,
-                              .dropout = dropout.value_or(adapter.config.dropout),
-                              .rslora = adapter.config.rslora};
   for (auto [name, index, layer] : targeted) {
+    const formats::PeftLayer update = adapter.config.layer(name);
+    const nn::LoraConfig config{.rank = update.rank,
+                                .alpha = update.alpha,
+                                .dropout = dropout.value_or(adapter.config.dropout),
+                                .rslora = adapter.config.rslora};
     layer->attach_lora(config, /*seed=*/index, /*dropout_stream=*/index);
     factors.fill(name + kFactorA, layer->lora_A->weight);
     factors.fill(name + kFactorB, layer->lora_B->weight);

@@ -91,7 +91,7 @@ PromptContent read_lists(const std::vector<data::Input>& lines) {
 PromptContent read_prompts(const fs::path& file) {
   data::InputContent read = data::read_inputs(file);
   const bool has_lists =
-      file.extension() == ".txt" && !read.inputs.empty() && is_list(read.inputs.front().text);
+      !read.inputs.empty() && read.inputs.front().is_line && is_list(read.inputs.front().text);
   PromptContent content =
       has_lists ? read_lists(read.inputs) : PromptContent{.inputs = std::move(read.inputs)};
   content.faults.insert(content.faults.begin(), read.faults.begin(), read.faults.end());

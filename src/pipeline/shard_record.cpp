@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "cpx/core/error.h"
+#include "cpx/core/json.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/data/record.h"
 
@@ -39,38 +41,41 @@ Json counts_json(const CandidateCounts& counts) {
   return json;
 }
 
-std::optional<CandidateCounts> parse_counts(const Json& sides, const char* key) {
-  if (!sides.contains(key)) return std::nullopt;
+std::optional<CandidateCounts> parse_counts(const JsonValue& sides, const char* key) {
+  const auto side = sides.find(key);
+  if (!side) return std::nullopt;
   CandidateCounts counts;
-  for (const CountKey& count : kCountKeys) {
-    counts.*count.count = sides.at(key).at(count.name).get<int64_t>();
-  }
+  for (const CountKey& count : kCountKeys) counts.*count.count = side->at(count.name).integer();
   return counts;
 }
 
-void set_side(Json& record, const std::string& key, const CandidateSelection& selection) {
-  Json texts = Json::array();
-  Json scores = Json::array();
+void set_side(JsonObjectText& record, const std::string& key, const CandidateSelection& selection) {
+  std::vector<std::string> texts;
+  std::vector<std::string> scores;
   for (const Candidate& candidate : selection.kept) {
-    texts.push_back(data::escape(candidate.text));
-    scores.push_back(candidate.rouge_l);
+    texts.push_back(json_of(data::escape(candidate.text)));
+    scores.push_back(json_of(candidate.rouge_l));
   }
   for (const char* suffix : {"", kRougeSuffix, kClassifierSuffix}) record.erase(key + suffix);
-  record[key] = std::move(texts);
-  record[key + kRougeSuffix] = std::move(scores);
+  record.set(key, json_list(texts));
+  record.set(key + kRougeSuffix, json_list(scores));
 }
 
-Json make_record(const data::Input& input, const Paraphrases& made) {
-  Json record = {{"input", data::escape(input.text)}, {"group", input.group}, {"id", input.id}};
+// The input's object with its other keys as they are, numbers to the digit.
+std::string make_record(const data::Input& input, const Paraphrases& made) {
+  JsonObjectText record;
+  record.set("input", json_of(data::escape(input.text)));
+  record.set("group", json_of(input.group));
+  record.set("id", json_of(input.id));
   if (!input.json.empty()) {
-    const Json source = Json::parse(input.json);
-    for (const auto& [key, value] : source.items()) {
-      if (!record.contains(key)) record[key] = value;
+    const JsonValue source = JsonValue::parse(fmt::format("[{}]", input.where), input.json);
+    for (const auto& [key, value] : source.members()) {
+      if (!record.contains(key)) record.set(key, value.json());
     }
   }
   if (made.neutral) set_side(record, kNeutralKey, *made.neutral);
   if (made.toxic) set_side(record, kToxicKey, *made.toxic);
-  return record;
+  return record.json();
 }
 
 std::string inputs_fingerprint(std::span<const data::Input> inputs) {
@@ -144,20 +149,25 @@ std::string finished_line(const FinishedInput& finished) {
   Json counts = Json::object();
   if (finished.neutral) counts[kNeutralKey] = counts_json(*finished.neutral);
   if (finished.toxic) counts[kToxicKey] = counts_json(*finished.toxic);
-  return json_text({{"index", finished.index}, {"counts", counts}, {"record", finished.record}});
+  JsonObjectText line;
+  line.set("index", std::to_string(finished.index));
+  line.set("counts", json_text(counts));
+  line.set("record", finished.record);
+  return line.json();
 }
 
 std::optional<FinishedInput> parse_finished(std::string_view line) {
   try {
-    const Json json = Json::parse(line);
-    FinishedInput finished = {
-        .index = json.at("index").get<int64_t>(),
-        .record = json.at("record"),
+    const JsonValue json = JsonValue::parse("[journal]", line);
+    const JsonValue record = json.at("record");
+    if (!record.is_object()) return std::nullopt;
+    return FinishedInput{
+        .index = json.at("index").integer(),
+        .record = record.json(),
         .neutral = parse_counts(json.at("counts"), kNeutralKey),
         .toxic = parse_counts(json.at("counts"), kToxicKey),
     };
-    return finished.record.is_object() ? std::optional(std::move(finished)) : std::nullopt;
-  } catch (const Json::exception&) {
+  } catch (const DataError&) {
     return std::nullopt;
   }
 }
@@ -194,7 +204,7 @@ std::string shard_text(std::span<const FinishedInput> finished, bool is_jsonl) {
   for (const FinishedInput& input : finished) {
     if (!input.has_all_sides()) continue;
     if (!text.empty()) text += is_jsonl ? "\n" : ",\n";
-    text += json_text(input.record);
+    text += input.record;
   }
   return is_jsonl ? text + "\n" : "[\n" + text + "\n]\n";
 }

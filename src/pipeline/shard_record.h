@@ -34,7 +34,7 @@ std::optional<std::string> difference(const Json& before, const Json& now);
 /// A finished input as it stands in the journal.
 struct FinishedInput {
   int64_t index = 0;
-  Json record = {};
+  std::string record = {};  // an object
   std::optional<CandidateCounts> neutral = {};
   std::optional<CandidateCounts> toxic = {};
 

@@ -7,8 +7,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
-#include "cpx/core/output_file.h"
-#include "cpx/core/utf8.h"
+#include "cpx/core/text_file.h"
 
 namespace cpx::pipeline {
 
@@ -51,13 +50,6 @@ void check_exists(const std::string& name_or_file) {
 }
 
 void check_text(const std::string& file, const std::string& text) {
-  if (const auto offset = first_invalid_utf8(text)) {
-    const auto line = 1 + std::count(text.begin(), text.begin() + std::ptrdiff_t(*offset), '\n');
-    throw_<DataError>(
-        "[{}: line {}] not UTF-8: got the byte 0x{:02X}, expected UTF-8. Convert the file, for "
-        "example with iconv.",
-        file, line, static_cast<unsigned char>(text[*offset]));
-  }
   if (text.find(kInputPlaceholder) == text.npos) {
     throw_<DataError>("[{}] template: got {} without '{}', expected it where the input text goes.",
                       file, text.empty() ? "an empty file" : "a text", kInputPlaceholder);
@@ -77,11 +69,9 @@ PromptTemplate load_template(const std::string& name_or_file) {
     if (built_in.name == name_or_file) return {name_or_file, published_text(built_in.request)};
   }
   check_exists(name_or_file);
-  PromptTemplate prompt = {name_or_file, read_text_file(name_or_file)};
+  PromptTemplate prompt = {name_or_file, read_text(name_or_file)};
   check_text(name_or_file, prompt.text);
-  for (const char last : {'\n', '\r'}) {
-    if (prompt.text.ends_with(last)) prompt.text.pop_back();
-  }
+  if (prompt.text.ends_with('\n')) prompt.text.pop_back();
   return prompt;
 }
 

@@ -47,7 +47,7 @@ struct SideText {
 std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
   std::vector<std::string> faults;
   const auto files = data::expand_globs(patterns, faults);
-  data::ShardContent content = data::read_shards(files);
+  data::ShardContent content = data::read_shards(files, {.neutral = false, .toxic = false});
   faults.insert(faults.end(), content.faults.begin(), content.faults.end());
   throw_first_of(faults);
   std::vector<SideText> texts;

@@ -20,6 +20,7 @@
 #include "cpx/core/progress.h"
 #include "cpx/data/scored_file.h"
 #include "cpx/models/roberta.h"
+#include "cpx/pipeline/prompt_file.h"
 #include "cpx/tensor/device.h"
 #include "exit_status.h"
 #include "output_path.h"
@@ -131,20 +132,20 @@ class Scoring {
       : command_(command),
         reader_(command.input, command.keys),
         rules_(rules_for(reader_.keys(), command)),
+        group_(pipeline::group_of_file(command.input)),
         output_(command.output),
         scorer_(command) {}
 
   /// False when interrupted: then nothing is written.
   bool run() {
     const auto start = std::chrono::steady_clock::now();
-    const int64_t unit = reader_.is_json_list() ? 1 : kBytesPerKibibyte;
-    Progress progress("score", std::max<int64_t>(1, reader_.total() / unit));
+    Progress progress("score", std::max<int64_t>(1, reader_.num_bytes() / kBytesPerKibibyte));
     while (auto record = reader_.next()) {
       add(std::move(*record));
       if (texts_.size() < kWindowTexts && num_bytes_ < window_bytes()) continue;
       flush();
-      progress.update(reader_.done() / unit,
-                      fmt::format("{}, {} texts", unit == 1 ? "records" : "KiB", num_texts_));
+      progress.update(reader_.bytes_read() / kBytesPerKibibyte,
+                      fmt::format("KiB, {} texts", num_texts_));
       if (interrupt_requested()) return false;
     }
     flush();
@@ -216,7 +217,7 @@ class Scoring {
     }
     if (is_too_small(record, by_key)) return;
     if (reader_.is_json_list()) output_.write(num_written_ == 0 ? "[\n" : ",\n");
-    output_.write(data::with_scores(record, by_key));
+    output_.write(data::with_scores(record, by_key, group_));
     if (!reader_.is_json_list()) output_.write("\n");
     ++num_written_;
   }
@@ -245,7 +246,8 @@ class Scoring {
   bool is_too_small(const ScorableRecord& record, const std::vector<KeyScores>& scores) {
     for (size_t i = 0; i < scores.size(); ++i) {
       const auto num_kept = std::ranges::count(scores[i].stays, true);
-      if (!rules_[i].is_filter() || num_kept >= command_.min_texts) continue;
+      if (record.keys[i].is_absent || !rules_[i].is_filter()) continue;
+      if (num_kept >= command_.min_texts) continue;
       if (++num_left_out_ <= kRecordsReported) {
         log_warning("[{}] left out: {} of {} {} stay, expected at least {}", record.where, num_kept,
                     scores[i].stays.size(), rules_[i].key, command_.min_texts);
@@ -258,6 +260,7 @@ class Scoring {
   const ScoreCommand& command_;
   data::ScorableReader reader_;
   std::vector<KeyRule> rules_;  // in the order of the records' keys
+  std::string group_;           // of records that have none
   AtomicFile output_;
   LabelScorer scorer_;
 

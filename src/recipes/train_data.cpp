@@ -8,7 +8,7 @@
 
 #include "contrast_data.h"
 #include "cpx/core/error.h"
-#include "cpx/core/output_file.h"
+#include "cpx/core/text_file.h"
 #include "cpx/data/preferences.h"
 #include "cpx/data/record.h"
 #include "faults.h"
@@ -23,8 +23,15 @@ std::unique_ptr<TrainData> load_contrast_data(const TrainConfig& config,
                                               std::span<const std::filesystem::path> files,
                                               RetainedTexts retained,
                                               std::shared_ptr<const data::TextEncoder> encoder,
+                                              bool is_trained_on,
                                               std::vector<std::string>& faults) {
-  data::ShardContent content = data::read_shards(files);
+  const data::GroupOptions counts = group_options(config);
+  const bool compares_sides =
+      !is_trained_on && (config.evaluation.metric == SelectionMetric::kSeparation ||
+                         config.evaluation.metric == SelectionMetric::kRatio);
+  const bool needs_toxic =
+      counts.num_hard_negatives + counts.num_random_negatives > 0 || compares_sides;
+  data::ShardContent content = data::read_shards(files, {.toxic = needs_toxic});
   faults.insert(faults.end(), content.faults.begin(), content.faults.end());
   if (content.records.empty() && !faults.empty()) return nullptr;
   return std::make_unique<ContrastData>(config, files.size(), std::move(content.records),
@@ -64,7 +71,8 @@ std::unique_ptr<TrainData> load_data(const TrainConfig& config,
   if (preference_keys(config.objective) != nullptr) {
     return load_preference_data(config, files, encoder.get(), faults);
   }
-  return load_contrast_data(config, files, std::move(retained), std::move(encoder), faults);
+  return load_contrast_data(config, files, std::move(retained), std::move(encoder), is_trained_on,
+                            faults);
 }
 
 }  // namespace
@@ -130,7 +138,7 @@ data::EncodeOptions encode_options(const TrainConfig& config,
               tokenizer::parse_prompt_template(config::enum_name(config.data.text_template)),
           .append_eos = config.data.append_eos,
           .max_tokens = config.data.max_tokens,
-          .chat_template = chat_template_file ? read_text_file(*chat_template_file) : ""};
+          .chat_template = chat_template_file ? read_text(*chat_template_file) : ""};
 }
 
 std::string lengths_line(const TextLengths& lengths, int64_t max_tokens) {

@@ -10,6 +10,13 @@ namespace cpx::recipes {
 void adopt_adapter(TrainConfig& config) {
   if (!config.adapter.init_from) return;
   const formats::PeftConfig peft = formats::read_peft_config(*config.adapter.init_from);
+  if (!peft.own_layers.empty()) {
+    const auto& [module, layer] = *peft.own_layers.begin();
+    throw_<DataError>(
+        "[adapter.init_from] {}: '{}' has rank {} and alpha {} of its own (rank_pattern, "
+        "alpha_pattern), expected {} and {} as all layers: cpx trains adapters of one rank.",
+        config.adapter.init_from->string(), module, layer.rank, layer.alpha, peft.rank, peft.alpha);
+  }
   adopt_adapter_shape(config, {.rank = peft.rank,
                                .alpha = peft.alpha,
                                .target_modules = peft.target_modules,

@@ -46,8 +46,8 @@ void Bpe::add_merge(const StringMap<TokenId>& vocabulary, std::string_view left,
   const auto id_of = [&](std::string_view piece) {
     const auto found = vocabulary.find(piece);
     if (found == vocabulary.end()) {
-      throw_<DataError>("[tokenizer] {} joins '{}' and '{}', but '{}' is not in the vocabulary.",
-                        where(), left, right, piece);
+      throw_<DataError>("{} joins '{}' and '{}', but '{}' is not in the vocabulary.", where(), left,
+                        right, piece);
     }
     return found->second;
   };

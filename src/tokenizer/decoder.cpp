@@ -120,7 +120,7 @@ Decoder sequence(std::vector<Decoder> steps) {
   };
 }
 
-size_t count(const JsonNode& node, const std::string& key) {
+size_t count(const JsonValue& node, const std::string& key) {
   return static_cast<size_t>(node.at(key).integer(0, 1'000'000));
 }
 
@@ -144,8 +144,8 @@ Decoder llama_decoder(bool strips_space) {
   return sequence(std::move(steps));
 }
 
-Decoder parse_decoder(const JsonNode& node) {
-  const JsonNode type = node.at("type");
+Decoder parse_decoder(const JsonValue& node) {
+  const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
     std::vector<Decoder> steps;
     for (const auto& step : node.at("decoders").elements()) steps.push_back(parse_decoder(step));
@@ -153,7 +153,7 @@ Decoder parse_decoder(const JsonNode& node) {
   }
   if (type.text() == "ByteLevel") return byte_level_decoder();
   if (type.text() == "Metaspace") {
-    const JsonNode replacement = node.at("replacement");
+    const JsonValue replacement = node.at("replacement");
     if (replacement.text().empty()) replacement.fail("one character");
     return metaspace_decoder(replacement.text(),
                              parse_prepend_scheme(node) != PrependScheme::kNever);
@@ -166,7 +166,7 @@ Decoder parse_decoder(const JsonNode& node) {
     return [](Spellings spellings) { return Spellings{join(spellings)}; };
   }
   if (type.text() == "Strip") {
-    const JsonNode content = node.at("content");
+    const JsonValue content = node.at("content");
     if (content.text().empty()) content.fail("one character");
     return strip_decoder(content.text(), count(node, "start"), count(node, "stop"));
   }

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "json_node.h"
+#include "cpx/core/json.h"
 #include "pre_tokenizer.h"
 
 namespace cpx::tokenizer {
@@ -26,7 +26,7 @@ Decoder llama_decoder(bool strips_space);
 
 /// Reads a `decoder` of tokenizer.json: Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse
 /// or Strip; throws DataError that names any other type.
-Decoder parse_decoder(const JsonNode& node);
+Decoder parse_decoder(const JsonValue& node);
 
 /// The text of `spellings`; without a decoder they are joined by spaces, as the peer does.
 std::string decode(const Decoder& decoder, std::vector<std::string> spellings);

@@ -4,6 +4,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
+#include "cpx/core/text.h"
 #include "cpx/tokenizer/load.h"
 #include "folder_config.h"
 #include "pipeline_tokenizer.h"
@@ -45,8 +46,8 @@ std::optional<TokenId> resolve(const std::optional<NamedToken>& named, const Fin
   }
   const auto id = find(named->token.content);
   if (!id) {
-    throw_<DataError>("[tokenizer] {} is '{}', which is not in the vocabulary.", named->place,
-                      named->token.content);
+    throw_<DataError>("{} is {}, which is not in the vocabulary.", named->place,
+                      quote(named->token.content));
   }
   return id;
 }
@@ -115,7 +116,7 @@ std::shared_ptr<const Tokenizer> load_sentencepiece(const std::filesystem::path&
 NamedToken named_or(const std::optional<NamedToken>& named, const char* spelling,
                     const std::filesystem::path& vocab) {
   if (named) return *named;
-  return {.place = fmt::format("{}: RoBERTa's special token", vocab.string()),
+  return {.place = fmt::format("[tokenizer] {}: RoBERTa's special token", vocab.string()),
           .token = {.content = spelling, .is_special = true}};
 }
 

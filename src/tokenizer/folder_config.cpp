@@ -5,8 +5,9 @@
 #include <charconv>
 
 #include "cpx/core/error.h"
-#include "cpx/core/output_file.h"
-#include "json_node.h"
+#include "cpx/core/json.h"
+#include "cpx/core/text.h"
+#include "cpx/core/text_file.h"
 #include "pipeline_tokenizer.h"
 #include "tokenizer_json.h"
 
@@ -19,19 +20,24 @@ constexpr const char* kNamedKeys[] = {"bos_token", "eos_token",  "unk_token", "p
 constexpr const char* kListKeys[] = {"additional_special_tokens", "extra_special_tokens"};
 
 // A special token given as text or as an object with flags.
-NamedToken parse_named_token(const JsonNode& node) {
+NamedToken parse_named_token(const JsonValue& node) {
   NamedToken named;
-  named.place = fmt::format("{}: '{}'", node.file(), node.path());
-  if (node.raw().is_object()) {
+  named.place = fmt::format("{}: '{}'", node.place(), node.path());
+  if (node.is_object()) {
     named.token = parse_added_token(node, 0);
   } else {
-    if (!node.raw().is_string() || node.text().empty()) {
-      node.fail("text, or an object with 'content'");
-    }
+    if (!node.is_text() || node.is("")) node.fail("a text, or an object with 'content'");
     named.token.content = node.text();
   }
   named.token.is_special = true;
   return named;
+}
+
+// Some files have an empty pad_token, or a number, for none; a text is not begun or ended by it.
+bool is_passed_over(std::string_view key, const JsonValue& node) {
+  const bool has_a_use =
+      key == "bos_token" || key == "eos_token" || key == "cls_token" || key == "sep_token";
+  return node.is("") || (!has_a_use && !node.is_text() && !node.is_object());
 }
 
 void add_named_token(NamedToken named, FolderConfig& config) {
@@ -45,10 +51,10 @@ void add_named_token(NamedToken named, FolderConfig& config) {
 
 // Named tokens of tokenizer_config.json or special_tokens_map.json; the first file that names a
 // token decides.
-void read_named_tokens(const JsonNode& root, FolderConfig& config) {
+void read_named_tokens(const JsonValue& root, FolderConfig& config) {
   for (const char* key : kNamedKeys) {
     const auto node = root.find(key);
-    if (!node) continue;
+    if (!node || is_passed_over(key, *node)) continue;
     const NamedToken named = parse_named_token(*node);
     const auto keep_first = [&](std::string_view name, std::optional<NamedToken>& kept) {
       if (name == key && !kept) kept = named;
@@ -61,42 +67,42 @@ void read_named_tokens(const JsonNode& root, FolderConfig& config) {
   }
   for (const char* key : kListKeys) {
     const auto node = root.find(key);
-    if (!node || !node->raw().is_array()) continue;  // extra_special_tokens may be an object
+    if (!node || !node->is_list()) continue;  // extra_special_tokens may be an object
     for (const auto& element : node->elements()) {
       add_named_token(parse_named_token(element), config);
     }
   }
 }
 
-TokenId parse_id_key(const JsonNode& node, const std::string& key) {
+TokenId parse_id_key(const JsonValue& node, std::string_view key) {
   int64_t id = -1;
   const auto [end, error] = std::from_chars(key.data(), key.data() + key.size(), id);
   if (error != std::errc() || end != key.data() + key.size() || id < 0 ||
       id >= kMaxVocabularySize) {
-    throw_<DataError>("[tokenizer] {}: '{}' has the key {}, expected an id from 0 to {}.",
-                      node.file(), node.path(), in_quotes(key), kMaxVocabularySize - 1);
+    throw_<DataError>("{}: '{}' has the key {}, expected an id from 0 to {}.", node.place(),
+                      node.path(), quote(key), kMaxVocabularySize - 1);
   }
   return static_cast<TokenId>(id);
 }
 
-void read_added_tokens_decoder(const JsonNode& node, FolderConfig& config) {
-  if (!node.raw().is_object()) node.fail("an object of id and token");
-  for (const auto& [key, value] : node.raw().items()) {
+void read_added_tokens_decoder(const JsonValue& node, FolderConfig& config) {
+  if (!node.is_object()) node.fail("an object of id and token");
+  for (const auto& [key, value] : node.members()) {
     const TokenId id = parse_id_key(node, key);
-    config.added_tokens.push_back(parse_added_token(node.at(key), id));
+    config.added_tokens.push_back(parse_added_token(value, id));
   }
 }
 
 // The template named "default" of a list of named ones; a text is the template itself.
-std::string parse_chat_template(const JsonNode& node) {
-  if (!node.raw().is_array()) return node.text();
+std::string parse_chat_template(const JsonValue& node) {
+  if (!node.is_list()) return node.text();
   for (const auto& element : node.elements()) {
-    if (element.at("name").text() == "default") return element.at("template").text();
+    if (element.at("name").is("default")) return element.at("template").text();
   }
   return "";
 }
 
-void read_tokenizer_config(const JsonNode& root, FolderConfig& config) {
+void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
   read_named_tokens(root, config);
   const auto read_flag = [&](const char* key, std::optional<bool>& flag) {
     if (const auto node = root.find(key)) flag = node->boolean();
@@ -114,14 +120,15 @@ void read_tokenizer_config(const JsonNode& root, FolderConfig& config) {
 }
 
 // added_tokens.json: spelling to id.
-void read_added_tokens_file(const JsonNode& root, FolderConfig& config) {
-  if (!root.raw().is_object()) root.fail("an object of token and id");
-  for (const auto& [content, value] : root.raw().items()) {
+void read_added_tokens_file(const JsonValue& root, FolderConfig& config) {
+  if (!root.is_object()) root.fail("an object of token and id");
+  for (const JsonMember& member : root.members()) {
+    const std::string content(member.key);
     const auto is_same = [&](const AddedToken& known) { return known.content == content; };
     const bool is_known =
         std::any_of(config.added_tokens.begin(), config.added_tokens.end(), is_same);
     if (is_known || content.empty()) continue;
-    const auto id = root.at(content).integer(0, kMaxVocabularySize - 1);
+    const auto id = member.value.integer(0, kMaxVocabularySize - 1);
     config.added_tokens.push_back(
         {.content = content, .id = static_cast<TokenId>(id), .normalized = true});
   }
@@ -138,13 +145,13 @@ FolderConfig read_folder_config(const std::filesystem::path& folder) {
   FolderConfig config;
   const auto read = [&](const char* name, auto&& use) {
     const auto path = folder / name;
-    if (is_file(path)) use(JsonNode::read_file(path), config);
+    if (is_file(path)) use(JsonValue::read_file("tokenizer", path), config);
   };
   read("tokenizer_config.json", read_tokenizer_config);
   read("special_tokens_map.json", read_named_tokens);
   read("added_tokens.json", read_added_tokens_file);
   const auto jinja = folder / "chat_template.jinja";
-  if (is_file(jinja)) config.chat_template = read_text_file(jinja);
+  if (is_file(jinja)) config.chat_template = read_text(jinja);
   return config;
 }
 

@@ -159,10 +159,10 @@ Bpe::MergeMap make_merges(const GgufVocabulary& vocabulary, const StringMap<Toke
     const std::string_view merge = vocabulary.merges[i];
     const size_t space = merge.find(' ', 1);
     const auto where = [&] {
-      return fmt::format("{}: 'tokenizer.ggml.merges[{}]'", vocabulary.source, i);
+      return fmt::format("[tokenizer] {}: 'tokenizer.ggml.merges[{}]'", vocabulary.source, i);
     };
     if (space == std::string_view::npos || space + 1 == merge.size()) {
-      throw_<DataError>("[tokenizer] {} is {}, expected 'left right'.", where(), in_quotes(merge));
+      throw_<DataError>("{} is {}, expected 'left right'.", where(), in_quotes(merge));
     }
     Bpe::add_merge(map, merge.substr(0, space), merge.substr(space + 1), i, where, merges);
   }

@@ -67,17 +67,17 @@ Normalizer sequence(std::vector<Normalizer> steps) {
 
 }  // namespace
 
-Regex parse_pattern(const JsonNode& node) {
+Regex parse_pattern(const JsonValue& node) {
   if (const auto text = node.find("String")) {
-    if (text->text().empty()) text->fail("text that is not empty");
+    if (text->text().empty()) text->fail("a text that is not empty");
     return Regex::literal(text->text());
   }
   if (const auto pattern = node.find("Regex")) return Regex(pattern->text());
   node.fail("an object with 'String' or 'Regex'");
 }
 
-Normalizer parse_normalizer(const JsonNode& node) {
-  const JsonNode type = node.at("type");
+Normalizer parse_normalizer(const JsonValue& node) {
+  const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
     std::vector<Normalizer> steps;
     for (const auto& step : node.at("normalizers").elements()) {

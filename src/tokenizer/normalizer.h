@@ -7,7 +7,7 @@
 #include <string>
 
 #include "aligned_text.h"
-#include "json_node.h"
+#include "cpx/core/json.h"
 
 namespace cpx::tokenizer {
 
@@ -17,10 +17,10 @@ using Normalizer = std::function<void(const AlignedText& text, ByteRange range, 
 
 /// Reads a `normalizer` of tokenizer.json: Sequence, Prepend, Replace or Strip; throws DataError
 /// that names any other type.
-Normalizer parse_normalizer(const JsonNode& node);
+Normalizer parse_normalizer(const JsonValue& node);
 
 /// The pattern of a Replace or Split: {"String": text} or {"Regex": pattern}.
-Regex parse_pattern(const JsonNode& node);
+Regex parse_pattern(const JsonValue& node);
 
 /// `content` after `normalizer`.
 std::string normalize(const Normalizer& normalizer, const std::string& content);

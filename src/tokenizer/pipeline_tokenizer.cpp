@@ -4,7 +4,7 @@
 #include <utility>
 
 #include "cpx/core/error.h"
-#include "json_node.h"
+#include "cpx/core/text.h"
 
 namespace cpx::tokenizer {
 
@@ -40,7 +40,7 @@ void PipelineTokenizer::set_piece(TokenId id, const std::string& piece, const st
   auto& slot = pieces_[index];
   if (slot && *slot != piece) {
     throw_<DataError>("[tokenizer] {}: the tokens {} and {} both have id {}.", source,
-                      in_quotes(std::min(*slot, piece)), in_quotes(std::max(*slot, piece)), id);
+                      quote(std::min(*slot, piece)), quote(std::max(*slot, piece)), id);
   }
   slot = piece;
 }

@@ -12,20 +12,20 @@ namespace cpx::tokenizer {
 
 namespace {
 
-TokenId parse_id(const JsonNode& node) {
+TokenId parse_id(const JsonValue& node) {
   return static_cast<TokenId>(node.integer(0, std::numeric_limits<TokenId>::max()));
 }
 
 // Adds the ids of the special token `name` of a TemplateProcessing.
-void append_special(const JsonNode& processor, const JsonNode& name, std::vector<TokenId>& ids) {
+void append_special(const JsonValue& processor, const JsonValue& name, std::vector<TokenId>& ids) {
   const auto tokens = processor.find("special_tokens");
   const auto token = tokens ? tokens->find(name.text()) : std::nullopt;
   if (!token) name.fail("a token of 'special_tokens'");
   for (const auto& id : token->at("ids").elements()) ids.push_back(parse_id(id));
 }
 
-void parse_template(const JsonNode& node, PostProcessor& processor) {
-  const JsonNode single = node.at("single");
+void parse_template(const JsonValue& node, PostProcessor& processor) {
+  const JsonValue single = node.at("single");
   bool has_text = false;
   for (const auto& piece : single.elements()) {
     if (const auto special = piece.find("SpecialToken")) {
@@ -40,14 +40,14 @@ void parse_template(const JsonNode& node, PostProcessor& processor) {
 }
 
 // cls and sep: [spelling, id].
-TokenId parse_roberta_token(const JsonNode& node) {
+TokenId parse_roberta_token(const JsonValue& node) {
   const auto parts = node.elements();
   if (parts.size() != 2) node.fail("a list of spelling and id");
   return parse_id(parts[1]);
 }
 
-void parse_into(const JsonNode& node, PostProcessor& processor) {
-  const JsonNode type = node.at("type");
+void parse_into(const JsonValue& node, PostProcessor& processor) {
+  const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
     for (const auto& step : node.at("processors").elements()) parse_into(step, processor);
   } else if (type.text() == "ByteLevel") {
@@ -73,7 +73,7 @@ bool is_space(char32_t code_point) {
 
 }  // namespace
 
-PostProcessor parse_post_processor(const JsonNode& node) {
+PostProcessor parse_post_processor(const JsonValue& node) {
   PostProcessor processor;
   parse_into(node, processor);
   return processor;

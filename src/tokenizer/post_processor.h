@@ -7,8 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "cpx/core/json.h"
 #include "cpx/tokenizer/tokenizer.h"
-#include "json_node.h"
 
 namespace cpx::tokenizer {
 
@@ -23,7 +23,7 @@ struct PostProcessor {
 
 /// Reads a `post_processor`: Sequence, ByteLevel, TemplateProcessing or RobertaProcessing; throws
 /// DataError that names any other type. Only templates for a single text are used.
-PostProcessor parse_post_processor(const JsonNode& node);
+PostProcessor parse_post_processor(const JsonValue& node);
 
 /// `offsets` (bytes of `text`) of the token spelled `spelling`, without as many characters at both
 /// ends as the spelling has white space there.

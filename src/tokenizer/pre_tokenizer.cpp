@@ -37,20 +37,20 @@ constexpr SplitBehaviorName kSplitBehaviors[] = {
     {"Contiguous", SplitBehavior::kContiguous},
 };
 
-SplitBehavior parse_behavior(const JsonNode& node) {
+SplitBehavior parse_behavior(const JsonValue& node) {
   for (const auto& [name, behavior] : kSplitBehaviors) {
     if (node.text() == name) return behavior;
   }
   node.fail("Removed, Isolated, MergedWithPrevious, MergedWithNext or Contiguous");
 }
 
-std::string parse_replacement(const JsonNode& node) {
+std::string parse_replacement(const JsonValue& node) {
   const std::string& text = node.text();
   if (text.empty() || decode_utf8(text, 0).length != text.size()) node.fail("one character");
   return text;
 }
 
-MetaspaceOptions parse_metaspace(const JsonNode& node) {
+MetaspaceOptions parse_metaspace(const JsonValue& node) {
   return {.replacement = parse_replacement(node.at("replacement")),
           .prepend_scheme = parse_prepend_scheme(node),
           .splits = node.boolean_or("split", true)};
@@ -113,7 +113,7 @@ PreTokenizer sequence(std::vector<PreTokenizer> steps) {
   };
 }
 
-PrependScheme parse_prepend_scheme(const JsonNode& node) {
+PrependScheme parse_prepend_scheme(const JsonValue& node) {
   const std::string scheme = node.text_or("prepend_scheme", "always");
   if (!node.boolean_or("add_prefix_space", true)) return PrependScheme::kNever;
   if (scheme == "always") return PrependScheme::kAlways;
@@ -122,8 +122,8 @@ PrependScheme parse_prepend_scheme(const JsonNode& node) {
   node.at("prepend_scheme").fail("always, first or never");
 }
 
-PreTokenizer parse_pre_tokenizer(const JsonNode& node) {
-  const JsonNode type = node.at("type");
+PreTokenizer parse_pre_tokenizer(const JsonValue& node) {
+  const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
     std::vector<PreTokenizer> steps;
     for (const auto& step : node.at("pretokenizers").elements()) {

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "aligned_text.h"
-#include "json_node.h"
+#include "cpx/core/json.h"
 
 namespace cpx::tokenizer {
 
@@ -53,9 +53,9 @@ PreTokenizer sequence(std::vector<PreTokenizer> steps);
 
 /// Reads a `pre_tokenizer` of tokenizer.json: Sequence, ByteLevel, Digits, Split, Metaspace or
 /// Punctuation; throws DataError that names any other type.
-PreTokenizer parse_pre_tokenizer(const JsonNode& node);
+PreTokenizer parse_pre_tokenizer(const JsonValue& node);
 
 /// The `prepend_scheme` of a Metaspace (also of the older form with `add_prefix_space`).
-PrependScheme parse_prepend_scheme(const JsonNode& node);
+PrependScheme parse_prepend_scheme(const JsonValue& node);
 
 }  // namespace cpx::tokenizer

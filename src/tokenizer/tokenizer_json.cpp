@@ -10,54 +10,47 @@ namespace cpx::tokenizer {
 
 namespace {
 
-bool is_token_id(const nlohmann::json& value) {
-  return value.is_number_unsigned() &&
-         value.get<uint64_t>() < static_cast<uint64_t>(kMaxVocabularySize);
-}
-
 // Left and right part of a merge: "left right" or ["left", "right"].
-std::pair<std::string_view, std::string_view> split_merge(const JsonNode& node, size_t index) {
-  const auto& merge = node.raw()[index];
-  const auto fail = [&] {
-    node.fail_at(fmt::format("[{}]", index), merge, "'left right' or ['left', 'right']");
-  };
-  if (merge.is_array()) {
-    if (merge.size() != 2 || !merge[0].is_string() || !merge[1].is_string()) fail();
-    return {merge[0].get_ref<const std::string&>(), merge[1].get_ref<const std::string&>()};
+std::pair<std::string_view, std::string_view> split_merge(const JsonValue& merge) {
+  constexpr const char* kExpected = "'left right' or ['left', 'right']";
+  if (merge.is_list()) {
+    const auto parts = merge.elements();
+    if (parts.size() != 2 || !parts[0].is_text() || !parts[1].is_text()) merge.fail(kExpected);
+    return {parts[0].text_view(), parts[1].text_view()};
   }
-  if (!merge.is_string()) fail();
-  const auto parts = split_merge_text(merge.get_ref<const std::string&>());
-  if (!parts) fail();
+  const auto parts = merge.is_text() ? split_merge_text(merge.text_view()) : std::nullopt;
+  if (!parts) merge.fail(kExpected);
   return *parts;
 }
 
 // Older files carry the first line of merges.txt.
-bool is_version_line(const nlohmann::json& merge) {
-  return merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version");
+bool is_version_line(const JsonValue& merge) {
+  return merge.is_text() && merge.text_view().starts_with("#version");
 }
 
-Bpe::MergeMap read_merges(const JsonNode& node, const StringMap<TokenId>& vocabulary) {
-  if (!node.raw().is_array()) node.fail("a list of merges");
+Bpe::MergeMap read_merges(const JsonValue& node, const StringMap<TokenId>& vocabulary) {
+  if (!node.is_list()) node.fail("a list of merges");
   Bpe::MergeMap merges;
-  merges.reserve(node.raw().size());
-  for (size_t i = 0; i < node.raw().size(); ++i) {
-    if (is_version_line(node.raw()[i])) continue;
-    const auto [left, right] = split_merge(node, i);
-    const auto where = [&] { return fmt::format("{}: '{}[{}]'", node.file(), node.path(), i); };
-    Bpe::add_merge(vocabulary, left, right, i, where, merges);
+  merges.reserve(node.size());
+  for (size_t i = 0; const JsonValue& merge : node.elements()) {
+    const size_t rank = i++;
+    if (is_version_line(merge)) continue;
+    const auto [left, right] = split_merge(merge);
+    const auto where = [&] { return fmt::format("{}: '{}'", node.place(), merge.path()); };
+    Bpe::add_merge(vocabulary, left, right, rank, where, merges);
   }
   return merges;
 }
 
 // Options of BPE that the Llama family never sets.
-void check_unused_options(const JsonNode& model) {
+void check_unused_options(const JsonValue& model) {
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     const auto option = model.find(key);
     if (option && !option->text().empty()) option->fail("null (cpx does not support it)");
   }
 }
 
-std::unique_ptr<const Bpe> read_model(const JsonNode& model) {
+std::unique_ptr<const Bpe> read_model(const JsonValue& model) {
   // Old files do not name the type; only BPE has merges.
   if (const auto type = model.find("type"); type && type->text() != "BPE") {
     type->fail("'BPE'");
@@ -76,7 +69,7 @@ std::unique_ptr<const Bpe> read_model(const JsonNode& model) {
   return std::make_unique<const Bpe>(std::move(vocabulary), std::move(merges), options);
 }
 
-std::vector<AddedToken> read_added_tokens(const JsonNode& node, const Bpe& model) {
+std::vector<AddedToken> read_added_tokens(const JsonValue& node, const Bpe& model) {
   std::vector<AddedToken> tokens;
   for (const auto& element : node.elements()) {
     const auto id = element.at("id").integer(0, kMaxVocabularySize - 1);
@@ -91,16 +84,14 @@ std::vector<AddedToken> read_added_tokens(const JsonNode& node, const Bpe& model
 
 }  // namespace
 
-StringMap<TokenId> read_vocabulary(const JsonNode& node) {
-  if (!node.raw().is_object()) node.fail("an object of token and id");
+StringMap<TokenId> read_vocabulary(const JsonValue& node) {
+  if (!node.is_object()) node.fail("an object of token and id");
   StringMap<TokenId> vocabulary;
-  vocabulary.reserve(node.raw().size());
-  for (const auto& [piece, id] : node.raw().items()) {
-    if (!is_token_id(id)) {
-      node.fail_at("[" + in_quotes(piece) + "]", id,
-                   fmt::format("an id from 0 to {}", kMaxVocabularySize - 1));
-    }
-    vocabulary.emplace(piece, id.get<TokenId>());
+  vocabulary.reserve(node.size());
+  for (const auto& [piece, value] : node.members()) {
+    const auto id = value.as_integer(0, kMaxVocabularySize - 1);
+    if (!id) value.fail(fmt::format("an id from 0 to {}", kMaxVocabularySize - 1));
+    vocabulary.emplace(piece, static_cast<TokenId>(*id));
   }
   return vocabulary;
 }
@@ -115,9 +106,9 @@ std::optional<std::pair<std::string_view, std::string_view>> split_merge_text(
   return std::pair{text.substr(0, space), text.substr(space + 1)};
 }
 
-AddedToken parse_added_token(const JsonNode& node, TokenId id) {
-  const JsonNode content = node.at("content");
-  if (content.text().empty()) content.fail("text that is not empty");
+AddedToken parse_added_token(const JsonValue& node, TokenId id) {
+  const JsonValue content = node.at("content");
+  if (content.text().empty()) content.fail("a text that is not empty");
   const bool is_special = node.boolean_or("special", false);
   return {.content = content.text(),
           .id = id,
@@ -129,7 +120,7 @@ AddedToken parse_added_token(const JsonNode& node, TokenId id) {
 }
 
 PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
-  const JsonNode root = JsonNode::read_file(file);
+  const JsonValue root = JsonValue::read_file("tokenizer", file);
   PipelineParts parts;
   parts.model = read_model(root.at("model"));
   if (const auto node = root.find("added_tokens")) {

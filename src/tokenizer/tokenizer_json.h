@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "cpx/core/json.h"
 #include "pipeline_tokenizer.h"
 
 namespace cpx::tokenizer {
@@ -16,13 +17,13 @@ namespace cpx::tokenizer {
 PipelineParts read_tokenizer_json(const std::filesystem::path& file);
 
 /// A vocabulary: an object of spelling and id.
-StringMap<TokenId> read_vocabulary(const JsonNode& node);
+StringMap<TokenId> read_vocabulary(const JsonValue& node);
 
 /// Left and right part of the merge "left right"; nothing where it is of another form.
 std::optional<std::pair<std::string_view, std::string_view>> split_merge_text(
     std::string_view text);
 
 /// An entry of `added_tokens` or `added_tokens_decoder` with the id it has there.
-AddedToken parse_added_token(const JsonNode& node, TokenId id);
+AddedToken parse_added_token(const JsonValue& node, TokenId id);
 
 }  // namespace cpx::tokenizer

@@ -53,6 +53,27 @@ TEST_F(InputFileTest, ObjectsGiveTextGroupIdAndThemselves) {
   EXPECT_EQ(content.inputs[2].json, "");
 }
 
+TEST_F(InputFileTest, OptionalKeysMayBeNullOrNumbers) {
+  const auto content = read("a.json", R"({"input": null, "text": "one", "group": 3, "id": null})");
+  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.inputs.size(), 1);
+  EXPECT_EQ(content.inputs[0].text, "one");
+  EXPECT_EQ(content.inputs[0].group, "3");
+  EXPECT_EQ(content.inputs[0].id, "");
+}
+
+// The object is written into shards again: its numbers stay as they are, at any depth.
+TEST_F(InputFileTest, NumbersOfTheObjectKeepTheirDigits) {
+  const std::string object =
+      R"({"text":"one","hash":12345678901234567890123,"deep":[{"x":[0.10,-0,1E400000]}]})";
+  const std::string readable =
+      R"({"text":"one","hash":12345678901234567890123,"deep":[{"x":[0.10,-0,1E40]}]})";
+  EXPECT_EQ(read("a.jsonl", object).inputs.size(), 0);  // what no double holds is no number here
+  const auto content = read("a.jsonl", readable);
+  ASSERT_EQ(content.inputs.size(), 1);
+  EXPECT_EQ(content.inputs[0].json, readable);
+}
+
 TEST_F(InputFileTest, RecordsOfAShardAreInputs) {
   const auto content = read("a.json", R"([{"input": "i", "group": "g", "id": "g-1",
       "paraphrases": ["n"], "paraphrases_toxic": {"t": 0.5}}, "plain"])");
@@ -65,27 +86,28 @@ TEST_F(InputFileTest, RecordsOfAShardAreInputs) {
 
 TEST_F(InputFileTest, FaultsHaveTheirPlace) {
   EXPECT_THAT(
-      read("a.json", R"([3, {"text": 4}, {"texts": "x"}, {"input": "ok", "group": 1, "id": []},
+      read("a.json", R"([3, {"text": 4}, {"texts": "x"}, {"input": "ok", "group": {}, "id": []},
                          {"input": " \\n"}, "", {"text": "x", "text": "y"}, "good"])")
           .faults,
       ElementsAre(
-          "[a.json: input 1] got the number 3, expected a text or an object with one.",
-          "[a.json: input 2] text: got the number 4, expected a text under 'input' or 'text'.",
-          "[a.json: input 3] text: got no such key, expected a text under 'input' or 'text'.",
-          "[a.json: input 4] group: got the number 1, expected a text.",
-          "[a.json: input 4] id: got a list, expected a text or a number.",
-          "[a.json: input 5] input: got only blanks, expected a text.",
-          "[a.json: input 6] text: got an empty text, expected a text.",
-          "[a.json: input 7] \"text\": got the key twice in one object, expected it once."));
+          "[a.json: input 1] is 3, expected a text or an object with one.",
+          "[a.json: input 2] 'text' is 4, expected a text.",
+          "[a.json: input 3] 'input' is missing (keys: texts), expected a text under 'input' or "
+          "'text'.",
+          "[a.json: input 4] 'group' is {}, expected a text or a number.",
+          "[a.json: input 4] 'id' is [], expected a text or a number.",
+          "[a.json: input 5] 'input' is ' \\n', expected a text that is not blank.",
+          "[a.json: input 6] is '', expected a text that is not blank.",
+          "[a.json: input 7] 'text' is there twice, expected once."));
   EXPECT_THAT(read("a.jsonl", "\"x\"\n{\"text\": \n").faults,
-              ElementsAre(testing::StartsWith("[a.jsonl: input 2, line 2] not JSON: got ")));
+              ElementsAre(testing::StartsWith("[a.jsonl: input 2, line 2] is not valid JSON: ")));
 }
 
 TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
   EXPECT_THAT(read("a.txt", "\n \n").faults,
               ElementsAre("[a.txt] got no line with text, expected a text a line."));
   EXPECT_THAT(read("a.txt", "x\n \\n\\n\n").faults,
-              ElementsAre("[a.txt: line 2] got only blanks, expected a text."));
+              ElementsAre("[a.txt: line 2] is ' \\n\\n', expected a text that is not blank."));
   EXPECT_THAT(read("a.jsonl", "").faults,
               ElementsAre("[a.jsonl] got an empty file, expected inputs."));
   EXPECT_THAT(read("a.json", "[]").faults,
@@ -94,10 +116,9 @@ TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
       read("b.txt", "ok\n\xFF").faults,
       ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 3, expected UTF-8. "
                   "Convert the file, for example with iconv."));
-  EXPECT_THAT(read("a.csv", "x").faults,
-              ElementsAre("[a.csv] the name's ending tells the format: got '.csv', expected .txt "
-                          "(a text a line), .json (a list) or .jsonl (texts, or objects with the "
-                          "key 'input' or 'text')."));
+  EXPECT_THAT(read("a.csv", "x").faults, ElementsAre(testing::StartsWith(
+                                             "[a.csv] the file is a table of comma-separated "
+                                             "values, expected plain text or JSON. Convert it: ")));
   EXPECT_THAT(
       read_inputs(folder_ / "none.txt").faults,
       ElementsAre(testing::EndsWith("none.txt: cannot be read: No such file or directory.")));

@@ -116,9 +116,9 @@ TEST_F(PreferencesTest, PromptsWithFaultsAreFaults) {
   for (std::string& fault : content.faults) fault = without_folder(fault);
   EXPECT_THAT(content.items, IsEmpty());
   EXPECT_THAT(content.faults,
-              ElementsAre("[a.jsonl: record 1, line 1] rejected: got the number 1, expected a text "
-                          "or a list of texts.",
-                          "[a.jsonl: record 2, line 2] prompt: got no such key (keys: rejected), "
+              ElementsAre("[a.jsonl: record 1, line 1] 'rejected' is 1, expected a text or a list "
+                          "of texts.",
+                          "[a.jsonl: record 2, line 2] 'prompt' is missing (keys: rejected), "
                           "expected a text under 'prompt' or 'input'.",
                           "[b.json] got the keys text, expected objects with 'prompt' or 'input', "
                           "or contrast records with 'paraphrases' and 'paraphrases_toxic'."));
@@ -139,29 +139,40 @@ TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
   EXPECT_THAT(
       content.faults,
       ElementsAre(
-          HasSubstr("[a.jsonl: record 8, line 8] not JSON: got "),
-          "[a.jsonl: record 2, line 2] rejected: got no such key (keys: prompt, chosen, reject), "
+          HasSubstr("[a.jsonl: record 8, line 8] is not valid JSON: "),
+          "[a.jsonl: record 2, line 2] 'rejected' is missing (keys: prompt, chosen, reject), "
           "expected a text or a list of texts.",
-          "[a.jsonl: record 3, line 3] prompt: got no such key (keys: chosen, rejected), expected "
-          "a text under 'prompt' or 'input'.",
-          "[a.jsonl: record 3, line 3] chosen: got a list, expected a text.",
-          "[a.jsonl: record 3, line 3] rejected: got an empty list, expected texts.",
-          "[a.jsonl: record 4, line 4] prompt: got the number 3, expected a text.",
-          "[a.jsonl: record 4, line 4] chosen: got an empty text, expected a text.",
-          "[a.jsonl: record 4, line 4] rejected: text 2: got only blanks, expected a text.",
-          "[a.jsonl: record 4, line 4] rejected: text 3: got the number 4, expected a text.",
-          "[a.jsonl: record 5, line 5] input: got an empty text, expected a text.",
-          "[a.jsonl: record 5, line 5] rejected: got an object, expected a text or a list of "
-          "texts.",
-          "[a.jsonl: record 6, line 6] got a list, expected an object.",
-          "[a.jsonl: record 7, line 7] \"prompt\": got the key twice in one object, expected it "
-          "once."));
+          "[a.jsonl: record 3, line 3] 'prompt' is missing (keys: chosen, rejected), expected a "
+          "text under 'prompt' or 'input'.",
+          "[a.jsonl: record 3, line 3] 'chosen' is [\"c\"], expected a text.",
+          "[a.jsonl: record 3, line 3] 'rejected' is [], expected texts.",
+          "[a.jsonl: record 4, line 4] 'prompt' is 3, expected a text.",
+          "[a.jsonl: record 4, line 4] 'chosen' is '', expected a text that is not blank.",
+          "[a.jsonl: record 4, line 4] 'rejected[1]' is ' ', expected a text that is not blank.",
+          "[a.jsonl: record 4, line 4] 'rejected[2]' is 4, expected a text.",
+          "[a.jsonl: record 5, line 5] 'input' is '', expected a text that is not blank.",
+          "[a.jsonl: record 5, line 5] 'rejected' is {}, expected a text or a list of texts.",
+          "[a.jsonl: record 6, line 6] is [1], expected an object.",
+          "[a.jsonl: record 7, line 7] 'prompt' is there twice, expected once."));
 }
 
 TEST_F(PreferencesTest, FaultsOfContrastRecordsAreThoseOfShards) {
   EXPECT_THAT(
       faults("a.json", R"([{"input": "i", "paraphrases": [], "paraphrases_toxic": ["t"]}])"),
-      ElementsAre("[a.json: record 1] paraphrases: got an empty list, expected texts."));
+      ElementsAre("[a.json: record 1] 'paraphrases' is [], expected texts."));
+  EXPECT_THAT(
+      faults("a.json", R"([{"input": "i", "paraphrases": ["n"]}])"),
+      ElementsAre("[a.json: record 1] 'paraphrases_toxic' is missing (keys: input, paraphrases), "
+                  "expected a list of texts or an object {text: score}. The other side is here; "
+                  "cpx-paraphrase --polarity toxic adds this one."));
+}
+
+TEST_F(PreferencesTest, PromptsNeedNoSideMoreThanTheyHave) {
+  const std::vector<fs::path> files = {
+      write("a.json", R"([{"input": "i", "paraphrases": ["n"]}])")};
+  const PreferenceContent content = read_prompts(files, "{input}");
+  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.items.size(), 1);
 }
 
 TEST_F(PreferencesTest, AFileOfNeitherKindIsAFault) {
@@ -170,7 +181,7 @@ TEST_F(PreferencesTest, AFileOfNeitherKindIsAFault) {
                           "'rejected', or contrast records with 'paraphrases' and "
                           "'paraphrases_toxic'."));
   EXPECT_THAT(faults("a.json", R"(["x"])"),
-              ElementsAre("[a.json] got the text \"x\", expected objects with 'chosen' and "
+              ElementsAre("[a.json] got 'x', expected objects with 'chosen' and "
                           "'rejected', or contrast records with 'paraphrases' and "
                           "'paraphrases_toxic'."));
   EXPECT_THAT(faults("a.json", "[]"), ElementsAre("[a.json] got an empty list, expected records."));
@@ -196,9 +207,9 @@ std::string message_of(const std::string& prompt_template) {
 }
 
 TEST(Preferences, ATemplateWithoutAPlaceForTheInputIsAnError) {
-  EXPECT_EQ(message_of("Say {Input}:"),
-            "[preferences] prompt template: got \"Say {Input}:\", expected a text with {input} in "
-            "it.");
+  EXPECT_EQ(
+      message_of("Say {Input}:"),
+      "[preferences] prompt template: got 'Say {Input}:', expected a text with {input} in it.");
   EXPECT_EQ(message_of("{input}"), "(no such error)");
 }
 

@@ -112,58 +112,113 @@ TEST_F(ShardTest, TextsAreUnescaped) {
 
 TEST_F(ShardTest, MissingKeysAreFaultsThatNameTheKeysAndANearOne) {
   EXPECT_THAT(faults("a.json", R"([{"id": "x", "paraphrase": ["n"]}])"),
-              ElementsAre("[a.json: record 1 (id 'x')] paraphrases: got no such key (keys: id, "
-                          "paraphrase), expected a list of texts. Is 'paraphrase' meant?",
-                          "[a.json: record 1 (id 'x')] paraphrases_toxic: got no such key (keys: "
-                          "id, paraphrase), expected a list of texts. Is 'paraphrase' meant?"));
-  EXPECT_THAT(faults("b.json", R"([{"paraphrases": ["n"]}])"),
-              ElementsAre("[b.json: record 1] paraphrases_toxic: got no such key (keys: "
-                          "paraphrases), expected a list of texts."));
+              ElementsAre("[a.json: record 1 (id 'x')] 'paraphrases' is missing (keys: id, "
+                          "paraphrase), expected a list of texts or an object {text: score}. Is "
+                          "'paraphrase' meant?",
+                          "[a.json: record 1 (id 'x')] 'paraphrases_toxic' is missing (keys: id, "
+                          "paraphrase), expected a list of texts or an object {text: score}. Is "
+                          "'paraphrase' meant?"));
+}
+
+// As cpx-paraphrase --polarity writes it; the keys about the texts of the one side are no
+// misspelling of the other's.
+TEST_F(ShardTest, ASideThatIsNeededAndMissingIsAFaultThatTellsHowToGetIt) {
+  EXPECT_THAT(
+      faults("a.json", R"([{"paraphrases": ["n"], "paraphrases_rouge": [0.5]}])"),
+      ElementsAre("[a.json: record 1] 'paraphrases_toxic' is missing (keys: paraphrases, "
+                  "paraphrases_rouge), expected a list of texts or an object {text: score}. The "
+                  "other side is here; cpx-paraphrase --polarity toxic adds this one."));
+  EXPECT_THAT(
+      faults("b.json", R"([{"paraphrases_toxic": ["t"], "paraphrases_toxic_rouge": [0.5]}])"),
+      ElementsAre("[b.json: record 1] 'paraphrases' is missing (keys: paraphrases_toxic, "
+                  "paraphrases_toxic_rouge), expected a list of texts or an object {text: score}. "
+                  "The other side is here; cpx-paraphrase --polarity neutral adds this one."));
+}
+
+TEST_F(ShardTest, ASideThatIsNotNeededMayBeMissing) {
+  const std::vector<fs::path> files = {write("a.json", R"([{"paraphrases": ["n"]},
+      {"paraphrases": ["n"], "paraphrases_toxic": null},
+      {"paraphrases": ["n"], "paraphrases_toxic": []}, {"paraphrases_toxic": ["t"]}])")};
+  const ShardContent either = read_shards(files, {.neutral = false, .toxic = false});
+  EXPECT_THAT(either.faults, IsEmpty());
+  ASSERT_EQ(either.records.size(), 4);
+  EXPECT_THAT(either.records[0].toxic, IsEmpty());
+  EXPECT_THAT(either.records[3].toxic, ElementsAre("t"));
+  const ShardContent neutral = read_shards(files, {.neutral = true, .toxic = false});
+  EXPECT_EQ(neutral.records.size(), 3);
+  ASSERT_EQ(neutral.faults.size(), 1);
+  EXPECT_THAT(neutral.faults[0], testing::HasSubstr("record 4] 'paraphrases' is missing"));
+  // What is there is looked at.
+  EXPECT_EQ(read_shards(std::vector<fs::path>{write("b.json", R"([{"paraphrases": ["n"],
+                            "paraphrases_toxic": 3}])")},
+                        {.neutral = true, .toxic = false})
+                .faults.size(),
+            1);
+}
+
+TEST_F(ShardTest, ARecordNeedsASideInAnyCase) {
+  const ShardContent content = read_shards(std::vector<fs::path>{write("a.json", R"([{"id": 1}])")},
+                                           {.neutral = false, .toxic = false});
+  ASSERT_EQ(content.faults.size(), 1);
+  EXPECT_EQ(without_folder(content.faults[0]),
+            "[a.json: record 1 (id '1')] 'paraphrases' is missing (keys: id), expected a list of "
+            "texts or an object {text: score}.");
+}
+
+// As pandas, jq and spreadsheets write what is not there, and ids.
+TEST_F(ShardTest, OptionalKeysMayBeNullOrNumbers) {
+  const ShardContent content = read("a.json", R"([
+      {"input": null, "group": null, "id": null, "paraphrases": ["n"], "paraphrases_toxic": ["t"]},
+      {"input": 4, "group": 12345678901234567890123, "id": 1.50, "paraphrases": ["n"],
+       "paraphrases_toxic": ["t"]}])");
+  ASSERT_THAT(content.faults, IsEmpty());
+  EXPECT_EQ(content.records[0].input, "");
+  EXPECT_EQ(content.records[0].group, "");
+  EXPECT_EQ(without_folder(content.records[0].where), "a.json: record 1");
+  EXPECT_EQ(content.records[1].input, "4");
+  EXPECT_EQ(content.records[1].group, "12345678901234567890123");
+  EXPECT_EQ(content.records[1].id, "1.50");
 }
 
 TEST_F(ShardTest, WrongTypesAreFaultsWithTheValue) {
   EXPECT_THAT(
-      faults("a.json", R"([{"id": true, "input": 3, "group": null, "paraphrases": "n",
+      faults("a.json", R"([{"id": true, "input": ["i"], "group": {}, "paraphrases": "n",
                             "paraphrases_toxic": ["t", 7, {}, ["u"]]}, "x", 4])"),
       ElementsAre(
-          "[a.json: record 1] id: got true, expected a text or a number.",
-          "[a.json: record 1] input: got the number 3, expected a text.",
-          "[a.json: record 1] group: got null, expected a text.",
-          "[a.json: record 1] paraphrases: got the text \"n\", expected a list of texts or an "
-          "object {text: score}.",
-          "[a.json: record 1] paraphrases_toxic: text 2: got the number 7, expected a text.",
-          "[a.json: record 1] paraphrases_toxic: text 3: got an object, expected a text.",
-          "[a.json: record 1] paraphrases_toxic: text 4: got a list, expected a text.",
-          "[a.json: record 2] got the text \"x\", expected an object.",
-          "[a.json: record 3] got the number 4, expected an object."));
+          "[a.json: record 1] 'id' is true, expected a text or a number.",
+          "[a.json: record 1] 'input' is [\"i\"], expected a text or a number.",
+          "[a.json: record 1] 'group' is {}, expected a text or a number.",
+          "[a.json: record 1] 'paraphrases' is 'n', expected a list of texts or an object {text: "
+          "score}.",
+          "[a.json: record 1] 'paraphrases_toxic[1]' is 7, expected a text.",
+          "[a.json: record 1] 'paraphrases_toxic[2]' is {}, expected a text.",
+          "[a.json: record 1] 'paraphrases_toxic[3]' is [\"u\"], expected a text.",
+          "[a.json: record 2] is 'x', expected an object.",
+          "[a.json: record 3] is 4, expected an object."));
 }
 
 TEST_F(ShardTest, AWrongScoreIsAFault) {
   EXPECT_THAT(faults("a.json", R"([{"paraphrases": {"n": "high"}, "paraphrases_toxic": ["t"]}])"),
-              ElementsAre("[a.json: record 1] paraphrases: score of text 1: got the text \"high\", "
-                          "expected a number."));
+              ElementsAre("[a.json: record 1] 'paraphrases.n' is 'high', expected a number."));
 }
 
 TEST_F(ShardTest, EmptyTextsAndListsAreFaults) {
   EXPECT_THAT(
       faults("a.json", R"([{"paraphrases": [], "paraphrases_toxic": {}},
                                   {"paraphrases": ["n", ""], "paraphrases_toxic": {" \\n": 1}}])"),
-      ElementsAre("[a.json: record 1] paraphrases: got an empty list, expected texts.",
-                  "[a.json: record 1] paraphrases_toxic: got an empty object, expected texts.",
-                  "[a.json: record 2] paraphrases: text 2: got an empty text, expected a text.",
-                  "[a.json: record 2] paraphrases_toxic: text 1: got only blanks, expected a "
-                  "text."));
+      ElementsAre("[a.json: record 1] 'paraphrases' is [], expected texts.",
+                  "[a.json: record 1] 'paraphrases_toxic' is {}, expected texts.",
+                  "[a.json: record 2] 'paraphrases[1]' is '', expected a text that is not blank.",
+                  "[a.json: record 2] 'paraphrases_toxic' has the text ' \\n', expected a text "
+                  "that is not blank."));
 }
 
-TEST_F(ShardTest, KeysGivenTwiceAreFaultsOfTheirRecord) {
-  EXPECT_THAT(
-      faults("a.json", R"([{"paraphrases": ["a", "a"], "paraphrases_toxic": ["t"]},
-          {"id": "x", "paraphrases": {"n": 1, "n": 2}, "paraphrases_toxic": ["t"], "id": "y"}])"),
-      ElementsAre(
-          "[a.json: record 2 (id 'y')] \"n\": got the key twice in one object, expected it "
-          "once.",
-          "[a.json: record 2 (id 'y')] \"id\": got the key twice in one object, expected it "
-          "once."));
+TEST_F(ShardTest, KeysGivenTwiceAreFaultsWhereTheyAreUsed) {
+  EXPECT_THAT(faults("a.json", R"([{"paraphrases": ["a", "a"], "paraphrases_toxic": ["t"]},
+          {"id": "x", "paraphrases": {"n": 1, "n": 2}, "paraphrases_toxic": ["t"], "id": "y"},
+          {"note": 1, "paraphrases": ["a"], "paraphrases_toxic": ["t"], "note": 2}])"),
+              ElementsAre("[a.json: record 2] 'id' is there twice, expected once.",
+                          "[a.json: record 2] 'paraphrases.n' is there twice, expected once."));
 }
 
 TEST_F(ShardTest, AFaultyRecordIsLeftOutAndTheOthersKept) {
@@ -176,11 +231,16 @@ TEST_F(ShardTest, AFaultyRecordIsLeftOutAndTheOthersKept) {
   EXPECT_EQ(without_folder(content.records[1].where), "a.json: record 3 (id 'c')");
 }
 
-TEST_F(ShardTest, ATopLevelThatIsNoListIsAFault) {
-  EXPECT_THAT(
-      faults("a.json", R"({"paraphrases": []})"),
-      ElementsAre("[a.json] top level: got an object, expected a list of records. A record a "
-                  "line needs a name that ends in .jsonl."));
+TEST_F(ShardTest, TheContentTellsTheForm) {
+  const std::string one = R"({"paraphrases": ["n"], "paraphrases_toxic": ["t"]})";
+  for (const char* name : {"a.json", "a.jsonl", "a.txt", "a"}) {
+    EXPECT_EQ(read(name, one).records.size(), 1) << name;
+    EXPECT_EQ(read(name, one + "\n" + one).records.size(), 2) << name;
+    EXPECT_EQ(read(name, "[" + one + "]").records.size(), 1) << name;
+  }
+}
+
+TEST_F(ShardTest, AFileWithoutRecordsIsAFault) {
   EXPECT_THAT(faults("b.json", "[]"), ElementsAre("[b.json] got an empty list, expected records."));
   EXPECT_THAT(faults("c.json", " \n"),
               ElementsAre("[c.json] got an empty file, expected records."));
@@ -189,17 +249,18 @@ TEST_F(ShardTest, ATopLevelThatIsNoListIsAFault) {
 TEST_F(ShardTest, WhatIsNotJsonIsAFaultWithItsLine) {
   const auto list = faults("a.json", "[\n{\"id\": 1,\n\"paraphrases\": [\"n\"\n");
   ASSERT_EQ(list.size(), 1);
-  EXPECT_THAT(list[0], testing::StartsWith("[a.json: line 4] not JSON: got "));
-  EXPECT_THAT(list[0], testing::EndsWith(", expected JSON."));
+  EXPECT_THAT(list[0], testing::StartsWith("[a.json: record 1] is not valid JSON: parse error at "
+                                           "line 4, column 1: "));
   EXPECT_THAT(list[0], testing::HasSubstr("unexpected end of input"));
 
   const auto lines =
       faults("a.jsonl", "{\"paraphrases\": [\"n\"], \"paraphrases_toxic\": [\"t\"]}\n{oops}\n");
   ASSERT_EQ(lines.size(), 1);
-  EXPECT_THAT(lines[0], testing::StartsWith("[a.jsonl: record 2, line 2] not JSON: got "));
+  EXPECT_THAT(lines[0], testing::StartsWith("[a.jsonl: record 2, line 2] is not valid JSON: parse "
+                                            "error at line 2, column 2: "));
   EXPECT_THAT(
       faults("b.json", "[1e999]"),
-      ElementsAre("[b.json: line 1] not JSON: got a number is out of range, expected JSON."));
+      ElementsAre("[b.json: record 1] is not valid JSON: number overflow parsing '1e999'."));
   EXPECT_EQ(faults("c.json", std::string(200000, '[')).size(), 1);
   EXPECT_EQ(faults("d.json", "[{\"paraphrases\": [NaN]}]").size(), 1);
 }
@@ -229,21 +290,21 @@ TEST_F(ShardTest, OfManyFaultsTwentyAreShownAndTheOthersCounted) {
   for (int i = 1; i < 33; ++i) list += ", 0";
   const auto found = faults("a.json", list + "]");
   ASSERT_EQ(found.size(), 21);
-  EXPECT_EQ(found[19], "[a.json: record 20] got the number 0, expected an object.");
+  EXPECT_EQ(found[19], "[a.json: record 20] is 0, expected an object.");
   EXPECT_EQ(found[20], "[a.json] and 13 more faults.");
 }
 
 TEST_F(ShardTest, LongValuesAreCutInMessagesBetweenCharacters) {
   std::string umlauts;
-  for (int i = 0; i < 30; ++i) umlauts += "\xC3\xA4";
+  for (int i = 0; i < 60; ++i) umlauts += "\xC3\xA4";
   EXPECT_THAT(faults("a.json", "[\"" + umlauts + "\"]"),
-              ElementsAre("[a.json: record 1] got the text \"" + umlauts.substr(0, 40) +
-                          "\"..., expected an object."));
+              ElementsAre("[a.json: record 1] is '" + umlauts.substr(0, 100) +
+                          "...', expected an object."));
   EXPECT_THAT(faults("b.json", "[{\"id\": \"" + umlauts +
                                    "\", \"paraphrases\": 1, \"paraphrases_toxic\": [\"t\"]}]"),
-              ElementsAre("[b.json: record 1 (id '" + umlauts.substr(0, 40) +
-                          "...')] paraphrases: got the number 1, expected a list of texts or an "
-                          "object {text: score}."));
+              ElementsAre("[b.json: record 1 (id '" + umlauts.substr(0, 100) +
+                          "...')] 'paraphrases' is 1, expected a list of texts or an object {text: "
+                          "score}."));
 }
 
 TEST(Shards, DemoDataHasNoFault) {

@@ -33,30 +33,49 @@ TEST_F(TextFileTest, JsonListAndLinesAreTexts) {
 }
 
 TEST_F(TextFileTest, FaultsHaveTheirPlace) {
-  EXPECT_THAT(read("a.json", R"(["one", 2, {"text": "x"}])").faults,
-              ElementsAre("[a.json: text 2] got the number 2, expected a text.",
-                          "[a.json: text 3] got an object, expected a text."));
+  EXPECT_THAT(read("a.json", R"(["one", 2, {}])").faults,
+              ElementsAre("[a.json: text 2] is 2, expected a text, or an object with the key "
+                          "'text'.",
+                          "[a.json: text 3] 'text' is missing (keys: none), expected a text."));
   EXPECT_THAT(
-      read("a.jsonl", "{\"texts\": \"one\"}\n\n{\"text\": 3}\n\"four\"\n").faults,
-      ElementsAre("[a.jsonl: text 1, line 1] text: got no such key, expected a text.",
-                  "[a.jsonl: text 2, line 3] text: got the number 3, expected a text.",
-                  "[a.jsonl: text 3, line 4] got the text \"four\", expected an object with "
-                  "the key 'text'."));
+      read("a.jsonl", "{\"texts\": \"one\"}\n\n{\"text\": 3}\n").faults,
+      ElementsAre("[a.jsonl: text 1, line 1] 'text' is missing (keys: texts), expected a text.",
+                  "[a.jsonl: text 2, line 3] 'text' is 3, expected a text."));
   EXPECT_THAT(read("a.txt", "\n \n").faults,
               ElementsAre("[a.txt] got no line with text, expected a text a line."));
   EXPECT_THAT(
       read("b.txt", "ok\n\xFF").faults,
       ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 3, expected UTF-8. "
                   "Convert the file, for example with iconv."));
+}
+
+TEST_F(TextFileTest, TheContentTellsTheForm) {
+  const std::string lines = "{\"text\": \"one\"}\n{\"text\": \"two\"}\n";
+  const std::string list = R"([{"text": "one"}, "two"])";
+  for (const char* name : {"a.json", "a.jsonl", "a.ndjson", "a.data", "a"}) {
+    EXPECT_THAT(read(name, lines).texts, ElementsAre("one", "two")) << name;
+    EXPECT_THAT(read(name, list).texts, ElementsAre("one", "two")) << name;
+  }
+  EXPECT_THAT(read("a.json", R"({"text": "x"})").texts, ElementsAre("x"));
+  EXPECT_THAT(read("a.jsonl", "\"one\"\n\"two\"\n").texts, ElementsAre("one", "two"));
+  EXPECT_THAT(read("a.txt", "{x}\n[y]\n").texts, ElementsAre("{x}", "[y]"));  // always lines
+  EXPECT_THAT(read("prompts", "one\ntwo\n").texts, ElementsAre("one", "two"));
+}
+
+TEST_F(TextFileTest, LineEndsOfAllKindsAreRead) {
+  EXPECT_THAT(read("a.txt", "one\r\ntwo\rthree").texts, ElementsAre("one", "two", "three"));
+  EXPECT_THAT(read("a.json", "\xEF\xBB\xBF{\"text\": \"one\"}\r{\"text\": \"two\"}\r").texts,
+              ElementsAre("one", "two"));
+}
+
+TEST_F(TextFileTest, TablesAndCompressedFilesAreToldAsSuch) {
   EXPECT_THAT(
       read("a.csv", "one").faults,
-      ElementsAre("[a.csv] the name's ending tells the format: got '.csv', expected .txt (a "
-                  "text a line), .json (a list of texts) or .jsonl (objects with the key "
-                  "'text')."));
-  EXPECT_THAT(
-      read("b.json", R"({"text": "x"})").faults,
-      ElementsAre("[b.json] top level: got an object, expected a list of texts. A text a line "
-                  "needs a name that ends in .jsonl."));
+      ElementsAre(testing::StartsWith("[a.csv] the file is a table of comma-separated "
+                                      "values, expected plain text or JSON. Convert it: ")));
+  EXPECT_THAT(read("a.json", "\x1F\x8B\x08").faults,
+              ElementsAre("[a.json] the file is compressed by gzip, expected plain text or JSON. "
+                          "Unpack it: gzip -dk 'a.json'"));
 }
 
 TEST_F(TextFileTest, AFaultyTextIsLeftOut) {

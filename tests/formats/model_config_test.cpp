@@ -153,19 +153,55 @@ TEST_F(ModelConfigTest, OtherArchitecturesGetTheListOfThoseSupported) {
   const std::string expected =
       ", expected llama (LlamaForCausalLM) or mistral "
       "(MistralForCausalLM).";
-  EXPECT_EQ(error({{"model_type", "qwen2"}}), "'model_type' is \"qwen2\"" + expected);
+  EXPECT_EQ(error({{"model_type", "qwen2"}}), "'model_type' is 'qwen2'" + expected);
   EXPECT_EQ(error({{"architectures", {"LlamaForSequenceClassification"}}}),
             "'architectures' is [\"LlamaForSequenceClassification\"]" + expected);
-  EXPECT_EQ(error({{"architectures", "x"}}), "'architectures' is \"x\"" + expected);
+  EXPECT_EQ(error({{"model_type", nullptr}, {"architectures", {"GPT2LMHeadModel"}}}),
+            "'architectures' is [\"GPT2LMHeadModel\"]" + expected);
   EXPECT_EQ(error({{"model_type", nullptr}, {"architectures", nullptr}}),
             "'model_type' is missing.");
 }
 
+// As transformers' AutoModelForCausalLM, which looks at model_type alone.
+TEST_F(ModelConfigTest, TheModelTypeDecidesHoweverTheClassIsSpelled) {
+  for (const Json& classes :
+       {Json({"LLaMAForCausalLM"}), Json({"LlamaModel"}), Json({"MyLlama", "Other"}), Json("x"),
+        Json(nullptr), Json::array(), Json({1, nullptr}), Json({{"a", 1}})}) {
+    EXPECT_EQ(changed({{"architectures", classes}}).architecture, "llama") << classes;
+  }
+  EXPECT_EQ(
+      changed({{"model_type", nullptr}, {"architectures", {"LLaMAForCausalLM"}}}).architecture,
+      "llama");
+  EXPECT_EQ(changed({{"model_type", ""}, {"architectures", {"MistralForCausalLM"}}}).architecture,
+            "mistral");
+}
+
+// No text has such a token, and none is ever drawn.
+TEST_F(ModelConfigTest, SpecialTokensThatTheModelDoesNotHaveAreNone) {
+  EXPECT_EQ(changed({{"bos_token_id", 288}}).bos_token_id, std::nullopt);
+  EXPECT_EQ(changed({{"bos_token_id", -1}}).bos_token_id, std::nullopt);
+  const ModelConfig config = changed({{"eos_token_id", {-1, 288, 5, 999999}}});
+  EXPECT_EQ(config.eos_token_id, 5);
+  EXPECT_THAT(config.stop_token_ids, ElementsAre(5));
+  EXPECT_EQ(changed({{"pad_token_id", "none"}, {"eos_token_id", -1}}).eos_token_id, std::nullopt);
+}
+
+TEST_F(ModelConfigTest, KeysThatAreNotUsedMayHoldAnything) {
+  const ModelConfig config = changed({{"dtype", 16},
+                                      {"transformers_version", nullptr},
+                                      {"pretraining_tp", "x"},
+                                      {"id2label", {0, 1}},
+                                      {"auto_map", {{"AutoConfig", 1}}},
+                                      {"attention_dropout", "none"}});
+  EXPECT_EQ(config.architecture, "llama");
+  EXPECT_EQ(config.stored_dtype, "");
+}
+
 TEST_F(ModelConfigTest, WhatIsNotComputedIsNamed) {
-  EXPECT_EQ(error({{"hidden_act", "gelu"}}), "'hidden_act' is \"gelu\", expected silu.");
+  EXPECT_EQ(error({{"hidden_act", "gelu"}}), "'hidden_act' is 'gelu', expected silu.");
   EXPECT_EQ(error({{"partial_rotary_factor", 0.5}}), "'partial_rotary_factor' is 0.5, expected 1.");
   EXPECT_EQ(error({{"rope_scaling", {{"type", "yarn"}, {"factor", 2.0}}}}),
-            "'rope_scaling.type' is \"yarn\", expected default, linear or llama3.");
+            "'rope_scaling.type' is 'yarn', expected default, linear or llama3.");
   EXPECT_EQ(error({{"rope_parameters", {{"full_attention", {{"rope_theta", 1.0}}}}}}),
             "'rope_parameters.full_attention' is {\"rope_theta\":1.0}, expected one set of rotary "
             "parameters for all layers.");
@@ -182,7 +218,7 @@ TEST_F(ModelConfigTest, RopeParametersMustBeThereAndInRange) {
     return error({{"rope_scaling", scaling}});
   };
   EXPECT_EQ(rope({{"factor", nullptr}}), "'rope_scaling.factor' is missing.");
-  EXPECT_EQ(rope({{"factor", "8"}}), "'rope_scaling.factor' is \"8\", expected a number.");
+  EXPECT_EQ(rope({{"factor", "8"}}), "'rope_scaling.factor' is '8', expected a number.");
   EXPECT_EQ(rope({{"factor", 0}}), "'rope_scaling.factor' is 0, expected more than 0.");
   EXPECT_EQ(rope({{"low_freq_factor", nullptr}}), "'rope_scaling.low_freq_factor' is missing.");
   EXPECT_EQ(rope({{"high_freq_factor", 1.0}}),
@@ -193,8 +229,7 @@ TEST_F(ModelConfigTest, RopeParametersMustBeThereAndInRange) {
             "'rope_scaling.partial_rotary_factor' is 0.25, expected 1.");
   EXPECT_EQ(error({{"rope_parameters", {{"rope_theta", -1.0}}}}),
             "'rope_theta' is -1, expected more than 0.");
-  EXPECT_EQ(error({{"rope_scaling", "linear"}}),
-            "'rope_scaling' is \"linear\", expected an object.");
+  EXPECT_EQ(error({{"rope_scaling", "linear"}}), "'rope_scaling' is 'linear', expected an object.");
 }
 
 TEST_F(ModelConfigTest, SizesMustBePlausibleAndFitEachOther) {
@@ -225,13 +260,10 @@ TEST_F(ModelConfigTest, SizesMustBePlausibleAndFitEachOther) {
   EXPECT_EQ(error({{"sliding_window", -1}}, "mistral_window"),
             "'sliding_window' is -1, expected 0 to 2147483647.");
   EXPECT_EQ(error({{"rms_norm_eps", 0.0}}), "'rms_norm_eps' is 0, expected more than 0.");
-  EXPECT_EQ(error({{"bos_token_id", 288}}), "'bos_token_id' is 288, expected 0 to 287.");
-  EXPECT_EQ(error({{"eos_token_id", {-1}}}), "'eos_token_id' is -1, expected 0 to 287.");
   EXPECT_EQ(error({{"eos_token_id", {"x"}}}),
             "'eos_token_id' is [\"x\"], expected an integer or a list of them.");
   EXPECT_EQ(error({{"tie_word_embeddings", 1}}),
             "'tie_word_embeddings' is 1, expected true or false.");
-  EXPECT_EQ(error({{"dtype", 16}}), "'dtype' is 16, expected a text.");
 }
 
 // Everything that decides about the stored layers, in one comparable text.
@@ -296,9 +328,9 @@ TEST_F(QuantizationConfigTest, OtherMethodsGetTheListOfThoseThatAreRead) {
   const std::string expected =
       ", expected gptq or awq (of other quantised models cpx reads the GGUF file).";
   EXPECT_EQ(refusal({{"quant_method", "bitsandbytes"}}),
-            "'quantization_config.quant_method' is \"bitsandbytes\"" + expected);
+            "'quantization_config.quant_method' is 'bitsandbytes'" + expected);
   EXPECT_EQ(refusal({{"quant_method", "fp8"}}),
-            "'quantization_config.quant_method' is \"fp8\"" + expected);
+            "'quantization_config.quant_method' is 'fp8'" + expected);
   EXPECT_EQ(error({{"quantization_config", {{"load_in_4bit", true}}}}),
             "'quantization_config.quant_method' is missing" + expected);
 }
@@ -311,13 +343,13 @@ TEST_F(QuantizationConfigTest, FormsThatAreNotReadAreNamed) {
   EXPECT_EQ(refusal({{"group_size", 0}}),
             "'quantization_config.group_size' is 0, expected at least 1, or -1 for one group.");
   EXPECT_EQ(refusal({{"checkpoint_format", "marlin"}}),
-            "'quantization_config.checkpoint_format' is \"marlin\", expected gptq or gptq_v2.");
+            "'quantization_config.checkpoint_format' is 'marlin', expected gptq or gptq_v2.");
   EXPECT_EQ(refusal({{"format", "gptq_p"}}),
-            "'quantization_config.format' is \"gptq_p\", expected gptq or gptq_v2.");
+            "'quantization_config.format' is 'gptq_p', expected gptq or gptq_v2.");
   EXPECT_EQ(refusal({{"is_marlin_format", true}}),
             "'quantization_config.is_marlin_format' is true, expected false.");
   EXPECT_EQ(refusal({{"pack_dtype", "int16"}}),
-            "'quantization_config.pack_dtype' is \"int16\", expected int32.");
+            "'quantization_config.pack_dtype' is 'int16', expected int32.");
   EXPECT_EQ(
       refusal({{"dynamic", {{"+:.*down_proj", {{"bits", 8}}}}}}),
       "'quantization_config.dynamic.+:.*down_proj' is {\"bits\":8}, expected none: all layers "
@@ -325,10 +357,10 @@ TEST_F(QuantizationConfigTest, FormsThatAreNotReadAreNamed) {
   EXPECT_EQ(refusal({{"quant_method", "awq"}, {"bits", 8}}),
             "'quantization_config.bits' is 8, expected 4.");
   EXPECT_EQ(refusal({{"quant_method", "awq"}, {"version", "gemv"}}),
-            "'quantization_config.version' is \"gemv\", expected gemm. Quantise the model again "
+            "'quantization_config.version' is 'gemv', expected gemm. Quantise the model again "
             "with this version.");
   EXPECT_EQ(refusal({{"quant_method", "awq"}, {"format", "gemv_fast"}}),
-            "'quantization_config.format' is \"gemv_fast\", expected gemm. Quantise the model "
+            "'quantization_config.format' is 'gemv_fast', expected gemm. Quantise the model "
             "again with this version.");
 }
 

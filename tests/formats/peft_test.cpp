@@ -35,10 +35,14 @@ class PeftTest : public ScratchFolder {
     return without_place(message_of([&] { read_peft_config(folder_); }), "adapter_config.json");
   }
 
+  void write_weights(const std::vector<NamedTensor>& tensors) const {
+    write_safetensors(folder_ / "adapter_model.safetensors", tensors);
+  }
+
   // The error of a folder with these tensors and llama_gqa's config (rank 4).
   std::string weights_error(const std::vector<NamedTensor>& tensors) const {
     write_config(Json::object());
-    write_safetensors(folder_ / "adapter_model.safetensors", tensors);
+    write_weights(tensors);
     return without_place(message_of([&] { read_peft(folder_); }), "adapter_model.safetensors");
   }
 
@@ -121,28 +125,97 @@ TEST_F(PeftTest, AllLinearIsWrittenAsTheNamesOfTheModules) {
 }
 
 TEST_F(PeftTest, KindsThatAreNotComputedAreRefusedByTheirKey) {
-  EXPECT_EQ(config_error({{"peft_type", "IA3"}}), "'peft_type' is \"IA3\", expected LORA.");
+  EXPECT_EQ(config_error({{"peft_type", "IA3"}}), "'peft_type' is 'IA3', expected LORA.");
   EXPECT_EQ(config_error({{"peft_type", nullptr}}), "'peft_type' is missing, expected LORA.");
-  EXPECT_EQ(config_error({{"bias", "all"}}), "'bias' is \"all\", expected none.");
-  for (const char* key :
-       {"use_dora", "fan_in_fan_out", "lora_bias", "use_qalora", "ensure_weight_tying"}) {
+  EXPECT_EQ(config_error({{"bias", "all"}}), "'bias' is 'all', expected none.");
+  for (const char* key : {"use_dora", "lora_bias", "use_qalora", "ensure_weight_tying"}) {
     EXPECT_EQ(config_error({{key, true}}), fmt::format("'{}' is true, expected false.", key));
   }
-  for (const char* key : {"rank_pattern", "alpha_pattern", "arrow_config", "use_bdlora"}) {
+  for (const char* key : {"arrow_config", "use_bdlora", "kasa_config"}) {
     EXPECT_EQ(
         config_error({{key, {{"q_proj", 2}}}}),
         fmt::format("'{}' is {{\"q_proj\":2}}, expected nothing: cpx computes plain LoRA.", key));
   }
-  for (const char* key :
-       {"modules_to_save", "layers_to_transform", "layer_replication", "exclude_modules",
-        "target_parameters", "trainable_token_indices", "alora_invocation_tokens"}) {
+  for (const char* key : {"modules_to_save", "layer_replication", "target_parameters",
+                          "trainable_token_indices", "alora_invocation_tokens"}) {
     EXPECT_EQ(config_error({{key, {1}}}),
               fmt::format("'{}' is [1], expected nothing: cpx computes plain LoRA.", key));
   }
-  EXPECT_EQ(config_error({{"layers_to_transform", 0}}),
-            "'layers_to_transform' is 0, expected nothing: cpx computes plain LoRA.");
-  EXPECT_EQ(config_error({{"exclude_modules", "lm_head"}}),
-            "'exclude_modules' is \"lm_head\", expected nothing: cpx computes plain LoRA.");
+}
+
+// These keys said which layers were to be trained, or how: the tensors tell the rest.
+TEST_F(PeftTest, KeysThatChoseLayersLeaveItToTheTensors) {
+  const std::string q = "base_model.model.model.layers.1.self_attn.q_proj";
+  const std::string up = "base_model.model.model.layers.0.mlp.up_proj";
+  write_weights({{up + ".lora_A.weight", torch::ones({4, 32})},
+                 {up + ".lora_B.weight", torch::ones({48, 4})},
+                 {q + ".lora_A.weight", torch::ones({4, 32})},
+                 {q + ".lora_B.weight", torch::ones({32, 4})}});
+  const auto by_tensors =
+      ElementsAre("model.layers.0.mlp.up_proj", "model.layers.1.self_attn.q_proj");
+  for (const Json& changes :
+       {Json{{"target_modules", ".*\\.(q|up)_proj"}}, Json{{"target_modules", "q_proj"}},
+        Json{{"target_modules", nullptr}}, Json{{"target_modules", Json::array()}},
+        Json{{"exclude_modules", "lm_head"}}, Json{{"exclude_modules", {"lm_head"}}},
+        Json{{"layers_to_transform", 0}},
+        Json{{"layers_to_transform", {0, 1}}, {"layers_pattern", "layers"}}}) {
+    write_config(changes);
+    EXPECT_THAT(read_peft(folder_).config.target_modules, by_tensors) << changes;
+  }
+  for (const Json& changes :
+       {Json{{"megatron_config", {{"a", 1}}}}, Json{{"fan_in_fan_out", true}},
+        Json{{"loftq_config", {{"bits", 4}}}}, Json{{"a_key_of_tomorrow", {1, 2}}},
+        Json{{"exclude_modules", Json::array()}}, Json{{"task_type", nullptr}},
+        Json{{"inference_mode", "x"}}, Json{{"base_model_name_or_path", 7}},
+        Json{{"layers_to_transform", nullptr}}}) {
+    write_config(changes);
+    EXPECT_THAT(read_peft(folder_).config.target_modules, ElementsAre("q_proj", "v_proj"))
+        << changes;
+  }
+}
+
+// peft/utils/other.py, get_pattern_key(): the first key that is the whole name or, behind a dot,
+// its end, as a regular expression.
+TEST_F(PeftTest, PatternsGiveLayersARankAndAnAlphaOfTheirOwn) {
+  const std::string q = "base_model.model.model.layers.0.self_attn.q_proj";
+  const std::string v = "base_model.model.model.layers.1.self_attn.v_proj";
+  write_weights({{q + ".lora_A.weight", torch::ones({2, 32})},
+                 {q + ".lora_B.weight", torch::ones({32, 2})},
+                 {v + ".lora_A.weight", torch::ones({4, 32})},
+                 {v + ".lora_B.weight", torch::ones({16, 4})}});
+  write_config({{"rank_pattern", {{"q_proj", 2}, {"k_proj", 64}}},
+                {"alpha_pattern", {{"layers\\.1\\..*", 32}, {"o_proj", 0.5}, {"proj", 7}}}});
+  const PeftConfig config = read_peft(folder_).config;
+  const auto layer_of = [&](const std::string& module) {
+    const PeftLayer layer = config.layer("model.layers." + module);
+    return std::pair(layer.rank, layer.alpha);
+  };
+  EXPECT_EQ(config.own_layers.size(), 2u);
+  EXPECT_EQ(layer_of("0.self_attn.q_proj"), std::pair(int64_t{2}, config.alpha));
+  EXPECT_EQ(layer_of("1.self_attn.v_proj"), std::pair(int64_t{4}, 32.0));
+  EXPECT_EQ(layer_of("1.self_attn.q_proj"), std::pair(int64_t{4}, config.alpha));
+  // Of layers that are not there.
+  write_weights(
+      {{v + ".lora_A.weight", torch::ones({4, 32})}, {v + ".lora_B.weight", torch::ones({16, 4})}});
+  write_config({{"rank_pattern", {{"q_proj", 2}}}, {"alpha_pattern", {{"k_proj", 1}}}});
+  EXPECT_TRUE(read_peft(folder_).config.own_layers.empty());
+}
+
+TEST_F(PeftTest, PatternsThatDoNotFitAreNamed) {
+  const std::string q = "base_model.model.model.layers.0.self_attn.q_proj";
+  write_weights(
+      {{q + ".lora_A.weight", torch::ones({4, 32})}, {q + ".lora_B.weight", torch::ones({32, 4})}});
+  EXPECT_EQ(config_error({{"rank_pattern", {{"q_proj", 0}}}}),
+            "'rank_pattern.q_proj' is 0, expected 1 to 1048576.");
+  EXPECT_EQ(config_error({{"alpha_pattern", {{"q_proj", "x"}}}}),
+            "'alpha_pattern.q_proj' is 'x', expected a number.");
+  EXPECT_EQ(config_error({{"alpha_pattern", {{"q_(proj", 2}}}}),
+            "'alpha_pattern.q_(proj' is 2, expected a layer's name or a regular expression as its "
+            "key.");
+  write_config({{"rank_pattern", {{"q_proj", 2}}}});
+  EXPECT_EQ(without_place(message_of([&] { read_peft(folder_); }), "adapter_model.safetensors"),
+            "'model.layers.0.self_attn.q_proj.lora_A.weight' is [4, 32], expected [2, inputs] "
+            "(adapter_config.json: rank_pattern 2).");
 }
 
 TEST_F(PeftTest, InitialisationsThatChangeTheBaseAreRefused) {
@@ -151,7 +224,7 @@ TEST_F(PeftTest, InitialisationsThatChangeTheBaseAreRefused) {
     EXPECT_EQ(
         config_error({{"init_lora_weights", kind}}),
         fmt::format(
-            "'init_lora_weights' is \"{}\", expected true, false, gaussian, eva or "
+            "'init_lora_weights' is '{}', expected true, false, gaussian, eva or "
             "orthogonal: other kinds change the base weights or freeze a factor. Save it with "
             "PEFT's path_initial_model_for_weight_conversion.",
             kind));
@@ -162,13 +235,8 @@ TEST_F(PeftTest, InitialisationsThatChangeTheBaseAreRefused) {
   }
 }
 
-TEST_F(PeftTest, TargetModulesAreNamesNotARegularExpression) {
-  const std::string expected = ", expected a list of module names, or \"all-linear\".";
-  EXPECT_EQ(config_error({{"target_modules", ".*_proj"}}),
-            "'target_modules' is \".*_proj\"" + expected);
-  EXPECT_EQ(config_error({{"target_modules", Json::array()}}), "'target_modules' is []" + expected);
-  EXPECT_EQ(config_error({{"target_modules", {1}}}), "'target_modules' is [1]" + expected);
-  EXPECT_EQ(config_error({{"target_modules", nullptr}}), "'target_modules' is missing.");
+TEST_F(PeftTest, TargetModulesMayBeAListOfNames) {
+  EXPECT_EQ(config_error({{"target_modules", {1}}}), "'target_modules[0]' is 1, expected a text.");
   write_config({{"target_modules", "all-linear"}});
   EXPECT_THAT(read_peft_config(folder_).target_modules, ElementsAre("all-linear"));
   write_config({{"target_modules", {"v_proj", "q_proj", "v_proj"}}});

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/formats/roberta_config.h"
 
+#include <gmock/gmock.h>
+
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
@@ -10,6 +12,7 @@ namespace cpx::formats {
 namespace roberta_config_test {
 
 using nlohmann::json;
+using testing::ElementsAre;
 
 class RobertaConfigTest : public ScratchFolder {
  protected:
@@ -69,7 +72,7 @@ TEST_F(RobertaConfigTest, TheProblemTypeTellsWhatLabelsAre) {
   EXPECT_EQ(read({{"problem_type", "regression"}}).label_kind, LabelKind::kValues);
   EXPECT_EQ(read({{"num_labels", 1}}).label_kind, LabelKind::kIndependent);
   EXPECT_EQ(error({{"problem_type", "odd"}}),
-            "[roberta_config] config.json: 'problem_type' is \"odd\", expected "
+            "[roberta_config] config.json: 'problem_type' is 'odd', expected "
             "single_label_classification, multi_label_classification or regression.");
 }
 
@@ -80,15 +83,34 @@ TEST_F(RobertaConfigTest, OtherModelsAreRefused) {
             "[roberta_config] config.json: 'architectures' is [\"RobertaForMaskedLM\"], expected "
             "[\"RobertaForSequenceClassification\"], a classifier.");
   EXPECT_EQ(error({{"hidden_act", "gelu_new"}}),
-            "[roberta_config] config.json: 'hidden_act' is \"gelu_new\", expected gelu.");
+            "[roberta_config] config.json: 'hidden_act' is 'gelu_new', expected gelu.");
   EXPECT_EQ(error({{"position_embedding_type", "relative_key"}}),
-            "[roberta_config] config.json: 'position_embedding_type' is \"relative_key\", expected "
+            "[roberta_config] config.json: 'position_embedding_type' is 'relative_key', expected "
             "absolute.");
   EXPECT_EQ(error({{"is_decoder", true}}),
             "[roberta_config] config.json: 'is_decoder' is true, expected false.");
   EXPECT_EQ(error({{"quantization_config", {{"bits", 4}}}}),
             "[roberta_config] config.json: 'quantization_config' is {\"bits\":4}, expected none: "
             "cpx reads unquantised classifiers.");
+}
+
+TEST_F(RobertaConfigTest, TheModelTypeDecidesHoweverTheClassIsSpelled) {
+  for (const json& classes : {json({"ROBERTAForSequenceClassification"}), json("x"), json(nullptr),
+                              json({"Mine"}), json::array(), json({1})}) {
+    EXPECT_EQ(error({{"architectures", classes}}), "no error") << classes;
+  }
+}
+
+// Some files number their labels; label2id is not needed.
+TEST_F(RobertaConfigTest, LabelsMayBeNumbers) {
+  EXPECT_THAT(read({{"id2label", {{"0", 0}, {"1", 1}}}, {"label2id", {{"0", 0}, {"1", 1}}}}).labels,
+              ElementsAre("0", "1"));
+  EXPECT_THAT(read({{"id2label", {{"1", true}, {"0", 0.5}}}, {"label2id", nullptr}}).labels,
+              ElementsAre("0.5", "true"));
+  EXPECT_THAT(read({{"id2label", nullptr}, {"label2id", {0, 1}}}).labels,
+              ElementsAre("LABEL_0", "LABEL_1"));
+  EXPECT_EQ(error({{"id2label", {{"0", {1}}}}}),
+            "[roberta_config] config.json: 'id2label.0' is [1], expected a label's name.");
 }
 
 TEST_F(RobertaConfigTest, SizesThatCannotBeAreRefused) {
@@ -115,7 +137,7 @@ TEST_F(RobertaConfigTest, LabelsThatCannotBeAreRefused) {
 
 TEST_F(RobertaConfigTest, ATokenizerThatCutsElsewhereIsRefused) {
   EXPECT_EQ(error({}, R"({"truncation_side": "left"})"),
-            "[roberta_config] tokenizer_config.json: 'truncation_side' is \"left\", expected "
+            "[roberta_config] tokenizer_config.json: 'truncation_side' is 'left', expected "
             "right.");
   EXPECT_EQ(error({}, R"({"model_max_length": 2})"),
             "[roberta_config] tokenizer_config.json: 'model_max_length' is 2, expected 3 or more.");

@@ -10,6 +10,7 @@
 #include "src/models/target_modules.h"
 #include "tests/formats/scratch_folder.h"
 #include "tests/models/model_fixture.h"
+#include "tests/tensor/close.h"
 
 namespace cpx::models {
 namespace attach_adapter_test {
@@ -203,6 +204,39 @@ TEST(StoredAdapter, ItsDropoutCanBeReplaced) {
   const auto model = load_fixture("llama_gqa");
   attach_adapter(*model, stored_adapter(), 0.25);
   EXPECT_EQ(linear_layers(*model)[0].layer->lora().dropout, 0.25);
+}
+
+// The same update in two forms: rank 4 and alpha 8 of which two rows are zero, or rank 2 and alpha
+// 4, which has the same scale 2; and B twice as large, or twice the alpha.
+TEST(StoredAdapter, ALayerMayHaveARankAndAnAlphaOfItsOwn) {
+  const std::string first = "model.layers.0.self_attn.q_proj";
+  const std::string second = "model.layers.1.self_attn.v_proj";
+  auto plain = stored_adapter();
+  auto patterned = stored_adapter();
+  ASSERT_EQ(plain.config.rank, 4);
+  ASSERT_EQ(plain.config.alpha, 8.0);
+  patterned.config.own_layers = {{first, {.rank = 2, .alpha = 4.0}},
+                                 {second, {.rank = 4, .alpha = 16.0}}};
+  for (size_t i = 0; i < plain.factors.size(); ++i) {
+    auto& [name, value] = plain.factors[i];
+    if (name == first + ".lora_A.weight") {
+      value = value.clone();
+      value.slice(0, 2).zero_();
+      patterned.factors[i].value = value.slice(0, 0, 2).contiguous();
+    } else if (name == first + ".lora_B.weight") {
+      patterned.factors[i].value = value.slice(1, 0, 2).contiguous();
+    } else if (name == second + ".lora_B.weight") {
+      value = value * 2.0;
+    }
+  }
+  const auto logits_of = [](const formats::PeftAdapter& adapter) {
+    const auto model = load_fixture("llama_gqa");
+    attach_adapter(*model, adapter);
+    const auto path = model_folder("llama_gqa") / "expected" / "adapter.safetensors";
+    return all_logits(*model, read_reference(path).tokens);
+  };
+  EXPECT_TRUE(testing_support::is_close(logits_of(patterned), logits_of(plain)));
+  EXPECT_FALSE(testing_support::is_close(logits_of(patterned), logits_of(stored_adapter())));
 }
 
 }  // namespace attach_adapter_test

@@ -207,7 +207,7 @@ TEST_F(ClassifierFolder, ATokenizerWithMoreTokensThanTheModelIsRefused) {
 TEST_F(ClassifierFolder, AnotherArchitectureIsToldAsSuch) {
   configure({{"model_type", "bert"}});
   EXPECT_EQ(error(),
-            "[roberta_config] FOLDER/config.json: 'model_type' is \"bert\", expected roberta: cpx "
+            "[roberta_config] FOLDER/config.json: 'model_type' is 'bert', expected roberta: cpx "
             "reads RobertaForSequenceClassification classifiers.");
 }
 

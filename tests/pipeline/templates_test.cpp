@@ -72,9 +72,10 @@ TEST_F(TemplatesTest, WhatIsNoTemplateIsOneClearLine) {
   EXPECT_EQ(message(write("b.txt", "").string()),
             "[b.txt] template: got an empty file without '{input}', expected it where the input "
             "text goes.");
-  EXPECT_EQ(message(write("c.txt", "one\n{input}\xC3").string()),
-            "[c.txt: line 2] not UTF-8: got the byte 0xC3, expected UTF-8. Convert the file, for "
-            "example with iconv.");
+  EXPECT_EQ(
+      message(write("c.txt", "one\n{input}\xC3").string()),
+      "[c.txt: line 2] not UTF-8: got the byte 0xC3 at offset 11, expected UTF-8. Convert the "
+      "file, for example with iconv.");
   EXPECT_THAT(message(folder_.string()), testing::HasSubstr("is a folder, expected a file."));
 }
 

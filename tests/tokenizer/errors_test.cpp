@@ -70,12 +70,13 @@ TEST_F(BadTokenizer, FolderWithoutTokenizer) {
 
 TEST_F(BadTokenizer, NotJson) {
   EXPECT_THAT(error_of_json(std::string("{\"model\": ")),
-              HasSubstr("[tokenizer] tokenizer.json is not valid JSON: "));
-  EXPECT_THAT(error_of_json(std::string()), HasSubstr("tokenizer.json is not valid JSON: "));
-  EXPECT_THAT(error_of_json(std::string("{\"a\": \"\xFF\"}")), HasSubstr("is not valid JSON: "));
+              HasSubstr("[tokenizer] tokenizer.json: is not valid JSON: "));
+  EXPECT_THAT(error_of_json(std::string()), HasSubstr("tokenizer.json: is not valid JSON: "));
+  EXPECT_EQ(error_of_json(std::string("{\"a\": \"\xFF\"}")),
+            "[tokenizer.json: line 1] not UTF-8: got the byte 0xFF at offset 7, expected UTF-8. "
+            "Convert the file, for example with iconv.");
   EXPECT_EQ(error_of_json(std::string("[]")),
-            "[tokenizer] tokenizer.json: the file's content is a list, expected an object with "
-            "'model'.");
+            "[tokenizer] tokenizer.json: is [], expected an object with 'model'.");
 }
 
 TEST_F(BadTokenizer, MissingParts) {
@@ -144,9 +145,8 @@ TEST_F(BadTokenizer, WrongStepOptionsAreNamed) {
   EXPECT_THAT(error_with("pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", 1}}),
               HasSubstr("'pre_tokenizer.use_regex' is 1, expected true or false."));
   const json no_text = {{"type", "TemplateProcessing"}, {"single", json::array()}};
-  EXPECT_THAT(
-      error_with("post_processor", no_text),
-      HasSubstr("'post_processor.single' is a list, expected a template with the sequence"));
+  EXPECT_THAT(error_with("post_processor", no_text),
+              HasSubstr("'post_processor.single' is [], expected a template with the sequence"));
   const json unknown = json::parse(R"({"type": "TemplateProcessing", "special_tokens": {},
                                        "single": [{"SpecialToken": {"id": "<x>"}}]})");
   EXPECT_THAT(error_with("post_processor", unknown),
@@ -166,23 +166,22 @@ TEST_F(BadTokenizer, EndlessNestingIsAnErrorNotACrash) {
   std::string content = small_tokenizer().dump();
   content.insert(1, "\"normalizer\":" + nested + ",");
   EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: values are nested more than 64 levels deep.");
+            "[tokenizer] tokenizer.json: is JSON nested deeper than 128 levels.");
 }
 
 TEST_F(BadTokenizer, WrongVocabulary) {
   json content = small_tokenizer();
   content["model"]["vocab"]["a"] = "0";
   EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: 'model.vocab['a']' is '0', expected an id from 0 to "
+            "[tokenizer] tokenizer.json: 'model.vocab.a' is '0', expected an id from 0 to "
             "16777215.");
   for (const json& bad : {json(-1), json(1.5), json(4e9), json(17'000'000), json(nullptr)}) {
     content["model"]["vocab"]["a"] = bad;
-    EXPECT_THAT(error_of_json(content), HasSubstr("'model.vocab['a']' is " + bad.dump()));
+    EXPECT_THAT(error_of_json(content), HasSubstr("'model.vocab.a' is " + bad.dump()));
   }
   content["model"]["vocab"] = json::array();
   EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: 'model.vocab' is a list, expected an object of token and "
-            "id.");
+            "[tokenizer] tokenizer.json: 'model.vocab' is [], expected an object of token and id.");
   content = small_tokenizer();
   content["model"]["vocab"]["c"] = 1;
   EXPECT_EQ(error_of_json(content),
@@ -200,7 +199,8 @@ TEST_F(BadTokenizer, WrongMerges) {
             "[tokenizer] tokenizer.json: 'model.merges[1]' is 'ab', expected 'left right' or "
             "['left', 'right'].");
   content["model"]["merges"] = json::parse(R"([["a", "b", "c"]])");
-  EXPECT_THAT(error_of_json(content), HasSubstr("'model.merges[0]' is a list, expected"));
+  EXPECT_THAT(error_of_json(content),
+              HasSubstr("'model.merges[0]' is [\"a\",\"b\",\"c\"], expected"));
   content["model"]["merges"] = "a b";
   EXPECT_THAT(error_of_json(content), HasSubstr("'model.merges' is 'a b', expected a list"));
 }
@@ -232,7 +232,7 @@ TEST_F(BadTokenizer, WrongAddedTokens) {
             "'model.vocab').");
   content["added_tokens"][0] = {{"id", 3}, {"content", ""}};
   EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: 'added_tokens[0].content' is '', expected text that is "
+            "[tokenizer] tokenizer.json: 'added_tokens[0].content' is '', expected a text that is "
             "not empty.");
   content["added_tokens"][0] = {{"id", 3}, {"content", "x"}, {"lstrip", "yes"}};
   EXPECT_THAT(error_of_json(content),
@@ -247,8 +247,8 @@ TEST_F(BadTokenizer, WrongConfig) {
             "vocabulary.");
   folder_.write("tokenizer_config.json", R"({"eos_token": 7})");
   EXPECT_EQ(error_of_folder(),
-            "[tokenizer] tokenizer_config.json: 'eos_token' is 7, expected text, or an object with "
-            "'content'.");
+            "[tokenizer] tokenizer_config.json: 'eos_token' is 7, expected a text, or an object "
+            "with 'content'.");
   folder_.write("tokenizer_config.json", R"({"add_bos_token": "true"})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'add_bos_token' is 'true', expected true or "
@@ -259,7 +259,18 @@ TEST_F(BadTokenizer, WrongConfig) {
             "an id from 0 to 16777215.");
   folder_.write("tokenizer_config.json", R"({"chat_template": 1})");
   EXPECT_EQ(error_of_folder(),
-            "[tokenizer] tokenizer_config.json: 'chat_template' is 1, expected text.");
+            "[tokenizer] tokenizer_config.json: 'chat_template' is 1, expected a text.");
+}
+
+// Nothing is done with what these tokens are.
+TEST_F(BadTokenizer, TokensWithoutAUseMayBeEmptyOrNumbers) {
+  folder_.write("tokenizer.json", small_tokenizer().dump());
+  folder_.write("tokenizer_config.json",
+                R"({"pad_token": "", "unk_token": 3, "mask_token": false, "bos_token": "",
+                    "model_max_length": "none", "tokenizer_class": 7})");
+  const auto tokenizer = load_tokenizer(folder_.path());
+  EXPECT_EQ(tokenizer->encode("abc<s>").ids, (std::vector<TokenId>{2, 3}));
+  EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
 }
 
 TEST_F(BadTokenizer, DamagedSentencePieceModel) {
@@ -402,7 +413,7 @@ TEST_F(BadVocabAndMerges, AVocabularyWithoutTheSpecialTokens) {
 TEST_F(BadVocabAndMerges, AnIdThatIsNone) {
   folder_.write("vocab.json", R"({"<s>": 0, "</s>": -1})");
   EXPECT_EQ(roberta_error(),
-            "[tokenizer] vocab.json: '['</s>']' is -1, expected an id from 0 to 16777215.");
+            "[tokenizer] vocab.json: '</s>' is -1, expected an id from 0 to 16777215.");
 }
 
 }  // namespace errors_test

@@ -98,12 +98,13 @@ TEST_F(BadInput, AGgufOfAnotherVersion) {
 TEST_F(BadInput, AShardWithAWrongType) {
   write_record("\"no list\"");
   expect_line(path("model"), "shard.json", "record 1 (id '1')",
-              "paraphrases: got the text \"no list\", expected a list of texts");
+              "'paraphrases' is 'no list', expected a list of texts");
 }
 
 TEST_F(BadInput, AShardWithAnEmptyText) {
   write_record(R"(["a b", ""])");
-  expect_line(path("model"), "shard.json", "paraphrases", "empty");
+  expect_line(path("model"), "shard.json",
+              "'paraphrases[1]' is '', expected a text that is not blank.");
 }
 
 TEST_F(BadInput, AShardWithoutAKey) {

@@ -149,7 +149,8 @@ TEST_F(PreferenceTool, AnEmptyAnswerIsOneClearLine) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(
       result.err,
-      HasSubstr("pairs.jsonl: record 1, line 1] chosen: got an empty text, expected a text."));
+      HasSubstr(
+          "pairs.jsonl: record 1, line 1] 'chosen' is '', expected a text that is not blank."));
   EXPECT_EQ(num_lines(result.err), 1) << result.err;
 }
 

@@ -330,7 +330,7 @@ TEST_F(ScoreTool, WithoutFlagsItTellsAllThatAreNeeded) {
   EXPECT_EQ(result.err,
             "cpx-score: [command line] --model: got nothing, expected a Hugging Face folder of a "
             "classifier.\n"
-            "cpx-score: [command line] --input: got nothing, expected a .txt, .jsonl or .json.\n"
+            "cpx-score: [command line] --input: got nothing, expected a file of texts.\n"
             "cpx-score: [command line] --output: got nothing, expected a file to write.\n"
             "cpx-score: [command line] --keep-below: got 1.5, expected a probability from 0 to "
             "1.\n"
@@ -376,7 +376,7 @@ TEST_F(ScoreTool, BadFilesAreOneLine) {
                "[read] " + path("none.txt") + ": cannot be read: No such file or directory.");
   expect_error(1, {"--input", path("shard.json"), "--key", "paraphrase"},
                "[" + path("shard.json") +
-                   ": record 1] paraphrase: got no such key (keys: group, id, input, paraphrases, "
+                   ": record 1] 'paraphrase' is missing (keys: group, id, input, paraphrases, "
                    "paraphrases_toxic), expected a text or a list of texts. Is 'paraphrases' "
                    "meant?");
 }

@@ -14,6 +14,7 @@ struct Input {
   std::string id = {};     // as in Record; empty where the file has none
   /// Place in its file for messages, counted from 1: "a.txt: line 3", "a.json: input 2".
   std::string where = {};
+  bool is_line = false;  // of a file of a text a line
   /// The JSON object that the text stood in, so that its other keys can be kept; else empty.
   std::string json = {};
 };
@@ -25,8 +26,8 @@ struct InputContent {
   std::vector<std::string> faults = {};
 };
 
-/// Reads `.txt` (a text a line; blank lines are passed over), `.json` (a list) or `.jsonl`. Values
-/// of JSON are texts, or objects with the text under `input` or else `text`, such as contrast
+/// Reads a text a line (blank lines are passed over) or JSON lists and lines (see holds_json()),
+/// whose values are texts, or objects with the text under `input` or else `text`, such as contrast
 /// shards; their `group` and `id` are taken too. All texts are unescaped, as those of shards are.
 /// Faults, blank texts among them, are collected, never thrown; an input with one is left out.
 InputContent read_inputs(const std::filesystem::path& file);

@@ -38,7 +38,7 @@ struct PreferenceContent {
 PreferenceContent preferences_of(std::span<const Record> records,
                                  const std::string& prompt_template);
 
-/// Reads JSON lists and JSONL (by the ending .jsonl) of contrast records, or of objects with
+/// Reads JSON lists and lines (see JsonStream) of contrast records, or of objects with
 /// `prompt` (taken as it stands; it may be empty) or `input` (put into `prompt_template`), `chosen`
 /// (a text) and `rejected` (a text or a list of texts). A file holds records of one kind; its first
 /// known key tells which. Texts of contrast records are unescaped, the others stay as they are.

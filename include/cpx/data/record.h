@@ -10,13 +10,12 @@
 
 namespace cpx::data {
 
-/// One record of a shard; texts are unescaped and keep the file's order. `paraphrases` and
-/// `paraphrases_toxic` must be there with a text or more each; the other keys may be missing (then
-/// empty), and keys that are not named here are passed over.
+/// One record of a shard; texts are unescaped and keep the file's order. Keys that are missing or
+/// null are empty, and keys that are not named here are passed over.
 struct Record {
-  std::string input = {};
-  std::string group = {};                 // the target: the people, or the topic, spoken of
-  std::string id = {};                    // a number is kept as its digits
+  std::string input = {};  // of this and the next two a number is kept as its digits
+  std::string group = {};  // the target: the people, or the topic, spoken of
+  std::string id = {};
   std::vector<std::string> neutral = {};  // "paraphrases"
   std::vector<std::string> toxic = {};    // "paraphrases_toxic"
   /// Place in its file for messages, counted from 1: "service.json: record 3 (id 'service-3')",
@@ -27,7 +26,7 @@ struct Record {
 /// What reading shards gave: the records in the order of the files, and every fault found.
 struct ShardContent {
   std::vector<Record> records;
-  /// "[file: record i (id 'x')] key: got ..., expected ...", or with a line for JSONL. Of a file
+  /// "[file: record i (id 'x')] 'key' is ..., expected ...", or with a line for JSONL. Of a file
   /// with many faults the first twenty, then a line with the number of the others.
   std::vector<std::string> faults;
 };
@@ -38,11 +37,18 @@ struct ShardContent {
 std::vector<std::filesystem::path> expand_globs(std::span<const std::string> patterns,
                                                 std::vector<std::string>& faults);
 
-/// Reads JSON lists and JSONL (by the ending .jsonl) of records, in both layouts (lists of texts,
-/// or {text: score} in the file's order). Faults are collected, never thrown; a record with one is
-/// left out. Faults are also empty texts and lists, and a key, or a scored text, that stands twice
-/// in one object; the same text twice in a list is none.
-ShardContent read_shards(std::span<const std::filesystem::path> files);
+/// The sides that a job cannot do without. A record needs one in any case.
+struct NeededSides {
+  bool neutral = true;
+  bool toxic = true;
+};
+
+/// Reads JSON lists, JSON lines and objects alone (see JsonStream), in both layouts (lists of
+/// texts, or {text: score} in the file's order). Faults are collected, never thrown; a record with
+/// one is left out. Faults are also blank texts, and a key that is used or a scored text that
+/// stands twice in one object; the same text twice in a list is none. A side that is missing, null
+/// or empty is a fault where it is needed.
+ShardContent read_shards(std::span<const std::filesystem::path> files, NeededSides needed = {});
 
 /// `text` with doubled backslashes turned into one, then literal `\n` into line breaks.
 std::string unescape(const std::string& text);

@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "cpx/data/line_reader.h"
+#include "cpx/core/json_stream.h"
 
 namespace cpx::data {
 
@@ -21,24 +21,26 @@ struct KeyTexts {
   bool is_single = false;
   /// Those of a list are unescaped, as cpx-train reads them; a single one is as it stands there.
   std::vector<std::string> texts;
+  /// A shard's record need not have both sides.
+  bool is_absent = false;
 };
 
 /// A line of text, or an object, and what is to be scored in it.
 struct ScorableRecord {
   std::string where;  // place for messages: "a.jsonl: record 3, line 4"
-  std::string json;   // the object
+  JsonValue object;
   std::vector<KeyTexts> keys;
+  int64_t index = 0;  // in its file, from 0
 };
 
-/// Reads `.txt` (a text a line, blank lines passed over; each becomes {"text": line}), `.jsonl`
-/// (objects) and `.json` (a list of objects). The first two are read as they are asked for, in
-/// memory that does not grow with the file; a list is read at once. Faults are thrown as DataError,
-/// "[place] what: got ..., expected ...".
+/// Reads texts a line (blank lines are passed over; each becomes {"text": line}) or the objects of
+/// JSON lists and lines (see holds_json()), as they are asked for, in memory that does not grow
+/// with the file. Faults are thrown as DataError.
 class ScorableReader {
  public:
-  /// `keys` are to be scored; none: `text` where the first object has it, else those of
-  /// `paraphrases` and `paraphrases_toxic` that it has. A line of `.txt` has the key `text` alone.
-  /// Reads the first record. Throws DataError for another ending and a file without a record.
+  /// `keys` are to be scored; none: `text` where the first object has it, else a shard's
+  /// `paraphrases` and `paraphrases_toxic`, of which a record needs one. A line of text has the key
+  /// `text` alone. Reads the first record. Throws DataError for a file without a record.
   ScorableReader(const std::filesystem::path& file, std::vector<std::string> keys);
 
   /// The next record, or nothing at the end.
@@ -46,25 +48,23 @@ class ScorableReader {
 
   const std::vector<std::string>& keys() const { return keys_; }
   /// The file is one JSON list, and so is what is made of it; else a line a record.
-  bool is_json_list() const { return is_json_list_; }
-  /// How much has been given out, and of how much: records of a list, else bytes.
-  int64_t done() const { return done_; }
-  int64_t total() const { return total_; }
+  bool is_json_list() const { return objects_ && objects_->is_list(); }
+  /// How far the file is read, and its size, in bytes.
+  int64_t bytes_read() const;
+  int64_t num_bytes() const;
 
  private:
+  std::optional<ScorableRecord> read();
   std::optional<ScorableRecord> read_line();
-  ScorableRecord from_line(std::string_view line);
+  ScorableRecord read_object(JsonValue object);
 
   std::string name_;
   std::vector<std::string> keys_;
-  bool is_json_list_ = false;
-  bool is_plain_text_ = false;
-  std::vector<ScorableRecord> list_;  // of a JSON list
-  std::optional<LineReader> lines_;   // of other files
+  bool takes_either_side_ = false;
+  std::optional<LineReader> lines_;    // of texts
+  std::optional<JsonStream> objects_;  // of JSON
   std::optional<ScorableRecord> first_;
   int64_t num_records_ = 0;
-  int64_t done_ = 0;
-  int64_t total_ = 0;
 };
 
 /// The scores of the texts under a key, and which of them stay.
@@ -76,6 +76,12 @@ struct KeyScores {
 /// The record's object on one line with the scores (in the order of its keys): of a single text
 /// under `score` (under KEY_toxigenscore where several keys are scored), of a list as the list
 /// KEY_toxigenscore; only texts that stay, with their scores. What stood there before is replaced.
-std::string with_scores(const ScorableRecord& record, std::span<const KeyScores> scores);
+///
+/// {text: score} becomes a list of texts; its scores, which the published pipeline makes by
+/// ROUGE-L, go to the list KEY_rouge where there is none. Such a record gets the `group` given and
+/// the `id`
+/// "<group>-<index>" where it has none, as the published cleaning gives them.
+std::string with_scores(const ScorableRecord& record, std::span<const KeyScores> scores,
+                        std::string_view group);
 
 }  // namespace cpx::data

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Plain lists of texts: a text a line, a JSON list, or JSONL.
+// Plain lists of texts: a text a line, or JSON lists and lines.
 #pragma once
 
 #include <filesystem>
@@ -11,13 +11,14 @@ namespace cpx::data {
 /// The texts of a file in its order, and every fault found.
 struct TextFileContent {
   std::vector<std::string> texts;
-  /// "[file: text i] ...: got ..., expected ...", or with a line for JSONL.
+  /// "[file: text i] ... is ..., expected ...", or with a line for JSONL.
   std::vector<std::string> faults;
 };
 
-/// Reads `.txt` (a text a line; blank lines are passed over), `.json` (a list of texts) or `.jsonl`
-/// (objects with the key `text`). Texts stay as they are: nothing is unescaped, and those of JSON
-/// may be empty. Faults are collected, never thrown; a text with one is left out.
+/// Reads a text a line (blank lines are passed over) or JSON lists and lines (see holds_json()),
+/// whose values are texts, or objects with the key `text`. Texts stay as they are: nothing is
+/// unescaped, and those of JSON may be empty. Faults are collected, never thrown; a text with one
+/// is left out.
 TextFileContent read_texts(const std::filesystem::path& file);
 
 }  // namespace cpx::data

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <span>
 #include <string>
@@ -12,15 +13,28 @@
 
 namespace cpx::formats {
 
+/// The update of one layer.
+struct PeftLayer {
+  int64_t rank = 8;
+  double alpha = 8.0;
+};
+
 /// The keys of adapter_config.json that decide about the computation.
 struct PeftConfig {
   int64_t rank = 8;
   double alpha = 8.0;
   double dropout = 0.0;
   bool rslora = false;
-  /// Ends of module names; sorted. "all-linear" stays that one word.
+  /// Ends of module names; sorted. "all-linear" stays that one word. Where the file has a regular
+  /// expression or says by other keys which layers were chosen, the whole names of the modules that
+  /// have tensors.
   std::vector<std::string> target_modules;
+  /// By their names the modules with a rank or an alpha of their own (`rank_pattern`,
+  /// `alpha_pattern`).
+  std::map<std::string, PeftLayer> own_layers = {};
   std::string base_model;  // `base_model_name_or_path`
+
+  PeftLayer layer(const std::string& module) const;
 };
 
 /// An adapter on disk. Keys are the model's own: "model.layers.0.self_attn.q_proj.lora_A.weight"
@@ -34,8 +48,9 @@ struct PeftAdapter {
   std::filesystem::path folder;
 };
 
-/// Reads adapter_config.json alone. Throws DataError that names the file, the key and its value
-/// where the adapter is of a kind that cpx does not compute (DoRA, biases, patterns, ...).
+/// Reads adapter_config.json, and the names of the tensors where only they tell the targets. Throws
+/// DataError that names the file, the key and its value where the adapter is of a kind that cpx
+/// does not compute (DoRA, biases, ...). What only says how it was trained is passed over.
 PeftConfig read_peft_config(const std::filesystem::path& folder);
 
 /// Reads the whole folder.

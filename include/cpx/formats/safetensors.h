@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -24,14 +25,16 @@ struct NamedTensor {
 
 /// What a safetensors header says of one tensor.
 struct SafetensorsEntry {
-  torch::Dtype dtype = torch::kFloat32;
+  std::string stored_type;            // "F32"
+  std::optional<torch::Dtype> dtype;  // nothing where cpx cannot read it
   std::vector<int64_t> shape;
   size_t begin = 0;  // byte offsets in the file
   size_t end = 0;
 };
 
 /// An opened safetensors file. Its header is checked as a whole when it is opened: the tensors
-/// must fit their shapes, lie in the file, leave no gap and not overlap.
+/// must fit their shapes, lie in the file, leave no gap and not overlap. A tensor of a type that
+/// cpx cannot read may be there: only who asks for it gets an error.
 class SafetensorsFile {
  public:
   /// Throws DataError that names the file, the tensor and what is wrong with it.
@@ -42,13 +45,14 @@ class SafetensorsFile {
   bool contains(const std::string& name) const { return entries_.contains(name); }
   /// Shape of `name`; throws DataError when there is no such tensor.
   const std::vector<int64_t>& shape(const std::string& name) const;
+  /// Its type; throws DataError where cpx cannot read it, too.
   torch::Dtype dtype(const std::string& name) const;
 
   /// The tensor in the stored type, on the CPU. It lies in the mapped file, which lives as long
   /// as the tensor, and must not be written to; only misaligned data and booleans are copied.
   torch::Tensor tensor(const std::string& name) const;
 
-  /// The header's `__metadata__`.
+  /// The texts of the header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const { return file_->path(); }
 
