@@ -10,6 +10,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
 #include "cpx/core/nearest.h"
+#include "cpx/core/text.h"
 #include "cpx/tensor/device.h"
 
 namespace cpx::models {
@@ -80,13 +81,13 @@ void check_names(const std::filesystem::path& path, const std::vector<WeightSlot
     }
   }
   if (!missing.empty()) {
-    throw_<DataError>("[load_model] {}: {} {} missing: {}. {}", path.string(), missing.size(),
-                      missing.size() == 1 ? "tensor is" : "tensors are", list_text(missing),
+    throw_<DataError>("[load_model] {}: {} missing: {}. {}", path.string(),
+                      counted(std::ssize(missing), "tensor is", "tensors are"), list_text(missing),
                       hint_for(missing.front(), surplus, rules));
   }
   if (!surplus.empty()) {
-    log_warning("[load_model] {}: {} {} not used: {}.", path.string(), surplus.size(),
-                surplus.size() == 1 ? "tensor is" : "tensors are", list_text(surplus));
+    log_warning("[load_model] {}: {} not used: {}.", path.string(),
+                counted(std::ssize(surplus), "tensor is", "tensors are"), list_text(surplus));
   }
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
 #include "cpx/pipeline/rouge.h"
 #include "lower_case.h"
@@ -141,13 +142,14 @@ CandidateSelection select_candidates(std::string_view input, std::span<const std
 
 std::string describe(const CandidateCounts& counts) {
   std::string dropped;
-  const auto add = [&](int64_t count, std::string_view what) {
-    if (count > 0) dropped += fmt::format("{}{} {}", dropped.empty() ? "" : ", ", count, what);
+  const auto add = [&](int64_t count, std::string_view one, std::string_view several) {
+    if (count == 0) return;
+    dropped += (dropped.empty() ? "" : ", ") + counted(count, one, several);
   };
-  add(counts.empty, "empty");
-  add(counts.copies, counts.copies == 1 ? "copy of the input" : "copies of the input");
-  add(counts.duplicates, counts.duplicates == 1 ? "duplicate" : "duplicates");
-  add(counts.outranked, "ranked lower");
+  add(counts.empty, "empty", "empty");
+  add(counts.copies, "copy of the input", "copies of the input");
+  add(counts.duplicates, "duplicate", "duplicates");
+  add(counts.outranked, "ranked lower", "ranked lower");
   return fmt::format("{} of {} kept from {} drawn{}", counts.kept, counts.wanted, counts.drawn,
                      dropped.empty() ? "" : " (" + dropped + ")");
 }

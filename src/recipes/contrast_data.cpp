@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/item_role.h"
+#include "cpx/core/text.h"
 #include "cpx/data/variant_items.h"
 #include "cpx/training/contrast_step.h"
 #include "cpx/training/cycle_step.h"
@@ -169,11 +170,10 @@ std::string ContrastData::summary() const {
   const std::string retained =
       retained_.texts.empty()
           ? ""
-          : fmt::format("; {} retained {} in {} {}", retained_.texts.size(),
-                        retained_.texts.size() == 1 ? "text" : "texts", retained_.num_files,
-                        retained_.num_files == 1 ? "file" : "files");
+          : fmt::format("; {} in {}", counted(std::ssize(retained_.texts), "retained text"),
+                        counted(static_cast<int64_t>(retained_.num_files), "file"));
   return fmt::format(
-      "{} {}, {} records: {} used, {} skipped{}{}", num_files_, num_files_ == 1 ? "file" : "files",
+      "{}, {} records: {} used, {} skipped{}{}", counted(static_cast<int64_t>(num_files_), "file"),
       records_.size(), groups_.num_groups(), groups_.num_skipped(),
       groups_.num_skipped() > 0 ? " (fewer texts than the objective needs)" : "", retained);
 }

@@ -2,6 +2,7 @@
 #include "faults.h"
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 
 namespace cpx::recipes {
 
@@ -9,7 +10,7 @@ void throw_first_of(const std::vector<std::string>& faults, std::string_view hin
   if (faults.empty()) return;
   const size_t more = faults.size() - 1;
   if (more == 0) throw DataError(faults.front());
-  throw_<DataError>("{} ({} more {}{})", faults.front(), more, more == 1 ? "fault" : "faults",
+  throw_<DataError>("{} ({}{})", faults.front(), counted(static_cast<int64_t>(more), "more fault"),
                     hint);
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/data/pair_batch.h"
 #include "cpx/training/preference_step.h"
@@ -90,9 +91,9 @@ std::string PreferenceData::summary() const {
       num_without_input_ > 0
           ? fmt::format("; {} records without an input are left out", num_without_input_)
           : "";
-  return fmt::format("{} {}, {} prompts: {} used, {} skipped{}; {} pairs an epoch{}", num_files_,
-                     num_files_ == 1 ? "file" : "files", items_.size(), pairs_.num_items(),
-                     pairs_.num_skipped(),
+  return fmt::format("{}, {} prompts: {} used, {} skipped{}; {} pairs an epoch{}",
+                     counted(static_cast<int64_t>(num_files_), "file"), items_.size(),
+                     pairs_.num_items(), pairs_.num_skipped(),
                      pairs_.num_skipped() > 0 ? " (fewer answers than a pair needs)" : "",
                      pairs_.num_pairs(), without_input);
 }

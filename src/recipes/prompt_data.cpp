@@ -9,6 +9,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
+#include "cpx/core/text.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/models/roberta.h"
 #include "inspect.h"
@@ -155,10 +156,10 @@ std::string PromptData::summary() const {
       num_without_input_ > 0
           ? fmt::format("; {} records without an input are left out", num_without_input_)
           : "";
-  return fmt::format("{} {}, {} prompts: {} used{}, {} shorter than {} tokens{}", num_files_,
-                     num_files_ == 1 ? "file" : "files", places_.size(), prompts_.train().size(),
-                     held_out, prompts_.num_short(), config_.rollout.min_prompt_tokens,
-                     without_input);
+  return fmt::format("{}, {} prompts: {} used{}, {} shorter than {} tokens{}",
+                     counted(static_cast<int64_t>(num_files_), "file"), places_.size(),
+                     prompts_.train().size(), held_out, prompts_.num_short(),
+                     config_.rollout.min_prompt_tokens, without_input);
 }
 
 std::string PromptData::lengths() const {

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
@@ -143,9 +144,9 @@ int estimate_run(const TrainCommand& command) {
       largest.tokens, largest.texts, largest.longest_text, batches.sizes.mean_tokens,
       batches.source);
   std::cout << fmt::format(
-      "a step      {:.0f} tokens on average ({} micro {})\n\n",
+      "a step      {:.0f} tokens on average ({})\n\n",
       batches.sizes.mean_tokens * static_cast<double>(config.training.accumulate),
-      config.training.accumulate, config.training.accumulate == 1 ? "batch" : "batches");
+      counted(config.training.accumulate, "micro batch", "micro batches"));
 
   const auto wanted = tensor::parse_compute_dtype(config::enum_name(config.model.dtype));
   const torch::Dtype here = wanted ? *wanted : tensor::choose_compute_dtype(device);

@@ -9,6 +9,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
+#include "cpx/core/text.h"
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
@@ -71,8 +72,8 @@ class Validation {
   int report() const {
     if (!faults_.empty()) {
       for (const std::string& fault : faults_) std::cerr << fmt::format("cpx-train: {}\n", fault);
-      std::cerr << fmt::format("cpx-train: {} {} found, nothing was trained.\n", faults_.size(),
-                               faults_.size() == 1 ? "fault" : "faults");
+      std::cerr << fmt::format("cpx-train: {} found, nothing was trained.\n",
+                               counted(std::ssize(faults_), "fault"));
       return is_config_good_ ? 1 : 2;
     }
     for (const auto& [label, text] : lines_) print_line(label, text);
@@ -149,9 +150,9 @@ class Validation {
   std::string steps_line(const TrainData& data) const {
     check_has_steps(config_, data.num_units(), data.unit_name());
     const RunLength length = run_length(config_, data.num_units());
-    return fmt::format("{} in all, {} an epoch; {} micro {} of {} {} in a step", length.total_steps,
-                       length.steps_per_epoch, config_.training.accumulate,
-                       config_.training.accumulate == 1 ? "batch" : "batches",
+    return fmt::format("{} in all, {} an epoch; {} of {} {} in a step", length.total_steps,
+                       length.steps_per_epoch,
+                       counted(config_.training.accumulate, "micro batch", "micro batches"),
                        config_.training.groups, data.unit_name());
   }
 
