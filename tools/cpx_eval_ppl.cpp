@@ -21,7 +21,7 @@ void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
                  "Another PEFT folder: base (or --adapter) and this one side by side");
   app.add_option("--shards", command.shards, "Contrast shards: toxic and neutral texts by group");
   app.add_option("--toxic", command.toxic,
-                 "Toxic texts: .txt (one a line), .json (list), .jsonl (key text)");
+                 "Toxic texts: one a line, or JSON (texts, or objects with the key text)");
   app.add_option("--neutral", command.neutral, "Neutral texts, in the same forms");
   app.add_option("--report", command.report,
                  "Write the report as JSON to this file (-: standard "

@@ -25,7 +25,7 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
   app.add_flag("--compare", command.compare, "Base and --adapter side by side");
   app.add_option("--prompt", command.prompts, "A prompt (may be given several times)");
   app.add_option("--input", command.input,
-                 "Prompts: .txt (one a line), .json (list), .jsonl (key text)");
+                 "Prompts: one a line, or JSON (texts, or objects with the key text)");
   app.add_option("--template", command.decoding.prompt_form,
                  "auto (chat where the model has a template), plain, chat, llama2 or tulu")
       ->capture_default_str();

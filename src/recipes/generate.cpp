@@ -14,6 +14,7 @@
 #include "cpx/core/log.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
+#include "cpx/core/text_file.h"
 #include "cpx/data/text_file.h"
 #include "exit_status.h"
 #include "faults.h"
@@ -170,7 +171,9 @@ int converse(const GenerateCommand& command) {
   log_info("{}; /reset begins anew, /exit ends",
            writer.uses_chat() ? "a conversation by the model's chat template"
                               : "each line is continued by itself: the model has no chat template");
+  bool is_first = true;
   for (std::string line; std::cerr << "> " << std::flush, std::getline(std::cin, line);) {
+    trim_line(line, std::exchange(is_first, false));
     if (interrupt_requested() || line == "/exit") break;
     if (line == "/reset") messages.clear();
     if (line.empty() || line == "/reset") continue;

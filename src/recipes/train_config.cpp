@@ -10,6 +10,7 @@
 
 #include "cpx/config/print.h"
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 
 namespace cpx::recipes {
 
@@ -52,7 +53,7 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
               {.required = true, .non_empty = true});
   visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/");
   visit.field("retain", retain,
-              "Files of plain texts (.txt a text a line, .jsonl with text, .json a list) that are "
+              "Files of plain texts (a text a line; JSON texts, or objects with text) that are "
               "held where the base has them; objective.retain is their weight");
   visit.field("template", text_template,
               "Form that texts are put in: plain as they are; chat is the model's own");
@@ -482,17 +483,17 @@ class Checks {
     const RetainKeys* keys = retain_keys(config_.objective);
     if (keys == nullptr) {
       if (!files.empty()) {
-        fault("data.retain", "got {} {}, expected none: objective {} holds no texts. Leave it out.",
-              files.size(), files.size() == 1 ? "pattern" : "patterns",
+        fault("data.retain", "got {}, expected none: objective {} holds no texts. Leave it out.",
+              counted(std::ssize(files), "pattern"),
               std::visit([](const auto& options) { return options.kName; }, config_.objective));
       }
       return;
     }
     if (keys->retain == 0 && !files.empty()) {
       fault("data.retain",
-            "got {} {} beside objective.retain 0, expected none: they would not be held. Set "
+            "got {} beside objective.retain 0, expected none: they would not be held. Set "
             "objective.retain, their weight, or leave them out.",
-            files.size(), files.size() == 1 ? "pattern" : "patterns");
+            counted(std::ssize(files), "pattern"));
     }
     if (keys->retain > 0 && files.empty()) {
       fault("objective.retain",

@@ -18,7 +18,7 @@ struct GenerateCommand {
 
   /// Prompts; without any and without `input`, a conversation on standard input.
   std::vector<std::string> prompts;
-  std::optional<std::filesystem::path> input;   // .txt, .json or .jsonl as cpx-eval-ppl reads them
+  std::optional<std::filesystem::path> input;   // as cpx-eval-ppl reads them
   std::optional<std::filesystem::path> output;  // JSONL; else to standard output as text
 };
 

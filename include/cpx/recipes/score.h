@@ -14,8 +14,8 @@ namespace cpx::recipes {
 /// The command line of cpx-score.
 struct ScoreCommand {
   std::filesystem::path model;
-  std::filesystem::path input;   // .txt, .jsonl or .json
-  std::filesystem::path output;  // JSONL, or a JSON list for .json
+  std::filesystem::path input;   // texts a line, or JSON
+  std::filesystem::path output;  // JSONL, or a JSON list where it was one
 
   std::vector<std::string> keys;  // none: `text`, or a shard's paraphrases
   std::string label = "1";        // name or index
