@@ -558,7 +558,7 @@ TEST(ShippedConfigs, MistralIsThePublishedRecipe) {
     EXPECT_EQ(objective.alpha, 100);
     EXPECT_EQ(config.optimizer.lr, 2.2e-5);
     EXPECT_EQ(config.optimizer.weight_decay, 0);
-    EXPECT_EQ(config.schedule.name, ScheduleKind::kCosine);
+    EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
     EXPECT_EQ(config.schedule.warmup_ratio, 0.005);
     EXPECT_EQ(config.training.epochs, 5);
     EXPECT_EQ(config.training.groups, 2);
@@ -574,6 +574,61 @@ TEST(ShippedConfigs, PublishedMistralHasThePublishedQuirks) {
   EXPECT_EQ(objective.centroid, CentroidKind::kBatch);
   EXPECT_EQ(objective.distance, DistanceKind::kAbsolute);
   EXPECT_TRUE(config.data.drop_last);
+}
+
+// No published script hands lr_scheduler_type, max_grad_norm or weight_decay to its
+// TrainingArguments, whose defaults are linear, 1.0 and 0. PPO's loop has an Adam of its own,
+// without schedule and clipping.
+TEST(ShippedConfigs, PublishedSchedulesAreThoseInEffect) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
+  int num_configs = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(root)) {
+    if (entry.path().filename() == "ppo.yaml") continue;
+    SCOPED_TRACE(entry.path().string());
+    const TrainConfig config = load_train_config(entry.path());
+    EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+    EXPECT_EQ(config.optimizer.max_grad_norm, 1.0);
+    EXPECT_EQ(config.optimizer.weight_decay, 0.0);
+    ++num_configs;
+  }
+  EXPECT_GE(num_configs, 9);
+}
+
+// The published README's command for train_mistral.py, and its script's defaults.
+TEST(ShippedConfigs, MistralReadmeIsThePublishedCommand) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
+  const TrainConfig config = load_train_config(root / "mistral-readme.yaml");
+  const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
+  EXPECT_EQ(objective.num_positives, 6);
+  EXPECT_EQ(objective.num_hard_negatives, 6);
+  EXPECT_EQ(objective.num_random_negatives, 6);
+  EXPECT_EQ(objective.alpha, 100);
+  EXPECT_EQ(objective.padding, PaddingRule::kPublished);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj", "k_proj", "o_proj"));
+  EXPECT_EQ(config.adapter.rank, 64);
+  EXPECT_EQ(config.optimizer.lr, 2e-5);
+  EXPECT_EQ(config.schedule.warmup_ratio, 0);
+  EXPECT_EQ(config.training.epochs, 3);
+  EXPECT_EQ(config.training.groups, 2);
+  EXPECT_EQ(config.training.accumulate, 4);
+}
+
+// The published README's command for train_mistral_hard_negatives.py, and its script's defaults;
+// PEFT's default layers for a Mistral are q_proj and v_proj.
+TEST(ShippedConfigs, HardNegativesIsThePublishedCommand) {
+  const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
+  const TrainConfig config = load_train_config(root / "hard-negatives.yaml");
+  const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
+  EXPECT_EQ(objective.num_positives, 5);
+  EXPECT_EQ(objective.num_hard_negatives, 5);
+  EXPECT_EQ(objective.num_random_negatives, 6);
+  EXPECT_EQ(objective.padding, PaddingRule::kPublished);
+  EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
+  EXPECT_EQ(config.optimizer.lr, 2.2e-5);
+  EXPECT_EQ(config.schedule.warmup_ratio, 0);
+  EXPECT_EQ(config.training.epochs, 5);
+  EXPECT_EQ(config.training.groups, 2);
+  EXPECT_EQ(config.training.accumulate, 6);
 }
 
 // The counts and weights of the published scripts are the defaults; cycle's alpha is divided
@@ -599,7 +654,16 @@ TEST(ShippedConfigs, PublishedVariantsAreThePublishedScripts) {
   EXPECT_EQ(options.num_hard_negatives, 6);
   EXPECT_NEAR(options.alpha / (options.num_positives + 1), 100.0 / 19, 1e-12);
   EXPECT_EQ(options.centroid, GroupScope::kBatch);
-  for (const TrainConfig& config : {prototype, transfer, cycle}) {
+
+  // train_zephyr.py divides by 2 x positives + 1.
+  const TrainConfig zephyr = load_train_config(root / "zephyr.yaml");
+  const auto& pairs = std::get<CycleOptions>(zephyr.objective);
+  EXPECT_EQ(pairs.num_positives, 6);
+  EXPECT_EQ(pairs.num_hard_negatives, 6);
+  EXPECT_NEAR(pairs.alpha / (pairs.num_positives + 1), 100.0 / 13, 1e-12);
+  EXPECT_EQ(zephyr.optimizer.lr, 2e-4);
+  EXPECT_EQ(zephyr.training.groups * zephyr.training.accumulate, 8);
+  for (const TrainConfig& config : {prototype, transfer, cycle, zephyr}) {
     EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
     EXPECT_TRUE(config.data.drop_last);
   }
