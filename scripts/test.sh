@@ -3,7 +3,7 @@
 # Builds all and runs all tests; enough on a fresh machine.
 #
 #   scripts/test.sh                        preset dev, all tests
-#   scripts/test.sh dev -L unit            only the tests with a label: unit, recipe, tool, cuda
+#   scripts/test.sh dev -L unit            only the tests with a label: unit, tool, script
 #   scripts/test.sh dev -R Checkpoint      only those whose name matches
 #   scripts/test.sh asan-ubsan -L unit     under the sanitizers
 #
