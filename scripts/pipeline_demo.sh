@@ -47,7 +47,7 @@ case ${1-} in
 esac
 
 "$root/scripts/bootstrap.sh"
-build "$preset" cpx-paraphrase cpx-score cpx-train cpx-eval-ppl cpx-generate
+build "$preset" all_tools
 cd "$root"
 mkdir -p "$out"
 

@@ -43,7 +43,7 @@ done
 
 adapter=$run/best
 "$root/scripts/bootstrap.sh"
-build "$preset" cpx-train cpx-eval-ppl
+build "$preset" all_tools
 cd "$root"
 
 say "1/4 the base model on a topic that is not trained on"

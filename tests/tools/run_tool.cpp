@@ -52,7 +52,8 @@ void apply(const ToolSetting& setting) {
   apply(setting);
   redirect(STDOUT_FILENO, out);
   redirect(STDERR_FILENO, err);
-  if (chdir(CPX_SOURCE_DIR) != 0) _exit(126);
+  const char* folder = setting.folder.empty() ? CPX_SOURCE_DIR : setting.folder.c_str();
+  if (chdir(folder) != 0) _exit(126);
   std::vector<char*> argv = {const_cast<char*>(binary.c_str())};
   for (const std::string& argument : arguments) argv.push_back(const_cast<char*>(argument.c_str()));
   argv.push_back(nullptr);
@@ -68,10 +69,16 @@ std::string take_file(const std::string& path) {
 
 }  // namespace
 
+std::string tools_folder() {
+  const char* folder = std::getenv("CPX_TOOLS_DIR");
+  return folder != nullptr ? folder : CPX_BINARY_DIR "/bin";
+}
+
 BackgroundTool::BackgroundTool(const std::string& name, const std::vector<std::string>& arguments,
                                const ToolSetting& setting)
     : out_path_(capture_path(".out")), err_path_(capture_path(".err")) {
-  const std::string binary = std::string(CPX_BINARY_DIR) + "/bin/" + name;
+  const bool is_path = name.find('/') != std::string::npos;
+  const std::string binary = is_path ? name : tools_folder() + "/" + name;
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ == 0) become(binary, arguments, out_path_, err_path_, setting);

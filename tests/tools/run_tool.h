@@ -20,9 +20,14 @@ struct ToolSetting {
   int64_t file_bytes = 0;                     // RLIMIT_FSIZE; 0: as here
   std::vector<std::string> environment = {};  // "NAME=value"
   std::string input_file = {};                // standard input; empty: as here
+  std::string folder = {};                    // working folder; empty: the source folder
 };
 
-/// Runs bin/`name` of this build with `arguments`, in the source folder, and waits for its end.
+/// The folder of the tools under test: CPX_TOOLS_DIR where it is set, so that the tests of one
+/// build can be run against the tools of another, else bin/ of this build.
+std::string tools_folder();
+
+/// Runs the tool `name` (or, with a '/', that program) with `arguments` and waits for its end.
 ToolResult run_tool(const std::string& name, const std::vector<std::string>& arguments,
                     const ToolSetting& setting = {});
 
