@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from compare import growth, inputs, machine, page, processes, rounds, sides, themes
+from compare import busy, growth, inputs, machine, page, processes, rounds, sides, themes
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ["data/demo/train/*.json", "data/demo/heldout/*.json"]
@@ -34,6 +34,7 @@ THEMES = {
     "generate-quantised": themes.generate_quantised,
     "start": themes.start,
     "threads": themes.threads_theme,
+    "busy": busy.busy,
     "published-padding": themes.published_padding,
     "growth": growth.growth,
 }

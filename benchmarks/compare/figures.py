@@ -11,11 +11,12 @@ median = statistics.median
 
 @dataclass(frozen=True)
 class Step:
-    """An optimizer step. `contrast` is the loss without its constant."""
+    """An optimizer step. `contrast` is the loss without its constant, `cpu_seconds` those of all threads."""
 
     tokens: int
     seconds: float
     contrast: float
+    cpu_seconds: float | None = None
 
 
 def json_lines(text):
@@ -27,9 +28,10 @@ def cpx_steps(metrics, num_pads=0):
     """Steps of a run folder's metrics.jsonl. `num_pads` of a step's tokens are not real ones."""
     lines = [line for line in json_lines(metrics) if "tokens_per_second" in line]
     return [
-        Step(line["tokens"] - num_pads, line["tokens"] / line["tokens_per_second"], line["contrast"])
+        Step(line["tokens"] - num_pads, line["tokens"] / line["tokens_per_second"], line["contrast"],
+             line.get("cpu_seconds"))
         for line in lines
-    ]
+    ]  # fmt: skip
 
 
 def cpx_pair_steps(metrics, num_pairs):
@@ -53,13 +55,21 @@ def step_seconds(metrics):
 def hf_steps(output):
     """Steps that hf_train.py printed."""
     lines = [line for line in json_lines(output) if "step" in line]
-    return [Step(line["tokens"], line["seconds"], line["contrast"]) for line in lines]
+    return [Step(line["tokens"], line["seconds"], line["contrast"], line.get("cpu_seconds")) for line in lines]
 
 
 def speed(steps):
     """Tokens a second of all steps but the first, which warms up; nothing where there is no other one."""
     timed = steps[1:]
     return sum(s.tokens for s in timed) / sum(s.seconds for s in timed) if timed else None
+
+
+def tokens_a_cpu_second(steps):
+    """The same steps' tokens over what all threads computed; nothing where a side does not tell it."""
+    timed = steps[1:]
+    if not timed or any(s.cpu_seconds is None for s in timed):
+        return None
+    return sum(s.tokens for s in timed) / sum(s.cpu_seconds for s in timed)
 
 
 def largest_difference(values, others):

@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Starts a program and tells its output, time and peak memory."""
+"""Starts a program and tells its output, time and peak memory; alone or beside busy neighbours."""
 
+import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 SHOWN_LINES = 8
+SPIN = Path(__file__).with_name("spin.py")
 
 
 class BenchmarkError(Exception):
@@ -23,6 +26,47 @@ class Finished:
     stderr: str
     seconds: float
     peak_mib: float
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Busy processes of `threads` threads that run as long as a side does; `nice` 19 is the lowest priority."""
+
+    processes: int = 0
+    threads: int = 1
+    nice: int = 0
+
+    def command(self):
+        return [sys.executable, str(SPIN), "--threads", str(self.threads), "--nice", str(self.nice)]
+
+
+QUIET = Neighbours()
+
+
+@contextlib.contextmanager
+def busy(neighbours):
+    """Runs the body beside the neighbours, which are all busy when it begins and ended when it is left.
+
+    They stay in our session: Linux may weigh sessions against each other, and `nice` would count within one alone.
+    """
+    with contextlib.ExitStack() as stack:
+        started = []
+        for _ in range(neighbours.processes):
+            process = subprocess.Popen(neighbours.command(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            stack.callback(end, process)
+            started.append(process)
+        for process in started:
+            if not process.stdout.readline():
+                raise BenchmarkError("a busy neighbour ended at once; its last lines are above.")
+        yield started
+        if any(process.poll() is not None for process in started):
+            raise BenchmarkError("a busy neighbour ended before the side that ran beside it.")
+
+
+def end(process):
+    process.kill()
+    process.wait()
+    process.stdout.close()
 
 
 def environment():

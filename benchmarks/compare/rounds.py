@@ -42,7 +42,9 @@ def measure_peak(places, threads, root):
 
 
 def run_side(side, places, root):
-    return side.read(processes.run(side.command(places), root), Path(root) / places.scratch)
+    with processes.busy(side.neighbours):
+        finished = processes.run(side.command(places), root)
+    return side.read(finished, Path(root) / places.scratch)
 
 
 def tell(text):

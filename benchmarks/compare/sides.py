@@ -50,6 +50,7 @@ class Run:
     seconds: float
     peak_mib: float
     tokens_per_second: float | None = None
+    tokens_per_cpu_second: float | None = None
     tokens: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     first_step_seconds: float | None = None
@@ -66,6 +67,7 @@ class Side:
     threads: int
     against: str | None = None
     is_shown: bool = True
+    neighbours: processes.Neighbours = processes.QUIET
 
 
 def shown(side, patterns):
@@ -165,6 +167,7 @@ def training_run(finished, steps, attention_share=0.0):
         seconds=finished.seconds,
         peak_mib=finished.peak_mib,
         tokens_per_second=figures.speed(steps),
+        tokens_per_cpu_second=figures.tokens_a_cpu_second(steps),
         tokens=[step.tokens for step in steps],
         values=[step.contrast for step in steps],
         first_step_seconds=steps[0].seconds,

@@ -56,7 +56,8 @@ std::string metrics_line(const StepMetrics& metrics) {
                {"grad_norm", finite(metrics.grad_norm)},
                {"tokens", metrics.tokens},
                {"padded_tokens", metrics.padded_tokens},
-               {"tokens_per_second", finite(metrics.tokens_per_second)}};
+               {"tokens_per_second", finite(metrics.tokens_per_second)},
+               {"cpu_seconds", metrics.cpu_seconds}};
   add_optional(json, "mfu", metrics.mfu);
   json["peak_memory_mib"] = metrics.peak_memory_mib;
   add_perplexity(json, "positive_perplexity", metrics.objective.positives);

@@ -145,6 +145,7 @@ class Trainer::Session {
     double learning_rate = 0.0;
     double grad_norm = kNotComputed;
     double seconds = 0.0;
+    double cpu_seconds = 0.0;
     bool is_learned_from = false;  // some micro batch was not skipped by its objective
     std::vector<std::string> records;
   };
@@ -162,6 +163,7 @@ class Trainer::Session {
   // False when a signal came before the step was whole; then nothing has changed.
   bool train_step() {
     const auto start = Clock::now();
+    const double cpu_start_s = process_cpu_seconds();
     const auto micro_batches = prepare();
     Step step;
     step.learning_rate =
@@ -173,6 +175,7 @@ class Trainer::Session {
     if (is_sound && step.is_learned_from) optimizer_.step(step.learning_rate);
     optimizer_.zero_grad();
     step.seconds = seconds_since(start);
+    step.cpu_seconds = process_cpu_seconds() - cpu_start_s;
 
     state_.step += 1;
     state_.epoch = static_cast<double>(state_.step) / static_cast<double>(steps_per_epoch_);
@@ -257,6 +260,7 @@ class Trainer::Session {
         .tokens = step.tokens,
         .padded_tokens = step.padded_tokens,
         .tokens_per_second = static_cast<double>(step.tokens) / step.seconds,
+        .cpu_seconds = step.cpu_seconds,
         .mfu = model_flops_utilisation(model_.shape().num_matmul_weights(), step.tokens,
                                        step.seconds, options_.peak_flops),
         .peak_memory_mib = static_cast<double>(tensor::peak_memory_bytes(model_.device())) / kMib,

@@ -3,6 +3,8 @@
 """What benchmarks/compare.py computes and writes, on made-up figures; no tool and no peer is started but `sh`."""
 
 import json
+import os
+import signal
 import sys
 import tempfile
 import unittest
@@ -10,13 +12,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from compare import figures, growth, inputs, machine, page, processes, rounds, sides, themes
+from compare import busy, figures, growth, inputs, machine, page, processes, rounds, sides, themes
 
 METRICS = """\
-{"step":1,"tokens":100,"padded_tokens":4,"tokens_per_second":50.0,"contrast":1.5}
+{"step":1,"tokens":100,"padded_tokens":4,"tokens_per_second":50.0,"cpu_seconds":9.0,"contrast":1.5}
 {"step":1,"eval_loss":84.0}
-{"step":2,"tokens":100,"padded_tokens":4,"tokens_per_second":100.0,"contrast":1.25}
-{"step":3,"tokens":200,"padded_tokens":4,"tokens_per_second":50.0,"contrast":1.0}
+{"step":2,"tokens":100,"padded_tokens":4,"tokens_per_second":100.0,"cpu_seconds":2.0,"contrast":1.25}
+{"step":3,"tokens":200,"padded_tokens":4,"tokens_per_second":50.0,"cpu_seconds":4.0,"contrast":1.0}
 """
 TABLE = """\
 part                           calls  ms a step   share  in products   GFLOP/s
@@ -30,8 +32,8 @@ RECORDS = [
 ]
 
 
-def run(speed=100.0, peak=1000.0, values=(1.0, 2.0), tokens=(10, 20), seconds=4.0):
-    return sides.Run(seconds, peak, speed, list(tokens), list(values))
+def run(speed=100.0, peak=1000.0, values=(1.0, 2.0), tokens=(10, 20), seconds=4.0, per_cpu=None):
+    return sides.Run(seconds, peak, speed, per_cpu, list(tokens), list(values))
 
 
 def two_sides():
@@ -73,6 +75,11 @@ class Figures(unittest.TestCase):
     def test_speed_leaves_out_the_first_step(self):
         self.assertAlmostEqual(figures.speed(figures.cpx_steps(METRICS)), 300 / 5)
         self.assertIsNone(figures.speed(figures.cpx_steps(METRICS)[:1]))
+
+    def test_tokens_a_cpu_second_leave_out_the_first_step(self):
+        self.assertAlmostEqual(figures.tokens_a_cpu_second(figures.cpx_steps(METRICS)), 300 / 6)
+        steps = figures.hf_steps('{"step": 1, "tokens": 5, "seconds": 1, "contrast": 2}\n' * 2)
+        self.assertIsNone(figures.tokens_a_cpu_second(steps))
 
     def test_differences_see_missing_steps_and_nan(self):
         self.assertAlmostEqual(figures.largest_difference([1.0, 2.0], [1.0, 2.5]), 0.5)
@@ -217,6 +224,54 @@ class Pages(unittest.TestCase):
         runs = {item.timed.name: run(peak=600.0, tokens=(1000,)), more.timed.name: run(peak=720.0, tokens=(3000,))}
         goal = growth.memory_goal([rounds.Round({}, runs)], [item, more], threads=2, num_layers=30)
         self.assertAlmostEqual(goal.measured, 2.0)
+
+
+class Busy(unittest.TestCase):
+    def measured(self):
+        """Beside a busy process a core cpx has half its speed, wastes a tenth, and equals its one thread."""
+        runs = {}
+        for condition in busy.conditions(2):
+            share = 0.5 if condition == busy.FULL else 1.0
+            runs[f"cpx, {condition}"] = run(300.0 * share, per_cpu=150.0 * (0.9 if share < 1 else 1.0))
+            runs[f"cpx-1, {condition}"] = run(150.0, per_cpu=150.0)
+            runs[f"hf, {condition}"] = run(100.0 * share, per_cpu=None)
+        return [rounds.Round({1: 50.0, 2: 100.0}, runs)]
+
+    def test_goals_are_of_a_busy_process_a_core(self):
+        goals = busy.goals(self.measured())
+        self.assertEqual([round(goal.measured, 6) for goal in goals], [0.9, 1.0])
+        self.assertEqual([goal.verdict() for goal in goals], ["met", "met"])
+
+    def test_tables_have_each_condition_beside_the_quiet_one(self):
+        table = busy.table(self.measured(), busy.conditions(2), "tokens/s", "tokens_per_second")
+        self.assertEqual(table.heading, "Tokens/s")
+        self.assertEqual(
+            table.rows[1],
+            ["a busy process a core", "150.0", "150 to 150", "0.50", "150.0", "150 to 150", "1.00", "50.0", "50 to 50", "0.50"],
+        )
+        table = busy.table(self.measured(), busy.conditions(2), "tokens a CPU-second", "tokens_per_cpu_second")
+        self.assertEqual(table.heading, "Tokens a CPU-second")
+        self.assertEqual(table.rows[0][7:], ["-", "-", "-"])
+
+    def test_neighbours_run_as_long_as_the_body_and_at_their_priority(self):
+        neighbours = processes.Neighbours(processes=2, threads=3, nice=19)
+        with processes.busy(neighbours) as started:
+            self.assertEqual(len(started), 2)
+            self.assertEqual([os.getpriority(os.PRIO_PROCESS, p.pid) for p in started], [19, 19])
+            self.assertEqual([len(os.listdir(f"/proc/{p.pid}/task")) for p in started], [3, 3])
+        self.assertEqual([p.returncode for p in started], [-signal.SIGKILL] * 2)
+
+    def test_a_neighbour_that_was_ended_is_told(self):
+        with self.assertRaisesRegex(processes.BenchmarkError, "^a busy neighbour ended before the side"):
+            with processes.busy(processes.Neighbours(processes=1)) as started:
+                started[0].kill()
+                started[0].wait()
+
+    def test_a_side_that_fails_ends_its_neighbours(self):
+        with self.assertRaises(processes.BenchmarkError):
+            with processes.busy(processes.Neighbours(processes=1)) as started:
+                raise processes.BenchmarkError("x")
+        self.assertIsNotNone(started[0].returncode)
 
 
 class Machine(unittest.TestCase):

@@ -37,8 +37,9 @@ class PpoTool : public TinyRun {
   std::vector<nlohmann::json> repeatable(const std::string& output) const {
     auto lines = lines_of(read(output + "/metrics.jsonl"));
     for (auto& line : lines) {
-      for (const char* key : {"tokens_per_second", "mfu", "peak_memory_mib", "eval_seconds",
-                              "sampling_seconds", "scoring_seconds", "policy_seconds"}) {
+      for (const char* key :
+           {"tokens_per_second", "cpu_seconds", "mfu", "peak_memory_mib", "eval_seconds",
+            "sampling_seconds", "scoring_seconds", "policy_seconds"}) {
         line.erase(key);
       }
     }

@@ -23,6 +23,7 @@ StepMetrics step_metrics(int64_t step) {
                       .tokens = 100,
                       .padded_tokens = 20,
                       .tokens_per_second = 50.0,
+                      .cpu_seconds = 3.5,
                       .mfu = 0.5,
                       .peak_memory_mib = 2048.0,
                       .skipped_steps = 1};
@@ -35,8 +36,8 @@ StepMetrics step_metrics(int64_t step) {
 TEST(Metrics, StepLineHasTheContractsKeysInOrder) {
   EXPECT_EQ(metrics_line(step_metrics(3)),
             "{\"step\":3,\"epoch\":0.5,\"loss\":75.5,\"learning_rate\":0.001,\"grad_norm\":0.25,"
-            "\"tokens\":100,\"padded_tokens\":20,\"tokens_per_second\":50.0,\"mfu\":0.5,"
-            "\"peak_memory_mib\":2048.0,\"positive_perplexity\":1.0,\"contrast\":0.5,"
+            "\"tokens\":100,\"padded_tokens\":20,\"tokens_per_second\":50.0,\"cpu_seconds\":3.5,"
+            "\"mfu\":0.5,\"peak_memory_mib\":2048.0,\"positive_perplexity\":1.0,\"contrast\":0.5,"
             "\"skipped_steps\":1}");
 }
 

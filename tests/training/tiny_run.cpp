@@ -280,8 +280,9 @@ std::vector<std::string> repeatable_metrics(const fs::path& run_folder) {
   std::istringstream content(read_text_file(run_folder / "metrics.jsonl"));
   for (std::string line; std::getline(content, line);) {
     auto json = nlohmann::ordered_json::parse(line);
-    for (const char* key : {"tokens_per_second", "mfu", "peak_memory_mib", "eval_seconds",
-                            "sampling_seconds", "scoring_seconds", "policy_seconds"}) {
+    for (const char* key :
+         {"tokens_per_second", "cpu_seconds", "mfu", "peak_memory_mib", "eval_seconds",
+          "sampling_seconds", "scoring_seconds", "policy_seconds"}) {
       json.erase(key);
     }
     lines.push_back(json.dump());

@@ -2,8 +2,10 @@
 #include "cpx/training/trainer.h"
 
 #include <csignal>
+#include <ctime>
 #include <fstream>
 #include <gmock/gmock.h>
+#include <sstream>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -83,6 +85,25 @@ TEST(Trainer, NoOptimizerStepCrossesTheEndOfAnEpoch) {
                                   {1, 4}}));
   EXPECT_THAT(steps_with(run, "loss"), ElementsAre(1, 2, 3, 4, 5, 6));
   EXPECT_DOUBLE_EQ(result.state.epoch, 2.0);
+}
+
+TEST(Trainer, CpuSecondsOfTheStepsArePartOfTheProcess) {
+  ScriptedTask task(5);
+  TinyModel model;
+  const auto run = fresh_folder();
+  const std::clock_t start = std::clock();
+  Trainer(model, task, tiny_info(), tiny_options(run)).run();
+  const double process_s = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+  std::istringstream lines(read_text_file(run / "metrics.jsonl"));
+  double steps_s = 0.0;
+  for (std::string line; std::getline(lines, line);) {
+    const auto json = nlohmann::json::parse(line);
+    if (!json.contains("cpu_seconds")) continue;
+    EXPECT_GT(json["cpu_seconds"], 0.0) << line;
+    steps_s += json["cpu_seconds"].get<double>();
+  }
+  EXPECT_GT(steps_s, 0.0);
+  EXPECT_LE(steps_s, process_s + 1e-9);  // rounding of the sum
 }
 
 // Before the first step, every two steps, and after the last one.

@@ -3,10 +3,11 @@
 // the same as TensorBoard scalars. A figure that is not finite is null.
 //
 // Step:       step, epoch, loss, learning_rate, grad_norm (before clipping), tokens, padded_tokens,
-//             tokens_per_second, mfu, peak_memory_mib, positive_perplexity,
-//             hard_negative_perplexity, random_negative_perplexity, contrast, reward_accuracy,
-//             reward_chosen, reward_rejected, reward_margin (of preferences), the objective's own
-//             figures, skipped_steps
+//             tokens_per_second, cpu_seconds (of all threads, user and system), mfu,
+//             peak_memory_mib, positive_perplexity, hard_negative_perplexity,
+//             random_negative_perplexity, contrast, reward_accuracy, reward_chosen,
+//             reward_rejected, reward_margin (of preferences), the objective's own figures,
+//             skipped_steps
 // Evaluation: step, epoch, eval_loss, eval_contrast, eval_toxic_perplexity,
 //             eval_neutral_perplexity, eval_ratio, eval_separation, eval_score, the objective's own
 //             figures (eval_...), eval_seconds
@@ -39,6 +40,7 @@ struct StepMetrics {
   int64_t tokens = 0;         // through the model in this step
   int64_t padded_tokens = 0;  // that padding would have added
   double tokens_per_second = 0.0;
+  double cpu_seconds = 0.0;  // of all threads, user and system
   std::optional<double> mfu = std::nullopt;
   double peak_memory_mib = 0.0;
   int64_t skipped_steps = 0;  // in the run so far
