@@ -50,17 +50,20 @@ def parse_arguments():
     add("--steps", type=positive, default=6, help="training steps of a run, the first of them not timed (6)")
     add("--groups", type=positive, default=2, help="groups in a training step (2)")
     add("--texts", type=positive, default=5, help="neutral, and toxic, texts of a group (5)")
+    add("--pairs", type=positive, default=8, help="pairs in a step of dpo and simpo (8)")
     add("--threads", type=positive, default=machine.num_cores(), help="threads of both sides (all cores)")
     add("--data", nargs="+", default=DATA, help="contrast shards, seen from the repository's root (the demo's)")
     add("--growth-groups", nargs="+", type=positive, default=GROWTH_GROUPS, help="sizes of growth, in groups")
     add("--long-lengths", nargs="*", type=positive, default=LONG_LENGTHS, help="lengths of its long texts")
     add("--bin", default=defaults.bin, help="folder of cpx-train and cpx-eval-ppl")
     add("--python", default=defaults.python, help="the peers' Python")
+    add("--preload", default="auto", help="allocator of the peers: a library, none, or auto (jemalloc, as cpx has it)")
     add("--llama-python", default=defaults.llama_python, help="the Python that has xllamacpp")
     add("--inputs", default=defaults.inputs, help="exported model and adapters; made if missing")
     add("--gguf", default=GGUF, help="what they are made of")
     add("--scratch", default=defaults.scratch, help="run folders and texts")
     add("--results", default="benchmarks/results", help="folder of the pages")
+    add("--label", default="", help="part of the pages' names after the theme, for instance that of the data")
     add("--hardware", help="hardware in the pages' names (of /proc/cpuinfo: epyc2)")
     add("--note", default="", help="a sentence for the pages, for instance on the state of the machine")
     arguments = parser.parse_args()
@@ -90,7 +93,7 @@ def make_setting(arguments):
     found = {name: place(getattr(arguments, name), getattr(defaults, name)) for name in names}
     shards = inputs.expand(arguments.data, ROOT)
     gguf = place(arguments.gguf, GGUF)
-    places = sides.Places(shards=tuple(shards), gguf=gguf, **found)
+    places = sides.Places(shards=tuple(shards), gguf=gguf, preload=preload(arguments.preload), **found)
     records = inputs.read_records(shards, ROOT, arguments.texts)
     if arguments.steps * arguments.groups > len(records):
         raise processes.BenchmarkError(
@@ -107,11 +110,25 @@ def make_setting(arguments):
         groups=arguments.groups,
         texts=arguments.texts,
         threads=arguments.threads,
+        pairs=arguments.pairs,
         model=json.loads((ROOT / places.inputs / "model/config.json").read_text(encoding="utf-8")),
         records=records,
         growth_groups=tuple(arguments.growth_groups),
         long_lengths=tuple(arguments.long_lengths),
     )
+
+
+def preload(given):
+    """The allocator's library, or nothing where the user wants the system's."""
+    if given == "none":
+        return None
+    found = machine.find_jemalloc() if given == "auto" else given
+    if found is None:
+        raise processes.BenchmarkError(
+            "--preload auto: no libjemalloc, which cpx's tools have in them: the peers would be slower for want of it. "
+            "Install libjemalloc2, or give --preload none, which the pages then tell."
+        )
+    return found
 
 
 def check_programs(places):
@@ -127,13 +144,14 @@ def check_programs(places):
 
 def own_command(name, arguments):
     """How to run this theme again; where programs and inputs lie is left out."""
-    options = {"rounds": 5, "steps": 6, "groups": 2, "texts": 5, "threads": machine.num_cores()}
+    options = {"rounds": 5, "steps": 6, "groups": 2, "texts": 5, "pairs": 8, "threads": machine.num_cores()}
     words = ["python3 benchmarks/compare.py", name]
     words += [f"--{key} {getattr(arguments, key)}" for key in options if getattr(arguments, key) != options[key]]
     for key, default in (("data", DATA), ("growth_groups", GROWTH_GROUPS), ("long_lengths", LONG_LENGTHS)):
         given = getattr(arguments, key)
         if given != default:
             words.append(f"--{key.replace('_', '-')} {' '.join(map(repr, given))}")
+    words += [f"--label {arguments.label}"] if arguments.label else []
     return " ".join(words)
 
 
@@ -148,26 +166,33 @@ def facts(arguments, setting, plan):
         ("date", datetime.date.today().isoformat()),
         ("cpx", machine.cpx_version(f"{places.bin}/cpx-train", ROOT)),
         ("peers", machine.peer_versions(places.python, ROOT)),
+        ("allocator", machine.allocator(places.preload, ROOT / f"{places.bin}/cpx-train")),
         ("model", f"{model}, N = {millions:.1f} M weights in matrix products (head once, look-up not)"),
         ("data", f"{' '.join(f'`{p}`' for p in arguments.data)}: {len(setting.records)} records"),
         *plan.facts,
         ("config", f"`{plan.config}`; both sides float32, the same start, no dropout"),
         ("rounds", rounds_text),
+        (page.SOURCES, machine.sources(ROOT)),
     ]
     return [*pairs, ("note", arguments.note)] if arguments.note else pairs
 
 
 def tables_of(plan, measured):
-    goals = plan.goals(measured)
+    goals = [] if measured.faults else plan.goals(measured)
     tables = [page.goals_table(goals)] if goals else []
-    if plan.compared:
-        tables.append(page.results_table(measured, plan.sides, plan.counted))
+    if plan.has_results:
+        tables.append(page.results_table(measured, plan.sides, plan.rate, plan.counted))
     tables += plan.tables(measured)
+    if plan.has_rounds:
+        tables.append(page.rounds_table(measured, plan.sides, plan.unit, plan.counted))
     if plan.compared:
         tolerance = rounds.TOLERANCES[plan.compared]
-        tables.append(page.rounds_table(measured, plan.sides, plan.unit, plan.counted))
-        tables.append(page.values_table(measured, plan.sides, plan.compared, tolerance, plan.counted))
+        tables.append(page.values_table(measured, plan.sides, plan.compared, tolerance))
     return tables
+
+
+def labelled(name, label):
+    return f"{name}-{label}" if label else name
 
 
 def run_theme(name, arguments, setting):
@@ -175,15 +200,15 @@ def run_theme(name, arguments, setting):
     plan = THEMES[name](setting)
     pairs = facts(arguments, setting, plan)
     measured = rounds.run_rounds(name, plan, setting.places, ROOT)
-    faults = rounds.disagreements(measured, plan.sides, rounds.TOLERANCES.get(plan.compared))
+    faults = measured.faults
     tables = tables_of(plan, measured)
     commands = [("all of it", own_command(name, arguments))]
-    commands += [(side.name, sides.shown(side, arguments.data)) for side in plan.sides if side.is_shown]
+    commands += [(side.name, sides.shown(side, arguments.data, setting.places.preload)) for side in plan.sides if side.is_shown]
     text = page.render(f"{name}: {plan.title}", plan.about, pairs, tables, commands, faults)
     hardware = arguments.hardware or machine.hardware_name(
         machine.processor_name(machine.cpuinfo()), machine.num_cores()
     )
-    path = Path(place(arguments.results, "benchmarks/results")) / f"{name}_{hardware}_{datetime.date.today()}.md"
+    path = Path(place(arguments.results, "benchmarks/results")) / f"{labelled(name, arguments.label)}_{hardware}_{datetime.date.today()}.md"
     page.write(text, ROOT / path)
     print(*page.warning(faults), *map(page.section, tables), f"written: {path}\n", sep="\n\n", flush=True)
     return not faults

@@ -3,7 +3,7 @@
 
 import dataclasses
 
-from . import figures, machine, page, rounds
+from . import machine, page, rounds
 from .processes import QUIET, Neighbours
 from .sides import cpx_train, hf_train
 from .themes import Plan
@@ -56,7 +56,7 @@ def table(measured, names, what, field):
         for side in ("cpx", "cpx-1", "hf"):
             values = rounds.of_side(measured, name_in(side, condition), field)
             of_quiet = rounds.ratio(measured, name_in(side, condition), name_in(side, "quiet"), field)
-            row += [page.number(values and figures.median(values), 1), page.spread(values), page.number(of_quiet)]
+            row += [page.number(rounds.median_of(measured, name_in(side, condition), field), 1), page.spread(values), page.number(of_quiet)]
         rows.append(row)
     header = ["", *(text for side in ("cpx", "cpx-1", "hf") for text in (f"{side}, {what}", "lowest to highest", "of quiet"))]
     return page.Table(f"{what[0].upper()}{what[1:]}", header, rows)

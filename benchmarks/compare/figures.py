@@ -11,12 +11,18 @@ median = statistics.median
 
 @dataclass(frozen=True)
 class Step:
-    """An optimizer step. `contrast` is the loss without its constant, `cpu_seconds` those of all threads."""
+    """An optimizer step. `contrast` is the loss without its constant, `cpu_seconds` those of all threads.
+
+    `padded_tokens`: what went through the layers, pads too, and `head_tokens` through the head. `pairs`: of preferences.
+    """
 
     tokens: int
     seconds: float
     contrast: float
     cpu_seconds: float | None = None
+    padded_tokens: int | None = None
+    head_tokens: int | None = None
+    pairs: int | None = None
 
 
 def json_lines(text):
@@ -24,20 +30,24 @@ def json_lines(text):
     return [json.loads(line) for line in text.splitlines() if line.startswith('{"')]
 
 
-def cpx_steps(metrics, num_pads=0):
-    """Steps of a run folder's metrics.jsonl. `num_pads` of a step's tokens are not real ones."""
+def cpx_steps(metrics, num_pads=0, num_pairs=None):
+    """Steps of a run folder's metrics.jsonl. `num_pads` of a step's tokens are not real ones; cpx computes no others.
+
+    With `num_pairs` the losses are preferences', which are compared as they are.
+    """
     lines = [line for line in json_lines(metrics) if "tokens_per_second" in line]
     return [
-        Step(line["tokens"] - num_pads, line["tokens"] / line["tokens_per_second"], line["contrast"],
-             line.get("cpu_seconds"))
+        Step(
+            tokens=line["tokens"] - num_pads,
+            seconds=line["tokens"] / line["tokens_per_second"],
+            contrast=line["loss"] if num_pairs else line["contrast"],
+            cpu_seconds=line.get("cpu_seconds"),
+            padded_tokens=line["tokens"],
+            head_tokens=line["tokens"],
+            pairs=num_pairs,
+        )
         for line in lines
-    ]  # fmt: skip
-
-
-def cpx_pair_steps(metrics, num_pairs):
-    """The same of preferences: a step counts its pairs, and its loss is compared as it is."""
-    lines = [line for line in json_lines(metrics) if "tokens_per_second" in line]
-    return [Step(num_pairs, line["tokens"] / line["tokens_per_second"], line["loss"]) for line in lines]
+    ]
 
 
 def cpx_rollouts(metrics, size):
@@ -53,23 +63,18 @@ def step_seconds(metrics):
 
 
 def hf_steps(output):
-    """Steps that hf_train.py printed."""
+    """Steps that a peer printed, a line each."""
+    names = Step.__dataclass_fields__
     lines = [line for line in json_lines(output) if "step" in line]
-    return [Step(line["tokens"], line["seconds"], line["contrast"], line.get("cpu_seconds")) for line in lines]
+    return [Step(**{name: value for name, value in line.items() if name in names}) for line in lines]
 
 
-def speed(steps):
-    """Tokens a second of all steps but the first, which warms up; nothing where there is no other one."""
-    timed = steps[1:]
-    return sum(s.tokens for s in timed) / sum(s.seconds for s in timed) if timed else None
-
-
-def tokens_a_cpu_second(steps):
-    """The same steps' tokens over what all threads computed; nothing where a side does not tell it."""
-    timed = steps[1:]
-    if not timed or any(s.cpu_seconds is None for s in timed):
+def rate(steps, field="tokens", over="seconds"):
+    """What all steps but the first, which warms up, did of `field` in one of `over`; nothing where it is not told."""
+    pairs = [(getattr(step, field), getattr(step, over)) for step in steps[1:]]
+    if not pairs or any(None in pair for pair in pairs):
         return None
-    return sum(s.tokens for s in timed) / sum(s.cpu_seconds for s in timed)
+    return sum(above for above, _ in pairs) / sum(below for _, below in pairs)
 
 
 def largest_difference(values, others):
@@ -80,20 +85,33 @@ def largest_difference(values, others):
     return max(differences, default=0.0) if all(d == d for d in differences) else float("inf")
 
 
-def matmul_weights(config):
-    """Weights in matrix products: the head once, the embedding look-up not (a LLaMA's config.json)."""
-    hidden = config["hidden_size"]
+def layer_shapes(config):
+    """(inputs, outputs) of a layer's products by name (a LLaMA's config.json)."""
+    hidden, inner = config["hidden_size"], config["intermediate_size"]
     heads = config["num_attention_heads"]
     head_size = config.get("head_dim") or hidden // heads
-    queries = heads * head_size
-    keys = config.get("num_key_value_heads", heads) * head_size
-    layer = hidden * (2 * queries + 2 * keys) + 3 * hidden * config["intermediate_size"]
-    return config["num_hidden_layers"] * layer + config["vocab_size"] * hidden
+    queries, keys = heads * head_size, config.get("num_key_value_heads", heads) * head_size
+    return {
+        "q_proj": (hidden, queries), "k_proj": (hidden, keys), "v_proj": (hidden, keys), "o_proj": (queries, hidden),
+        "gate_proj": (hidden, inner), "up_proj": (hidden, inner), "down_proj": (inner, hidden),
+    }  # fmt: skip
 
 
-def share_of_peak(tokens_per_second, num_weights, gflops):
-    """Of the peak, by 4N: forward, and backward to the activations (frozen weights get no gradient)."""
-    return tokens_per_second * 4 * num_weights / (gflops * 1e9)
+def head_weights(config):
+    return config["vocab_size"] * config["hidden_size"]
+
+
+def matmul_weights(config):
+    """Weights in matrix products: the head once, the embedding look-up not."""
+    layer = sum(inputs * outputs for inputs, outputs in layer_shapes(config).values())
+    return config["num_hidden_layers"] * layer + head_weights(config)
+
+
+def lora_weights(config, adapter):
+    """Values of an adapter (its adapter_config.json)."""
+    shapes = layer_shapes(config)
+    layer = sum(adapter["r"] * sum(shapes[name]) for name in adapter["target_modules"])
+    return config["num_hidden_layers"] * layer
 
 
 def slope(points):

@@ -59,10 +59,22 @@ def preference_pairs(records, count):
     return "".join(json.dumps(pair) + "\n" for pair in pairs[:count])
 
 
-def rollout_prompts(records, count):
-    """JSON lines of prompts: the records' inputs, or first neutral texts where they have none, again where too few."""
+def rollout_prompts(records, count, times=1):
+    """JSON lines of prompts: the records' inputs, or first neutral texts where they have none, again where too few.
+
+    Each stands `times` times in a row.
+    """
     texts = [unescape(r["input"] or list(r["paraphrases"])[0]) for r in records]
-    return "".join(json.dumps({"prompt": texts[i % len(texts)]}) + "\n" for i in range(count))
+    return "".join(json.dumps({"prompt": texts[i // times % len(texts)]}) + "\n" for i in range(count))
+
+
+def pairs_of_samples(samples):
+    """JSON lines of pairs: the two responses after each prompt, which stands twice in a row."""
+    pairs = zip(samples[::2], samples[1::2])
+    lines = [{"prompt": a["prompt"], "chosen": a["response"], "rejected": b["response"]} for a, b in pairs]
+    if any(a["prompt"] != b["prompt"] for a, b in zip(samples[::2], samples[1::2])):
+        raise processes.BenchmarkError("PPO's samples: two after each prompt were expected.")
+    return "".join(json.dumps(line) + "\n" for line in lines)
 
 
 def short_texts(records, count=NUM_SHORT_TEXTS):

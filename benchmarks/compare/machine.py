@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """What was measured, and on what: hardware, versions, commit."""
 
+import ctypes.util
 import os
 import re
+from pathlib import Path
 
 from . import processes
 
 # Words of a processor's name that tell nothing.
 FILLER = re.compile(r"\((R|TM)\)|\b(AMD|Intel|CPU|Processor|\d+-Core)\b|@.*")
-PACKAGES = ["torch", "transformers", "peft"]
+PACKAGES = ["torch", "transformers", "peft", "trl"]
+# What decides the speed of a run; a page tells their state, so that check_pages.py knows when it is older than they are.
+SOURCES = ["src/kernels", "src/nn", "src/models", "src/training", "src/objectives", "src/generation", "src/evaluation",
+           "src/data", "src/quant", "src/tensor", "tools", "benchmarks/peers"]  # fmt: skip
+# The settings in tools/malloc_conf.cpp.
+MALLOC_CONF = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,narenas:1,thp:always,lg_extent_max_active_fit:20"
 
 
 def processor_name(cpuinfo):
@@ -33,12 +40,54 @@ def num_cores():
     return len(os.sched_getaffinity(0))
 
 
+def has_unit(text, name):
+    return re.search(rf"\b{name}\b", text) is not None
+
+
+def kind(text):
+    """The machine's type by its widest units for products: figures of one type say nothing of another."""
+    for name, shown in (("amx_tile", "AMX"), ("avx512f", "AVX-512"), ("avx2", "AVX2")):
+        if has_unit(text, name):
+            return shown
+    return "without AVX2"
+
+
 def description():
     """One line on the machine."""
     text = cpuinfo()
-    units = [name for name in ("avx2", "avx512f", "avx512_bf16", "amx_bf16") if re.search(rf"\b{name}\b", text)]
+    names = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
+    units = [name for name in names if has_unit(text, name)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{num_cores()} cores of {processor_name(text)} ({', '.join(units)}), {memory:.0f} GiB"
+    return f"{num_cores()} cores of {processor_name(text)}, {kind(text)} ({', '.join(units)}), {memory:.0f} GiB"
+
+
+def sources(root):
+    """The trees of SOURCES as git names them: "src/kernels 0123456789, ..."; a folder with changes says so."""
+    try:
+        parts = []
+        for folder in SOURCES:
+            tree = processes.run(["git", "rev-parse", "--short=10", f"HEAD:{folder}"], root).stdout.strip()
+            changes = processes.run(["git", "status", "--porcelain", "--", folder], root).stdout
+            parts.append(f"{folder} {tree}{' with changes' if changes else ''}")
+    except processes.BenchmarkError:
+        return "unknown"
+    return ", ".join(parts)
+
+
+def find_jemalloc():
+    """The library to preload, or nothing."""
+    return ctypes.util.find_library("jemalloc")
+
+
+def allocator(preload, tool):
+    """One line on the allocators of the two sides."""
+    has_jemalloc = b"<jemalloc>" in Path(tool).read_bytes()
+    if preload is None and has_jemalloc:
+        return "cpx jemalloc, the peers the system's: **not the same**"
+    if preload is None:
+        return "the system's on both sides"
+    peers = f"the peers by LD_PRELOAD ({Path(preload).name})"
+    return f"jemalloc with the same settings on both sides, {peers}" if has_jemalloc else f"cpx the system's, {peers}"
 
 
 def cpx_version(tool, root):

@@ -69,19 +69,19 @@ def end(process):
     process.stdout.close()
 
 
-def environment():
+def environment(more):
     """Both sides get their threads by argument, and the peer asks no server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_"))}
-    return {**kept, "HF_HUB_OFFLINE": "1"}
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_", "LD_PRELOAD", "MALLOC_CONF"))}
+    return {**kept, "HF_HUB_OFFLINE": "1", **more}
 
 
-def run(command, folder):
+def run(command, folder, more_environment=None):
     """Runs `command` in `folder`; where it fails, shows its last lines and raises BenchmarkError."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         start = time.perf_counter()
         try:
             process = subprocess.Popen(
-                command, cwd=folder, env=environment(), stdin=subprocess.DEVNULL, stdout=out, stderr=err
+                command, cwd=folder, env=environment(more_environment or {}), stdin=subprocess.DEVNULL, stdout=out, stderr=err
             )
         except OSError as error:
             raise BenchmarkError(f"{command[0]} cannot be started: {error.strerror}.") from error

@@ -2,10 +2,11 @@
 """Rounds: every side once in each, after the machine's peak; and what is read off them."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import figures, processes
+from .sides import environment_of
 
 # By what is compared: of a loss without its constant, and of a perplexity's logarithm, in which the peer's float32
 # softmax over the vocabulary is off by 1e-5.
@@ -18,6 +19,14 @@ class Round:
 
     gflops: dict[int, float]
     runs: dict
+
+
+@dataclass
+class Measured:
+    """All rounds of a theme. `faults`: why the sides must not be compared; there are no ratios then."""
+
+    rounds: list[Round]
+    faults: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -43,7 +52,7 @@ def measure_peak(places, threads, root):
 
 def run_side(side, places, root):
     with processes.busy(side.neighbours):
-        finished = processes.run(side.command(places), root)
+        finished = processes.run(side.command(places), root, environment_of(side, places.preload))
     return side.read(finished, Path(root) / places.scratch)
 
 
@@ -57,10 +66,13 @@ def run_rounds(name, plan, places, root):
         for side in plan.sides if plan.warm_up else []:
             tell(f"{name}: {side.name} once, to warm up\n")
             run_side(side, places, root)
-        return [run_round(f"{name}: round {i + 1} of {plan.rounds}", plan, places, root) for i in range(plan.rounds)]
+        measured = [
+            run_round(f"{name}: round {i + 1} of {plan.rounds}", plan, places, root) for i in range(plan.rounds)
+        ]
     except BaseException:
         tell("\n")
         raise
+    return Measured(measured, disagreements(measured, plan.sides, TOLERANCES.get(plan.compared)))
 
 
 def run_round(title, plan, places, root):
@@ -76,31 +88,46 @@ def run_round(title, plan, places, root):
 
 
 def progress_text(run, plan):
-    speed = run.tokens_per_second if plan.unit == "tokens_per_second" else None
+    speed = None if plan.unit == "seconds" else getattr(run, plan.unit)
     return f"{run.seconds:.1f} s" if speed is None else f"{speed:.3g} {plan.counted}/s"
 
 
-def of_side(rounds, name, field):
+def of_side(measured, name, field):
     """A figure of a side in every round; nothing where a round lacks it."""
-    values = [getattr(r.runs[name], field) for r in rounds]
+    values = [getattr(r.runs[name], field) for r in measured.rounds]
     return None if None in values else values
 
 
-def ratio(rounds, name, other, field):
-    """Median of the ratios within each round, since the machine's speed changes from round to round."""
-    values, others = of_side(rounds, name, field), of_side(rounds, other, field)
-    if values is None or others is None:
-        return None
-    return figures.median([a / b for a, b in zip(values, others)])
+def median_of(measured, name, field):
+    values = of_side(measured, name, field)
+    return values and figures.median(values)
 
 
-def peak_share(rounds, side, num_weights):
-    """Median of the shares of each round's own peak."""
-    speeds = of_side(rounds, side.name, "tokens_per_second")
-    if speeds is None:
+def ratio(measured, name, other, field):
+    """Median of the ratios within each round, since the machine's speed changes from round to round.
+
+    Nothing where the sides did not do the same work: whoever writes a ratio takes it from here or from quotient().
+    """
+    return quotient(measured, [name], [other], field)
+
+
+def quotient(measured, names, others, field):
+    """The same of sums of several sides; `field` may be two, one above and one below."""
+    above_field, below_field = field if isinstance(field, tuple) else (field, field)
+    numerators = [of_side(measured, name, above_field) for name in names]
+    denominators = [of_side(measured, name, below_field) for name in others]
+    if measured.faults or None in numerators or None in denominators:
         return None
-    peaks = [r.gflops[side.threads] for r in rounds]
-    return figures.median([figures.share_of_peak(s, num_weights, p) for s, p in zip(speeds, peaks)])
+    return figures.median([sum(above) / sum(below) for above, below in zip(zip(*numerators), zip(*denominators))])
+
+
+def peak_share(measured, side, flops, field="tokens_per_second"):
+    """Median of the shares of each round's own peak; `flops`: those of one of what `field` counts a second."""
+    rates = of_side(measured, side.name, field)
+    if rates is None:
+        return None
+    peaks = [r.gflops[side.threads] for r in measured.rounds]
+    return figures.median([rate * flops / (1e9 * peak) for rate, peak in zip(rates, peaks)])
 
 
 def largest_differences(rounds, sides):
@@ -122,7 +149,8 @@ def disagreements(rounds, sides, tolerance):
             faults.append(f"{side.name} and {side.against} do not count the same tokens.")
     if tolerance is None:  # the sides' values are not of the same things
         return faults
-    for name, difference in largest_differences(rounds, sides).items():
+    for side in (side for side in sides if side.against):
+        difference = largest_differences(rounds, [side])[side.name]
         if not difference <= tolerance:
-            faults.append(f"{name} differs from cpx by {difference:.1e} (allowed: {tolerance:.0e}).")
+            faults.append(f"{side.name} differs from {side.against} by {difference:.1e} (allowed: {tolerance:.0e}).")
     return faults

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import figures, inputs, processes
+from . import figures, inputs, machine, processes
 
 CONFIG = "benchmarks/configs/compare.yaml"
 
@@ -25,6 +25,7 @@ class Places:
     scratch: str = "build/benchmark/scratch"
     gguf: str = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
     llama_python: str = "build/peers-llama/bin/python"
+    preload: str | None = None  # the allocator of the peers
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,9 @@ class Run:
     peak_mib: float
     tokens_per_second: float | None = None
     tokens_per_cpu_second: float | None = None
+    padded_per_second: float | None = None  # tokens with pads
+    head_per_second: float | None = None  # tokens that the head computed
+    pairs_per_second: float | None = None
     tokens: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     first_step_seconds: float | None = None
@@ -67,13 +71,20 @@ class Side:
     threads: int
     against: str | None = None
     is_shown: bool = True
+    is_peer: bool = False  # another program than cpx, which brings its allocator along
     neighbours: processes.Neighbours = processes.QUIET
 
 
-def shown(side, patterns):
+def shown(side, patterns, preload=None):
     """The command as a user types it in the repository's root; patterns are left to the shell."""
-    words = side.command(Places(shards=tuple(patterns)))
+    words = [*(f"{key}={value}" for key, value in environment_of(side, preload).items()),
+             *side.command(Places(shards=tuple(patterns)))]  # fmt: skip
     return " ".join(word if word in patterns else shlex.quote(word) for word in words)
+
+
+def environment_of(side, preload):
+    """What a peer is started with, so that it has cpx's allocator with cpx's settings."""
+    return {"LD_PRELOAD": preload, "MALLOC_CONF": machine.MALLOC_CONF} if side.is_peer and preload else {}
 
 
 # ---- Training ---------------------------------------------------------------------------------------
@@ -116,7 +127,7 @@ def hf_train(name, work, against, head="all"):
     def read(finished, _):
         return training_run(finished, figures.hf_steps(finished.stdout))
 
-    return Side(name, command, read, work.threads, against)
+    return Side(name, command, read, work.threads, against, is_peer=True)
 
 
 # ---- Preferences ------------------------------------------------------------------------------------
@@ -126,7 +137,7 @@ PAIRS_FILE = "pairs.jsonl"
 
 
 def cpx_preferences(name, work, objective, keys=()):
-    """cpx-train on the scratch folder's pairs; a step's count is of pairs."""
+    """cpx-train on the scratch folder's pairs."""
 
     def command(places):
         return [
@@ -138,12 +149,12 @@ def cpx_preferences(name, work, objective, keys=()):
 
     def read(finished, scratch_folder):
         metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
-        return training_run(finished, figures.cpx_pair_steps(metrics, work.groups))
+        return training_run(finished, figures.cpx_steps(metrics, num_pairs=work.groups))
 
     return Side(name, command, read, work.threads)
 
 
-def trl_preferences(name, work, objective, against, precompute=False):
+def trl_preferences(name, work, objective, against, precompute=False, checkpointing=False):
     """trl_preferences.py on the same pairs."""
 
     def command(places):
@@ -152,12 +163,13 @@ def trl_preferences(name, work, objective, against, precompute=False):
             "--model", f"{places.inputs}/model", "--adapter", f"{places.inputs}/adapter-fresh",
             "--data", f"{places.scratch}/{PAIRS_FILE}", "--loss", objective, "--steps", str(work.steps),
             "--pairs", str(work.groups), *(["--precompute"] if precompute else []),
+            *(["--checkpointing"] if checkpointing else []),
         ]  # fmt: skip
 
     def read(finished, _):
         return training_run(finished, figures.hf_steps(finished.stdout))
 
-    return Side(name, command, read, work.threads, against)
+    return Side(name, command, read, work.threads, against, is_peer=True)
 
 
 def training_run(finished, steps, attention_share=0.0):
@@ -166,8 +178,11 @@ def training_run(finished, steps, attention_share=0.0):
     return Run(
         seconds=finished.seconds,
         peak_mib=finished.peak_mib,
-        tokens_per_second=figures.speed(steps),
-        tokens_per_cpu_second=figures.tokens_a_cpu_second(steps),
+        tokens_per_second=figures.rate(steps),
+        tokens_per_cpu_second=figures.rate(steps, over="cpu_seconds"),
+        padded_per_second=figures.rate(steps, "padded_tokens"),
+        head_per_second=figures.rate(steps, "head_tokens"),
+        pairs_per_second=figures.rate(steps, "pairs"),
         tokens=[step.tokens for step in steps],
         values=[step.contrast for step in steps],
         first_step_seconds=steps[0].seconds,
@@ -209,7 +224,7 @@ def hf_perplexity(name, threads, against, is_sorted=False):
         report = figures.json_lines(finished.stdout)[-1]
         return perplexity_run(finished, report, report["seconds"])
 
-    return Side(name, command, read, threads, against)
+    return Side(name, command, read, threads, against, is_peer=True)
 
 
 def perplexity_run(finished, report, seconds):
@@ -325,19 +340,18 @@ def hf_rollout(name, threads, against):
         report = figures.json_lines(finished.stdout)[-1]
         return rollout_run(finished, report["tokens"], report["seconds"])
 
-    return Side(name, command, read, threads, against)
+    return Side(name, command, read, threads, against, is_peer=True)
 
 
 # ---- A whole PPO step and its parts -----------------------------------------------------------------
 
 UPDATE_CONFIG = "benchmarks/configs/compare_update.yaml"
-ROLLOUT_TEXTS = "rollout_texts.json"
 ROLLOUT_INPUTS = "rollout_inputs.json"
-ROLLOUT_SHARD = "rollout_shard.json"
+ROLLOUT_PAIRS = "rollout_pairs.jsonl"
 
 
 def cpx_ppo(name, threads):
-    """cpx-train with PPO: seconds of a step, rollout included; leaves the last rollout's texts for the parts."""
+    """cpx-train with PPO: seconds of a step, rollout included; leaves the last rollout's prompts and pairs for the parts."""
     own = cpx_rollout(name, threads)
 
     def command(places):
@@ -346,11 +360,9 @@ def cpx_ppo(name, threads):
     def read(finished, scratch_folder):
         lines = (scratch_folder / "run/samples.jsonl").read_text(encoding="utf-8").splitlines()[-ROLLOUT_SIZE:]
         samples = [json.loads(line) for line in lines]
-        texts = [sample["prompt"] + sample["response"] for sample in samples]
-        shard = [inputs.record(i, [text], [text]) for i, text in enumerate(texts)]
-        content = {ROLLOUT_TEXTS: texts, ROLLOUT_INPUTS: [s["prompt"] for s in samples], ROLLOUT_SHARD: shard}
-        for file, value in content.items():
-            (scratch_folder / file).write_text(json.dumps(value), encoding="utf-8")
+        prompts = json.dumps([sample["prompt"] for sample in samples])
+        (scratch_folder / ROLLOUT_INPUTS).write_text(prompts, encoding="utf-8")
+        (scratch_folder / ROLLOUT_PAIRS).write_text(inputs.pairs_of_samples(samples), encoding="utf-8")
         metrics = (scratch_folder / "run/metrics.jsonl").read_text(encoding="utf-8")
         return Run(figures.step_seconds(metrics), finished.peak_mib)
 
@@ -375,25 +387,15 @@ def ppo_rollout_alone(name, threads):
     return Side(name, command, read, threads)
 
 
-def ppo_reference_alone(name, threads):
-    """cpx-eval-ppl on the rollout's texts, without an adapter."""
-    own = cpx_perplexity(name, threads, ROLLOUT_TEXTS)
-
-    def read(finished, scratch_folder):
-        report = json.loads((scratch_folder / "report.json").read_text(encoding="utf-8"))
-        return Run(report["seconds"], finished.peak_mib)
-
-    return Side(name, own.command, read, threads)
-
-
 def ppo_update_alone(name, threads):
-    """cpx-train with SFT on the rollout's texts: forward, backward and optimizer on the same tokens."""
+    """cpx-train with DPO on the rollout's texts, two after a prompt: the reference's pass over them, forward, backward
+    and optimizer, each text computed whole and its response alone predicted, as PPO does it."""
 
     def command(places):
         return [
             f"{places.bin}/cpx-train", "--config", UPDATE_CONFIG, "--threads", str(threads), "--overwrite",
             f"model.path={places.inputs}/model", f"adapter.init_from={places.inputs}/adapter-qv",
-            f"data.train=[{places.scratch}/{ROLLOUT_SHARD}]", f"training.accumulate={ROLLOUT_SIZE // 4}",
+            f"data.train=[{places.scratch}/{ROLLOUT_PAIRS}]", f"training.accumulate={ROLLOUT_SIZE // 4}",
             f"training.max_steps={NUM_ROLLOUTS}", f"training.output={places.scratch}/run",
         ]  # fmt: skip
 
@@ -428,7 +430,7 @@ def llama_generate(name, threads, against, is_prefill=False):
             return generation_run(finished, tokens, tokens / report["seconds"], 1)
         return Run(finished.seconds, finished.peak_mib, tokens / report["prompt_seconds"], tokens=[tokens])
 
-    return Side(name, command, read, threads, against)
+    return Side(name, command, read, threads, against, is_peer=True)
 
 
 def hf_generate(name, samples, threads, against):
@@ -445,7 +447,7 @@ def hf_generate(name, samples, threads, against):
         report = figures.json_lines(finished.stdout)[-1]
         return generation_run(finished, report["tokens"], report["tokens"] / report["seconds"], samples)
 
-    return Side(name, command, read, threads, against)
+    return Side(name, command, read, threads, against, is_peer=True)
 
 
 def generation_run(finished, tokens, tokens_per_second, samples):

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """The themes: what each measures, its sides, its goals."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import figures, inputs, page, rounds
 from .sides import (
@@ -29,7 +31,6 @@ from .sides import (
     hf_rollout,
     hf_train,
     llama_generate,
-    ppo_reference_alone,
     ppo_rollout_alone,
     ppo_update_alone,
     trl_preferences,
@@ -47,6 +48,7 @@ class Setting:
     groups: int
     texts: int
     threads: int
+    pairs: int
     model: dict
     records: list
     growth_groups: tuple[int, ...]
@@ -59,6 +61,10 @@ class Setting:
     @property
     def num_weights(self):
         return figures.matmul_weights(self.model)
+
+    def lora_weights(self, adapter):
+        path = Path(self.root) / self.places.inputs / adapter / "adapter_config.json"
+        return figures.lora_weights(self.model, json.loads(path.read_text(encoding="utf-8")))
 
 
 @dataclass
@@ -76,7 +82,14 @@ class Plan:
     counted: str = "tokens"
     config: str = CONFIG
     warm_up: bool = False
+    has_results: bool = True  # a table of all sides; not where they do different things
+    has_rounds: bool = True
     facts: list = field(default_factory=list)
+
+    @property
+    def rate(self):
+        """What the results' table shows a second, also where the theme is about whole seconds."""
+        return "tokens_per_second" if self.unit == "seconds" else self.unit
 
 
 STEPS_NOTE = (
@@ -103,29 +116,69 @@ def training_sides(work, name="cpx", **options):
     ]
 
 
-def train_qv(setting):
-    sides = training_sides(setting.work())
+MIN_SHARE = 80  # percent of the bound
+
+
+def bound_flops(setting, adapter):
+    """FLOPs that a token costs whoever trains: 4 a frozen weight, 6 an adapter's."""
+    return 4 * setting.num_weights + 6 * setting.lora_weights(adapter)
+
+
+def bound_goals(setting, adapter, sides, measured):
+    """cpx's share of what the machine's matrix product allows; how far ahead of a peer that is, is the padding's affair."""
+    share = rounds.peak_share(measured, sides[0], bound_flops(setting, adapter))
+    what = "share of the bound, cpx: real tokens/s x (4N + 6 LoRA) over the peak"
+    return [rounds.Goal(what, MIN_SHARE, share and 100 * share, True, "%")]
+
+
+def peak_table(setting, sides, measured):
+    """What each side makes of the machine, with and without what it spends on pads."""
+    head = figures.head_weights(setting.model)
+    body = setting.num_weights - head
+    rows = []
+    for side in sides:
+        real = rounds.peak_share(measured, side, 4 * setting.num_weights)
+        parts = [(body, "padded_per_second"), (head, "head_per_second")]
+        shares = [rounds.peak_share(measured, side, 4 * weights, field) for weights, field in parts]
+        computed = None if None in shares else sum(shares)
+        padding = rounds.quotient(measured, [side.name], [side.name], ("padded_per_second", "tokens_per_second"))
+        rows.append([
+            side.name,
+            page.number(rounds.median_of(measured, side.name, "tokens_per_second"), 1),
+            page.number(rounds.median_of(measured, side.name, "padded_per_second"), 1),
+            page.number(padding),
+            *(page.number(share and 100 * share, 0) + " %" for share in (real, computed)),
+        ])  # fmt: skip
+    header = ["side", "real tokens/s", "tokens/s with pads", "with pads / real", "share, real tokens", "share, computed"]
+    note = (
+        "Share of the peak of each round: tokens/s x 4N over it (LoRA's own products, attention and the optimizer are left "
+        "out). Computed: with the pads that go through the layers, and the positions that go through the head. Where both "
+        "sides' computed shares are alike, what cpx saves is the padding."
+    )
+    return page.Table("Share of the machine's matrix product", header, rows, note)
+
+
+def train_plan(setting, adapter, title):
+    sides = training_sides(setting.work(adapter=adapter))
 
     def goals(measured):
-        share = rounds.peak_share(measured, sides[0], setting.num_weights)
         return [
-            *goals_against(sides, measured, "tokens/s", "tokens_per_second", 2.6, True),
-            rounds.Goal("share of the matrix product's peak, cpx", 80, share and 100 * share, True, "%"),
+            *bound_goals(setting, adapter, sides, measured),
             *goals_against(sides, measured, "peak memory", "peak_mib", 0.33, False),
         ]
 
-    title = "Training step: LoRA on q and v"
-    return Plan(title, "Contrastive perplexity. " + STEPS_NOTE, sides, goals, setting.num_rounds)
+    def tables(measured):
+        return [peak_table(setting, sides, measured)]
+
+    return Plan(title, "Contrastive perplexity. " + STEPS_NOTE, sides, goals, setting.num_rounds, tables)
+
+
+def train_qv(setting):
+    return train_plan(setting, "adapter-qv", "Training step: LoRA on q and v")
 
 
 def train_all_linear(setting):
-    sides = training_sides(setting.work(adapter="adapter-all-linear"))
-
-    def goals(measured):
-        return goals_against(sides, measured, "tokens/s", "tokens_per_second", 3.2, True)
-
-    title = "Training step: LoRA on all linear layers"
-    return Plan(title, "Contrastive perplexity. " + STEPS_NOTE, sides, goals, setting.num_rounds)
+    return train_plan(setting, "adapter-all-linear", "Training step: LoRA on all linear layers")
 
 
 def train_recompute(setting):
@@ -139,22 +192,19 @@ def train_recompute(setting):
     return Plan(title, about, sides, goals, setting.num_rounds)
 
 
-NUM_PAIRS = 8
-
-
-def preferences(setting, sides, goals, title):
+def preferences(setting, sides, goals, title, more):
     """Training on pairs, with LoRA on all linear layers."""
     work = preference_work(setting)
-    pairs = inputs.preference_pairs(setting.records, NUM_PAIRS * setting.steps)
+    pairs = inputs.preference_pairs(setting.records, setting.pairs * setting.steps)
     inputs.write_text(pairs, setting.places, PAIRS_FILE, setting.root)
     about = (
-        f"{NUM_PAIRS} pairs in a step, LoRA of rank 64 on all linear layers, float32, no dropout. The unit is pairs a "
-        "second: cpx computes a prompt once for both answers. The first step warms up and is not timed; time is that of "
-        "all others, loading left out. The reference that is cached: cpx's on disk, by a run that is not counted; TRL's "
-        "`precompute_ref_log_probs`."
+        f"{setting.pairs} pairs in a step, LoRA of rank 64 on all linear layers, float32, no dropout. The unit is pairs a "
+        "second: cpx computes a prompt once for both answers. Tokens are compared in that form: a prompt once a pair, of "
+        "each answer all but the last. The first step warms up and is not timed; time is that of all others, loading left "
+        f"out. {more}`trl-checkpointing` computes blocks twice, TRL's default, as `cpx-recompute` does."
     )
-    return Plan(title, about, sides(work), goals, setting.num_rounds, counted="pairs", config=PREFERENCE_CONFIG,
-                warm_up=True)  # fmt: skip
+    return Plan(title, about, sides(work), goals, setting.num_rounds, unit="pairs_per_second", counted="pairs",
+                config=PREFERENCE_CONFIG, warm_up=True)  # fmt: skip
 
 
 RECOMPUTE = "training.recompute=full"
@@ -167,7 +217,7 @@ def recompute_memory(measured, peer):
 
 
 def preference_work(setting):
-    return setting.work(adapter="adapter-fresh", groups=NUM_PAIRS)
+    return setting.work(adapter="adapter-fresh", groups=setting.pairs)
 
 
 def dpo(setting):
@@ -180,18 +230,22 @@ def dpo(setting):
             cpx_preferences("cpx", work, "dpo", ["objective.cache_reference=false"]),
             trl_preferences("trl", work, "dpo", "cpx"),
             cpx_preferences("cpx-recompute", work, "dpo", [cache, RECOMPUTE]),
+            trl_preferences("trl-checkpointing", work, "dpo", "cpx-recompute", precompute=True, checkpointing=True),
         ]
 
     def goals(measured):
         made = sides(preference_work(setting))
         return [
-            *goals_against(made[:2], measured, "pairs/s, reference cached", "tokens_per_second", 3.5, True),
+            *goals_against(made[:2], measured, "pairs/s, reference cached", "pairs_per_second", 3.5, True),
             *goals_against(made[:2], measured, "peak memory, reference cached", "peak_mib", 0.15, False),
             recompute_memory(measured, "trl-cached"),
-            *goals_against(made[2:4], measured, "pairs/s, reference computed", "tokens_per_second", 2.5, True),
+            *goals_against(made[2:4], measured, "pairs/s, reference computed", "pairs_per_second", 2.5, True),
         ]
 
-    return preferences(setting, sides, goals, "DPO beside TRL")
+    more = (
+        "The reference that is cached: cpx's on disk, by a run that is not counted; TRL's `precompute_ref_log_probs`. "
+    )
+    return preferences(setting, sides, goals, "DPO beside TRL", more)
 
 
 def simpo(setting):
@@ -200,17 +254,22 @@ def simpo(setting):
             cpx_preferences("cpx", work, "simpo"),
             trl_preferences("trl", work, "simpo", "cpx"),
             cpx_preferences("cpx-recompute", work, "simpo", [RECOMPUTE]),
+            trl_preferences("trl-checkpointing", work, "simpo", "cpx-recompute", checkpointing=True),
         ]
 
     def goals(measured):
         made = sides(preference_work(setting))[:2]
         return [
-            *goals_against(made, measured, "pairs/s", "tokens_per_second", 3.5, True),
+            *goals_against(made, measured, "pairs/s", "pairs_per_second", 3.5, True),
             *goals_against(made, measured, "peak memory", "peak_mib", 0.15, False),
             recompute_memory(measured, "trl"),
         ]
 
-    return preferences(setting, sides, goals, "SimPO beside TRL")
+    more = (
+        "TRL's CPOTrainer puts a BOS before every prompt where the tokenizer has one, which this model's tokenizer itself "
+        "does not; the peer's tokenizer is without it, so that both sides train on the same tokens. "
+    )
+    return preferences(setting, sides, goals, "SimPO beside TRL", more)
 
 
 def perplexity(setting):
@@ -307,31 +366,31 @@ def rollout(setting):
 
 
 def ppo_step(setting):
-    prompts = inputs.rollout_prompts(setting.records, NUM_ROLLOUTS * ROLLOUT_SIZE)
+    prompts = inputs.rollout_prompts(setting.records, NUM_ROLLOUTS * ROLLOUT_SIZE, times=2)
     inputs.write_text(prompts, setting.places, PROMPTS_FILE, setting.root)
     threads = setting.threads
     whole = cpx_ppo("ppo", threads)
-    parts = [
-        ppo_rollout_alone("rollout", threads),
-        ppo_reference_alone("reference", threads),
-        ppo_update_alone("update", threads),
-    ]
+    parts = [ppo_rollout_alone("rollout", threads), ppo_update_alone("update", threads)]
 
     def goals(measured):
-        ratios = [r.runs["ppo"].seconds / sum(r.runs[part.name].seconds for part in parts) for r in measured]
-        return [rounds.Goal("a step over the sum of its parts", 1.3, figures.median(ratios), False)]
+        quotient = rounds.quotient(measured, [whole.name], [part.name for part in parts], "seconds")
+        return [rounds.Goal("a step over the sum of its parts", 1.3, quotient, False)]
+
+    def tables(measured):
+        return [page.seconds_table(measured, [whole, *parts])]
 
     about = (
-        f"A PPO step of {ROLLOUT_SIZE} responses of {RESPONSE_TOKENS} tokens, one pass of updates: `ppo` is the mean of all "
-        "steps but the first. Its parts by themselves, on the texts of the last rollout: `rollout` samples after the same "
-        "prompts, `reference` scores the texts under the frozen model, `update` is a step of supervised fine-tuning on "
-        "them; the last two predict the prompts' tokens too, which PPO does not, a tenth more work for them. The reward is a "
-        "word list, which costs nothing. The step has more to do than its parts: it scores the texts under the policy too, "
-        "with the value head, and their entropy. Seconds are those of the work, loading left out."
+        f"A PPO step of {ROLLOUT_SIZE} responses of {RESPONSE_TOKENS} tokens, two after a prompt, one pass of updates: `ppo` is "
+        "the mean of all steps but the first. Its parts by themselves, on the last rollout: `rollout` samples after the "
+        "same prompts; `update` is a DPO step on the same texts, a pair a prompt, whose reference is computed in the step "
+        "and whose prompts are not shared, so that as in PPO a frozen and a trained pass go over each text and the responses "
+        "alone are predicted. The reward is a word list, which costs nothing. The step has more to do than its parts: it "
+        "scores the texts under the policy too before it learns, with the value head, and their entropy. Seconds are those "
+        "of the work, loading left out."
     )
     title = "A PPO step and its parts"
-    return Plan(title, about, [whole, *parts], goals, setting.num_rounds, unit="seconds", compared=None,
-                config=ROLLOUT_CONFIG)  # fmt: skip
+    return Plan(title, about, [whole, *parts], goals, setting.num_rounds, tables, unit="seconds", compared=None,
+                config=ROLLOUT_CONFIG, has_results=False)  # fmt: skip
 
 
 def start(setting):

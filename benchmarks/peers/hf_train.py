@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Contrastive perplexity with transformers and PEFT: the work of `cpx-train` with `shuffle: false`.
 
-Prints a line a step (loss, contrast, real tokens, seconds, CPU seconds of all threads), then the peak memory.
+Prints a line a step (loss, contrast, tokens: real, with pads, through the head; seconds, CPU seconds of all threads), then the peak memory.
 """
 
 import json
@@ -44,9 +44,8 @@ def token_nll(model, ids, mask, head):
     return torch.zeros(valid.shape).masked_scatter(valid, loss)
 
 
-def published_nll(model, texts, pad_id):
+def published_nll(model, texts, length, pad_id):
     """Mean NLL of each text under the published padding, a pad seeing itself alone."""
-    length = -(-max(map(len, texts)) // 8) * 8
     ids, mask = hf_common.pad(texts, length, pad_id, left=True)
     causal = torch.ones(length, length, dtype=torch.bool).tril()
     sees = causal & mask[:, None, None, :].bool()  # [B, 1, L, L]
@@ -90,10 +89,12 @@ def main():
         chosen = [records[(step * arguments.groups + g) % len(records)]
                   for g in range(arguments.groups)]  # fmt: skip
         texts = [text for r in chosen for text in texts_of(r, arguments.texts, tokenizer)]
+        length = max(map(len, texts))
         if arguments.padding == "published":
-            mean_nll = published_nll(model, texts, tokenizer.eos_token_id)
+            length = -(-length // 8) * 8
+            mean_nll = published_nll(model, texts, length, tokenizer.eos_token_id)
         else:
-            ids, mask = hf_common.pad(texts, max(map(len, texts)), tokenizer.eos_token_id)
+            ids, mask = hf_common.pad(texts, length, tokenizer.eos_token_id)
             nll = token_nll(model, ids, mask, arguments.head).double()
             mean_nll = nll.sum(1) / mask[:, 1:].sum(1)
         loss, contrast = contrastive_perplexity(mean_nll, arguments.groups, arguments.texts)
@@ -106,6 +107,8 @@ def main():
             loss=loss.item(),
             contrast=contrast.item(),
             tokens=sum(map(len, texts)),
+            padded_tokens=length * len(texts),
+            head_tokens=length * len(texts) if arguments.head == "all" else sum(map(len, texts)) - len(texts),
             seconds=time.perf_counter() - start,
             cpu_seconds=time.process_time() - cpu_start,
         )

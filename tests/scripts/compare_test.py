@@ -2,17 +2,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """What benchmarks/compare.py computes and writes, on made-up figures; no tool and no peer is started but `sh`."""
 
+import importlib.util
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
+import types
 import unittest
+import unittest.mock
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
 from compare import busy, figures, growth, inputs, machine, page, processes, rounds, sides, themes
+
+
+
+def load_script():
+    """compare.py, whose name its package has too."""
+    file = Path(__file__).parents[2] / "benchmarks/compare.py"
+    spec = importlib.util.spec_from_file_location("compare_script", file)
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    return script
+
+
+script = load_script()
 
 METRICS = """\
 {"step":1,"tokens":100,"padded_tokens":4,"tokens_per_second":50.0,"cpu_seconds":9.0,"contrast":1.5}
@@ -33,7 +50,7 @@ RECORDS = [
 
 
 def run(speed=100.0, peak=1000.0, values=(1.0, 2.0), tokens=(10, 20), seconds=4.0, per_cpu=None):
-    return sides.Run(seconds, peak, speed, per_cpu, list(tokens), list(values))
+    return sides.Run(seconds, peak, speed, per_cpu, tokens=list(tokens), values=list(values))
 
 
 def two_sides():
@@ -43,6 +60,11 @@ def two_sides():
 
 def one_round(cpx, hf, gflops=100.0):
     return rounds.Round({2: gflops}, {"cpx": cpx, "hf": hf})
+
+
+def all_rounds(*measured):
+    """Rounds of two_sides(), with what forbids to compare them."""
+    return rounds.Measured(list(measured), rounds.disagreements(list(measured), two_sides(), 1e-5))
 
 
 class Figures(unittest.TestCase):
@@ -73,13 +95,19 @@ class Figures(unittest.TestCase):
         self.assertAlmostEqual(figures.step_seconds(METRICS), (1 + 4) / 2)
 
     def test_speed_leaves_out_the_first_step(self):
-        self.assertAlmostEqual(figures.speed(figures.cpx_steps(METRICS)), 300 / 5)
-        self.assertIsNone(figures.speed(figures.cpx_steps(METRICS)[:1]))
+        self.assertAlmostEqual(figures.rate(figures.cpx_steps(METRICS)), 300 / 5)
+        self.assertIsNone(figures.rate(figures.cpx_steps(METRICS)[:1]))
 
     def test_tokens_a_cpu_second_leave_out_the_first_step(self):
-        self.assertAlmostEqual(figures.tokens_a_cpu_second(figures.cpx_steps(METRICS)), 300 / 6)
+        self.assertAlmostEqual(figures.rate(figures.cpx_steps(METRICS), over="cpu_seconds"), 300 / 6)
         steps = figures.hf_steps('{"step": 1, "tokens": 5, "seconds": 1, "contrast": 2}\n' * 2)
-        self.assertIsNone(figures.tokens_a_cpu_second(steps))
+        self.assertIsNone(figures.rate(steps, over="cpu_seconds"))
+
+    def test_pairs_are_counted_beside_their_tokens(self):
+        metrics = '{"step":1,"tokens":60,"tokens_per_second":30.0,"loss":0.7}\n' * 2
+        steps = figures.cpx_steps(metrics, num_pairs=8)
+        self.assertEqual((steps[0].tokens, steps[0].pairs, steps[0].contrast), (60, 8, 0.7))
+        self.assertAlmostEqual(figures.rate(steps, "pairs"), 4.0)
 
     def test_differences_see_missing_steps_and_nan(self):
         self.assertAlmostEqual(figures.largest_difference([1.0, 2.0], [1.0, 2.5]), 0.5)
@@ -92,8 +120,12 @@ class Figures(unittest.TestCase):
         # 30 x (576 x (2 x 576 + 2 x 192) + 3 x 576 x 1536) + 49152 x 576
         self.assertEqual(figures.matmul_weights(config), 134479872)
 
-    def test_share_of_peak_is_by_4n(self):
-        self.assertAlmostEqual(figures.share_of_peak(100.0, 10**8, 80.0), 0.5)
+    def test_lora_weights_of_smollm2_are_counted(self):
+        config = {"hidden_size": 576, "intermediate_size": 1536, "num_hidden_layers": 30, "vocab_size": 49152,
+                  "num_attention_heads": 9, "num_key_value_heads": 3}  # fmt: skip
+        adapter = {"r": 64, "target_modules": ["q_proj", "v_proj"]}
+        # 30 x 64 x ((576 + 576) + (576 + 192))
+        self.assertEqual(figures.lora_weights(config, adapter), 3686400)
 
     def test_slope_is_that_of_least_squares(self):
         self.assertAlmostEqual(figures.slope([(0, 1.0), (1, 4.0), (2, 5.0)]), 2.0)
@@ -133,19 +165,19 @@ class Inputs(unittest.TestCase):
 class Rounds(unittest.TestCase):
     def test_ratios_are_taken_within_a_round(self):
         # The medians' ratio would be 300 / 90.
-        measured = [
+        measured = all_rounds(
             one_round(run(300.0), run(100.0)),
             one_round(run(200.0), run(90.0)),
             one_round(run(400.0), run(80.0)),
-        ]
+        )
         self.assertAlmostEqual(rounds.ratio(measured, "cpx", "hf", "tokens_per_second"), 3.0)
 
     def test_share_uses_the_round_s_own_peak(self):
-        measured = [one_round(run(100.0), run(), gflops) for gflops in (80.0, 160.0, 100.0)]
-        self.assertAlmostEqual(rounds.peak_share(measured, two_sides()[0], 10**8), 0.4)
+        measured = all_rounds(*(one_round(run(100.0), run(), gflops) for gflops in (80.0, 160.0, 100.0)))
+        self.assertAlmostEqual(rounds.peak_share(measured, two_sides()[0], 4 * 10**8), 0.4)
 
     def test_what_is_not_told_is_nothing(self):
-        measured = [one_round(run(None), run())]
+        measured = all_rounds(one_round(run(None), run()))
         self.assertIsNone(rounds.ratio(measured, "cpx", "hf", "tokens_per_second"))
         self.assertEqual(rounds.Goal("speed", 2.0, None, True).verdict(), "not measured")
 
@@ -171,7 +203,7 @@ class Rounds(unittest.TestCase):
 
 class Pages(unittest.TestCase):
     def setUp(self):
-        self.measured = [one_round(run(300.0, 500.0), run(100.0, 2000.0))]
+        self.measured = all_rounds(one_round(run(300.0, 500.0), run(100.0, 2000.0)))
         self.sides = two_sides()
 
     def test_a_page_has_figures_and_commands_of_both_sides(self):
@@ -202,14 +234,61 @@ class Pages(unittest.TestCase):
         self.assertIn("do not agree", text.splitlines()[3])
         self.assertIn("hf differs.", text.splitlines()[3])
 
+    def test_sides_that_disagree_get_no_ratio_and_no_goal(self):
+        for other in (run(100.0, values=(1.0, 2.1)), run(100.0, tokens=(10, 21))):
+            measured = all_rounds(one_round(run(300.0), other))
+            self.assertIsNone(rounds.ratio(measured, "cpx", "hf", "tokens_per_second"))
+            self.assertIsNone(rounds.quotient(measured, ["cpx"], ["hf", "hf"], "seconds"))
+            table = page.results_table(measured, self.sides)
+            self.assertEqual(table.header[-1], "peak memory, MiB")
+            self.assertEqual(table.rows[1], ["hf", "2", "100.0", "100 to 100", "4.00", "1000"])
+            plan = themes.Plan("Speed", "About.", self.sides, lambda _: self.fail("a goal of sides that disagree"), 1)
+            text = page.render("speed", "About.", [], script.tables_of(plan, measured), [], measured.faults)
+            self.assertNotRegex(text, r"\d x\b|\b3\.00\b|Goals")
+            self.assertIn("**The sides do not agree, so their speeds must not be compared.**", text.splitlines()[3])
+
+    def test_a_theme_whose_sides_disagree_says_so_and_tells_the_caller(self):
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = types.SimpleNamespace(
+                label="demo", hardware="x1", results=folder, data=["d"], rounds=1, steps=6, groups=2, texts=5, pairs=8, threads=2,
+                growth_groups=script.GROWTH_GROUPS, long_lengths=script.LONG_LENGTHS,
+            )  # fmt: skip
+            plan = themes.Plan("Speed", "About.", self.sides, lambda _: [], 1)
+            setting = types.SimpleNamespace(places=sides.Places(shards=()))
+            for measured, agrees in (
+                (all_rounds(one_round(run(), run())), True),
+                (all_rounds(one_round(run(), run(tokens=(1, 2)))), False),
+            ):
+                with unittest.mock.patch.multiple(
+                    script, THEMES={"speed": lambda _: plan}, facts=lambda *_: []
+                ), unittest.mock.patch.object(rounds, "run_rounds", return_value=measured), unittest.mock.patch(
+                    "sys.stdout"
+                ):
+                    self.assertEqual(script.run_theme("speed", arguments, setting), agrees)
+                written = max(Path(folder).iterdir())
+                self.assertRegex(written.name, r"^speed-demo_x1_\d{4}-\d\d-\d\d\.md$")
+                self.assertEqual("do not agree" in written.read_text(encoding="utf-8"), not agrees)
+
+    def test_the_table_of_the_peak_tells_what_pads_cost(self):
+        cpx, hf = run(300.0), run(100.0)
+        cpx.padded_per_second, cpx.head_per_second = 300.0, 300.0
+        hf.padded_per_second, hf.head_per_second = 250.0, 90.0
+        model = {"hidden_size": 10, "intermediate_size": 10, "num_hidden_layers": 0, "vocab_size": 10**6,
+                 "num_attention_heads": 1}  # fmt: skip
+        setting = types.SimpleNamespace(model=model, num_weights=5 * 10**7)  # of which the head 10^7
+        table = themes.peak_table(setting, self.sides, all_rounds(one_round(cpx, hf)))
+        self.assertEqual(table.rows[0], ["cpx", "300.0", "300.0", "1.00", "60 %", "60 %"])
+        # 4 x (4 x 250 + 1 x 90) 10^7 = 43.6 GFLOP/s of 100
+        self.assertEqual(table.rows[1], ["hf", "100.0", "250.0", "2.50", "20 %", "44 %"])
+
     def test_a_side_without_speed_is_shown_by_its_time(self):
-        measured = [one_round(run(None, seconds=3.0), run(100.0))]
+        measured = all_rounds(one_round(run(None, seconds=3.0), run(100.0)))
         table = page.rounds_table(measured, self.sides, "tokens_per_second")
         self.assertEqual(table.header[2:], ["cpx, s", "hf, s"])
         self.assertEqual(table.rows, [["1", "100", "3.0", "4.0"]])
 
     def test_perplexities_are_shown_as_such(self):
-        measured = [one_round(run(values=[0.0], tokens=[7]), run(values=[0.0], tokens=[7]))]
+        measured = all_rounds(one_round(run(values=[0.0], tokens=[7]), run(values=[0.0], tokens=[7])))
         table = page.values_table(measured, self.sides, "perplexity", 5e-5)
         self.assertEqual(table.rows, [["all", "7", "1.00000", "1.00000"]])
 
@@ -222,7 +301,7 @@ class Pages(unittest.TestCase):
         item = growth.size("1 group", sides.Work(), has_profile=False)
         more = growth.size("9 groups", sides.Work(), has_profile=False)
         runs = {item.timed.name: run(peak=600.0, tokens=(1000,)), more.timed.name: run(peak=720.0, tokens=(3000,))}
-        goal = growth.memory_goal([rounds.Round({}, runs)], [item, more], threads=2, num_layers=30)
+        goal = growth.memory_goal(rounds.Measured([rounds.Round({}, runs)]), [item, more], threads=2, num_layers=30)
         self.assertAlmostEqual(goal.measured, 2.0)
 
 
@@ -235,7 +314,7 @@ class Busy(unittest.TestCase):
             runs[f"cpx, {condition}"] = run(300.0 * share, per_cpu=150.0 * (0.9 if share < 1 else 1.0))
             runs[f"cpx-1, {condition}"] = run(150.0, per_cpu=150.0)
             runs[f"hf, {condition}"] = run(100.0 * share, per_cpu=None)
-        return [rounds.Round({1: 50.0, 2: 100.0}, runs)]
+        return rounds.Measured([rounds.Round({1: 50.0, 2: 100.0}, runs)])
 
     def test_goals_are_of_a_busy_process_a_core(self):
         goals = busy.goals(self.measured())
@@ -279,6 +358,43 @@ class Machine(unittest.TestCase):
         self.assertEqual(machine.hardware_name("AMD EPYC", 2), "epyc2")
         self.assertEqual(machine.hardware_name("AMD Ryzen 9 7950X 16-Core Processor", 32), "ryzen97950x32")
         self.assertEqual(machine.hardware_name("Intel(R) Xeon(R) Gold 6248 CPU @ 2.50GHz", 8), "xeongold6248x8")
+
+    def test_the_type_is_that_of_the_widest_units(self):
+        self.assertEqual(machine.kind("flags : fma avx2 avx512f amx_tile"), "AMX")
+        self.assertEqual(machine.kind("flags : fma avx2 avx512f"), "AVX-512")
+        self.assertEqual(machine.kind("flags : fma avx2 xavx512f"), "AVX2")
+        self.assertEqual(machine.kind("flags : sse4_2"), "without AVX2")
+
+    def test_peers_get_the_allocator_and_the_settings_of_the_tools(self):
+        source = (Path(__file__).parents[2] / "tools/malloc_conf.cpp").read_text(encoding="utf-8")
+        parts = re.findall(r'^ +"(.*)"[;,]?$', source, re.MULTILINE)
+        self.assertEqual("".join(parts), machine.MALLOC_CONF)
+        cpx, hf = two_sides()
+        self.assertEqual(sides.environment_of(cpx, "libjemalloc.so.2"), {})
+        self.assertEqual(sides.environment_of(hf, None), {})
+        self.assertRegex(sides.shown(hf, ["d"], "libjemalloc.so.2"), "^LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=dirty_")
+        finished = processes.run(["sh", "-c", "echo $MALLOC_CONF"], ".", {"MALLOC_CONF": "x:1"})
+        self.assertEqual(finished.stdout, "x:1\n")
+
+    def test_different_allocators_are_told(self):
+        with tempfile.NamedTemporaryFile() as tool:
+            self.assertEqual(machine.allocator(None, tool.name), "the system's on both sides")
+            tool.write(b"\0<jemalloc>: \0")
+            tool.flush()
+            self.assertEqual(
+                machine.allocator(None, tool.name), "cpx jemalloc, the peers the system's: **not the same**"
+            )
+            self.assertEqual(
+                machine.allocator("/lib/libjemalloc.so.2", tool.name),
+                "jemalloc with the same settings on both sides, the peers by LD_PRELOAD (libjemalloc.so.2)",
+            )
+
+    def test_without_a_library_to_preload_there_is_one_line(self):
+        with unittest.mock.patch.object(machine, "find_jemalloc", return_value=None):
+            self.assertIsNone(script.preload("none"))
+            self.assertEqual(script.preload("x.so"), "x.so")
+            with self.assertRaisesRegex(processes.BenchmarkError, "^--preload auto: no libjemalloc, .* then tell\\.$"):
+                script.preload("auto")
 
     def test_the_processor_is_found(self):
         self.assertEqual(machine.processor_name("flags : x\nmodel name\t: AMD EPYC\nmodel name\t: B\n"), "AMD EPYC")
