@@ -47,6 +47,9 @@ ordered_json to_json(const Report& report) {
   object["model"] = report.model;
   object["adapter"] = report.adapter ? ordered_json(*report.adapter) : ordered_json(nullptr);
   object.update(comparison_json(report.summary.all));
+  const DistinctTexts& distinct = report.distinct_texts;
+  if (distinct.toxic) object["sides"]["toxic"]["distinct_texts"] = *distinct.toxic;
+  if (distinct.neutral) object["sides"]["neutral"]["distinct_texts"] = *distinct.neutral;
   object["groups"] = ordered_json::object();
   for (const auto& [name, comparison] : report.summary.groups) {
     object["groups"][name] = comparison_json(comparison);
@@ -121,15 +124,19 @@ class Table {
   std::string text_;
 };
 
-void add_counts(Table& table, const SideComparison& all) {
-  const auto add = [&](const char* name, const SideSummary& side) {
+void add_counts(Table& table, const Report& report) {
+  const auto add = [&](const char* name, const SideSummary& side,
+                       const std::optional<int64_t>& num_distinct) {
     if (side.texts + side.skipped == 0) return;
     const std::string skipped =
         side.skipped > 0 ? fmt::format(", {} skipped (nothing to predict)", side.skipped) : "";
-    table.line(fmt::format("{:<8} {} texts, {} tokens{}", name, side.texts, side.tokens, skipped));
+    const std::string distinct = num_distinct ? fmt::format(" ({} different)", *num_distinct) : "";
+    table.line(fmt::format("{:<8} {} texts{}, {} tokens{}", name, side.texts, distinct, side.tokens,
+                           skipped));
   };
-  add("toxic", all.toxic);
-  add("neutral", all.neutral);
+  const SideComparison& all = report.summary.all;
+  add("toxic", all.toxic, report.distinct_texts.toxic);
+  add("neutral", all.neutral, report.distinct_texts.neutral);
 }
 
 // Why a figure is missing.
@@ -157,7 +164,7 @@ std::string report_table(std::span<const Report> reports) {
     table.line(fmt::format("{:<8} {}{}", report.adapter ? "adapter" : "base", report.model,
                            report.adapter ? " + " + *report.adapter : ""));
   }
-  add_counts(table, reports.front().summary.all);
+  add_counts(table, reports.front());
   for (const Report& report : reports) add_non_finite(table, report);
   table.line("");
   table.heading();

@@ -201,6 +201,13 @@ std::string ContrastData::lengths() const {
   return lengths_line(lengths, config_.data.max_tokens);
 }
 
+void ContrastData::visit_texts(const std::function<void(std::string_view)>& visit) const {
+  for (const data::Record& record : records_) {
+    for (const std::string& text : record.neutral) visit(text);
+    for (const std::string& text : record.toxic) visit(text);
+  }
+}
+
 std::string ContrastData::fingerprint() const {
   const std::string records = records_fingerprint(records_);
   if (retained_.texts.empty()) return records;

@@ -29,6 +29,7 @@ class ContrastData : public TrainData {
   std::string_view unit_name() const override { return "groups"; }
   std::string summary() const override;
   std::string lengths() const override;
+  void visit_texts(const std::function<void(std::string_view)>& visit) const override;
   std::string fingerprint() const override;
   BatchSizes measure_batches(int64_t num_epochs) const override;
   void print_examples(int64_t count) const override;

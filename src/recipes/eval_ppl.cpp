@@ -5,6 +5,8 @@
 #include <chrono>
 #include <iostream>
 #include <memory>
+#include <string_view>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -78,6 +80,18 @@ std::vector<SideText> read_texts(const EvalPplCommand& command) {
     throw DataError("[texts] the files hold no text: got 0, expected at least 1.");
   }
   return texts;
+}
+
+// How many texts of `side` differ from each other, none where each does.
+std::optional<int64_t> num_distinct(const std::vector<SideText>& texts, Side side) {
+  std::unordered_set<std::string_view> distinct;
+  int64_t num_texts = 0;
+  for (const SideText& text : texts) {
+    if (text.side != side) continue;
+    distinct.insert(text.text);
+    ++num_texts;
+  }
+  return std::ssize(distinct) < num_texts ? std::optional(std::ssize(distinct)) : std::nullopt;
 }
 
 // Scores all texts as cpx does it: each by itself. Empty when interrupted.
@@ -180,7 +194,9 @@ class Evaluation {
     Report report{.model = command_.model.string(),
                   .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
                   .summary = objectives::summarize_perplexity(scored),
-                  .seconds = elapsed.count()};
+                  .seconds = elapsed.count(),
+                  .distinct_texts = {.toxic = num_distinct(texts_, Side::kToxic),
+                                     .neutral = num_distinct(texts_, Side::kNeutral)}};
     if (command_.mode == "published") drop_text_figures(report.summary.all);
     return report;
   }

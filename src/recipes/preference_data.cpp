@@ -109,6 +109,13 @@ std::vector<std::string> PreferenceData::warnings() const {
   return data::warning_lines(counts_, encoder_);
 }
 
+void PreferenceData::visit_texts(const std::function<void(std::string_view)>& visit) const {
+  for (const data::PreferenceItem& item : items_) {
+    for (const std::string& text : item.chosen) visit(text);
+    for (const std::string& text : item.rejected) visit(text);
+  }
+}
+
 std::string PreferenceData::fingerprint() const { return fingerprint_; }
 
 BatchSizes PreferenceData::measure_batches(int64_t num_epochs) const {

@@ -27,6 +27,7 @@ class PreferenceData : public TrainData {
   std::string summary() const override;
   std::string lengths() const override;
   std::vector<std::string> warnings() const override;
+  void visit_texts(const std::function<void(std::string_view)>& visit) const override;
   std::string fingerprint() const override;
   BatchSizes measure_batches(int64_t num_epochs) const override;
   void print_examples(int64_t count) const override;

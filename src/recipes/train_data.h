@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -44,6 +45,9 @@ class TrainData {
   virtual std::string lengths() const = 0;
   /// What a user should know of before the run, a line each.
   virtual std::vector<std::string> warnings() const { return {}; }
+  /// Calls `visit` with each text of either side, as it was read, in all places where it stands;
+  /// the views live as long as the data. PPO's prompts are none.
+  virtual void visit_texts(const std::function<void(std::string_view)>& /*visit*/) const {}
   /// Throws where data and model do not fit together, which the task would refuse.
   virtual void check_fit(const nn::ModelShape& /*model*/) const {}
   /// What the memory table does not count, for --estimate; empty: nothing.

@@ -14,6 +14,7 @@
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
 #include "prompt_data.h"
+#include "repeated_texts.h"
 #include "run_folder.h"
 #include "train_data.h"
 #include "train_inputs.h"
@@ -58,10 +59,15 @@ class Validation {
   void run() {
     if (!config_.model.path.empty()) check_model();
     if (!has_fault_at("data.train") && !config_.data.train.empty()) {
-      check_data("train", "data.train", config_.data.train);
+      train_ = check_data("train", "data.train", config_.data.train);
     }
     if (!has_fault_at("data.eval") && !config_.data.eval.empty()) {
-      check_data("eval", "data.eval", config_.data.eval);
+      eval_ = check_data("eval", "data.eval", config_.data.eval);
+    }
+    if (train_ != nullptr) {
+      for (std::string& line : repetition_warnings(*train_, eval_.get())) {
+        notices_.push_back(std::move(line));
+      }
     }
     collect_faults(faults_, [&] { adopt_adapter(config_); });
     check_reward();
@@ -133,10 +139,12 @@ class Validation {
     }
   }
 
-  void check_data(std::string label, std::string_view key,
-                  const std::vector<std::string>& patterns) {
+  // The data, or null where a fault leaves nothing to look at.
+  std::unique_ptr<TrainData> check_data(std::string label, std::string_view key,
+                                        const std::vector<std::string>& patterns) {
+    LoadedData loaded;
     collect_faults(faults_, [&] {
-      const LoadedData loaded = load_train_data(config_, key, patterns, encoder_);
+      loaded = load_train_data(config_, key, patterns, encoder_);
       faults_.insert(faults_.end(), loaded.faults.begin(), loaded.faults.end());
       if (loaded.data == nullptr) return;
       lines_.emplace_back(label, loaded.data->summary());
@@ -145,6 +153,7 @@ class Validation {
       if (model_ && encoder_ != nullptr) loaded.data->check_fit(models::model_shape(*model_));
       if (label == "train") lines_.emplace_back("steps", steps_line(*loaded.data));
     });
+    return std::move(loaded.data);
   }
 
   std::string steps_line(const TrainData& data) const {
@@ -164,6 +173,8 @@ class Validation {
   std::vector<std::string> notices_;
   std::vector<std::pair<std::string, std::string>> lines_;
   std::shared_ptr<const data::TextEncoder> encoder_;
+  std::unique_ptr<TrainData> train_;
+  std::unique_ptr<TrainData> eval_;
 };
 
 }  // namespace

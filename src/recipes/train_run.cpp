@@ -22,6 +22,7 @@
 #include "fingerprint.h"
 #include "memory_plan.h"
 #include "reference_model.h"
+#include "repeated_texts.h"
 #include "run_folder.h"
 #include "train_data.h"
 #include "train_inputs.h"
@@ -152,6 +153,9 @@ void log_start(const TrainConfig& config, const models::Llama& model, const RunD
            options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");
   for (const std::string& notice : train_config_notices(config)) log_warning("{}", notice);
   for (const std::string& warning : data.train->warnings()) log_warning("{}", warning);
+  for (const std::string& warning : repetition_warnings(*data.train, data.eval.get())) {
+    log_warning("{}", warning);
+  }
 }
 
 // torchrun and the like start several, which would all write the same run.

@@ -47,6 +47,18 @@ TEST(ReportJson, HasTheFieldsOfTheDesignAndNullForWhatDoesNotExist) {
   EXPECT_TRUE(json["groups"]["b"]["ratio"].is_null());  // b has no toxic text that was scored
 }
 
+TEST(ReportJson, TextsThatRepeatAreCountedApart) {
+  std::vector<Report> one = {report(6.0)};
+  EXPECT_FALSE(
+      nlohmann::json::parse(report_json(one))["sides"]["neutral"].contains("distinct_texts"));
+  EXPECT_THAT(report_table(one), HasSubstr("neutral  2 texts, 4 tokens\n"));
+  one.front().distinct_texts.neutral = 1;
+  const auto sides = nlohmann::json::parse(report_json(one))["sides"];
+  EXPECT_EQ(sides["neutral"]["distinct_texts"], 1);
+  EXPECT_FALSE(sides["toxic"].contains("distinct_texts"));
+  EXPECT_THAT(report_table(one), HasSubstr("neutral  2 texts (1 different), 4 tokens\n"));
+}
+
 TEST(ReportJson, TwoReportsAreAList) {
   const std::vector<Report> two = {report(6.0), report(8.0, "adapter/folder")};
   const auto json = nlohmann::json::parse(report_json(two));

@@ -83,6 +83,17 @@ TEST_F(EvalPplTool, PlainTextFilesAreReadALineEach) {
   EXPECT_EQ(report.at("sides").at("neutral").at("texts"), 3);
 }
 
+TEST_F(EvalPplTool, TextsThatRepeatAreTold) {
+  write("neutral.txt", "Good morning to all\nThe kettle is on\nGood morning to all\n");
+  const ToolResult result = eval_ppl(
+      {"--model", model(), "--neutral", path("neutral.txt"), "--report", path("report.json")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, HasSubstr("neutral  3 texts (2 different), "));
+  const auto sides = nlohmann::json::parse(read("report.json")).at("sides");
+  EXPECT_EQ(sides.at("neutral").at("texts"), 3);
+  EXPECT_EQ(sides.at("neutral").at("distinct_texts"), 2);
+}
+
 TEST_F(EvalPplTool, AppendEosAddsATokenToEachText) {
   const std::vector<std::string> arguments = {"--model", model(), "--shards", path("eval.json"),
                                               "--report"};

@@ -122,6 +122,15 @@ TEST_F(PreferenceTool, ValidateAndEstimateCountPairs) {
   EXPECT_THAT(estimated.out, HasSubstr("7 pairs"));
 }
 
+TEST_F(PreferenceTool, AnswersThatAreInTrainAndEvalAreTold) {
+  write("eval.json", read("shard.json"));
+  const ToolResult result = train({"--validate"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out,
+              HasSubstr("\nnotice     data.eval: 42 of 42 texts stand in data.train too: the "
+                        "evaluation is not of held-out text alone. Hold out by text.\n"));
+}
+
 TEST_F(PreferenceTool, FilesOfPairsAreRead) {
   write("pairs.jsonl",
         "{\"prompt\": \"Ask for the pen: \", \"chosen\": \"May I have it?\", \"rejected\": \"Give "

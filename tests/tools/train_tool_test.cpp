@@ -218,6 +218,40 @@ TEST_F(TrainTool, ValidateDescribesAGoodConfigAndTrainsNothing) {
   EXPECT_FALSE(exists("run"));
 }
 
+// A record of a shard, two texts a side.
+std::string record_of(const std::string& id, const std::string& neutral, const std::string& toxic) {
+  return R"({"input": "x", "group": "g", "id": ")" + id + R"(", "paraphrases": [)" + neutral +
+         R"(], "paraphrases_toxic": [)" + toxic + "]}";
+}
+
+const char* const kRepeatedInTrain =
+    "data.train: 8 texts, 5 of them different, one in 3 places: a text that stands in many records "
+    "weighs more, and is not new where one of these is held out. Hold out by text.\n";
+const char* const kSharedWithEval =
+    "data.eval: 2 of 4 texts stand in data.train too: the evaluation is not of held-out text "
+    "alone. Hold out by text.\n";
+
+TEST_F(TrainTool, TextsThatRepeatAndThatAreInTrainAndEvalAreTold) {
+  write("shard.json", "[" + record_of("1", R"("a", "b")", R"("r", "s")") + ", " +
+                          record_of("2", R"("a", "c")", R"("a", "r")") + "]");
+  write("eval.json", "[" + record_of("3", R"("a", "d")", R"("s", "t")") + "]");
+  const ToolResult validated = train({"--validate"});
+  EXPECT_EQ(validated.exit_code, 0) << validated.err;
+  EXPECT_THAT(validated.out, HasSubstr(std::string("\nnotice     ") + kRepeatedInTrain));
+  EXPECT_THAT(validated.out, HasSubstr(std::string("\nnotice     ") + kSharedWithEval));
+  const ToolResult trained = train({"training.max_steps=1"});
+  EXPECT_EQ(trained.exit_code, 0) << trained.err;
+  EXPECT_THAT(trained.err, HasSubstr(kRepeatedInTrain));
+  EXPECT_THAT(trained.err, HasSubstr(kSharedWithEval));
+}
+
+TEST_F(TrainTool, TextsThatStandOnceAreNotSpokenOf) {
+  write("eval.json", "[" + record_of("1", R"("a", "b")", R"("r", "s")") + "]");
+  const ToolResult result = train({"--validate"});
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(Not(HasSubstr("different")), Not(HasSubstr("data.train too"))));
+}
+
 TEST_F(TrainTool, ValidateTellsFaultsOfConfigAndDataAtOnce) {
   write("eval.json", R"([{"input": "x", "group": "g", "id": "1", "paraphrases": "no list"}])");
   const ToolResult result =
