@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Trains one config under several settings and seeds, evaluates every adapter, and writes a table and a picture.
 
-A study is a JSON file: config, seeds, settings (name -> overrides; key=@FILE: what stands in a file), evaluations
+A study is a JSON file: config, data (patterns of files: when they change, runs are made anew), seeds, settings (name -> overrides; key=@FILE: what stands in a file), evaluations
 (name -> arguments of cpx-eval-ppl). The page is written anew but for its text above the line "<!-- table -->".
 What has been run already is not run again. Needs the release build; Python's standard library alone.
 """
 
 import argparse
+import datetime
 import hashlib
 import json
 import os
@@ -15,6 +16,8 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+
+from compare import machine, page
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -43,11 +46,20 @@ def run(command, log):
         fail(f"{' '.join(command[:3])} ... ended with {status}; see {log}")
 
 
+def data_key(study):
+    """Changes when the files of `data` do."""
+    digest = hashlib.sha256()
+    for pattern in study["data"]:
+        for file in sorted(ROOT.glob(pattern)):
+            digest.update(f"{file.relative_to(ROOT)}\0".encode() + hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
 def key_of(study, overrides, seed):
-    """Changes when anything of the run does; lines of comment are nothing."""
+    """Changes when anything of the run does, its data too; lines of comment are nothing."""
     lines = (ROOT / study["config"]).read_text(encoding="utf-8").splitlines()
     config = "\n".join(line for line in lines if not line.startswith("#"))
-    text = json.dumps([config, overrides, seed, study["evaluations"]])
+    text = json.dumps([config, overrides, seed, study["evaluations"], study["data_key"]])
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -168,6 +180,19 @@ def table(study, measured, base):
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
+def new_head(arguments):
+    """What a page begins with that was not there: on what it was measured. What it says is written by hand."""
+    facts = [
+        ("machine", machine.description()),
+        ("date", datetime.date.today().isoformat()),
+        ("cpx", machine.cpx_version(f"{arguments.bin}/cpx-train", ROOT)),
+        ("command", f"`python3 benchmarks/study.py {arguments.study}`, prepared by `benchmarks/studies/run.sh`"),
+        (page.SOURCES, machine.sources(ROOT)),
+    ]
+    rows = page.table_text(["", ""], [list(fact) for fact in facts])
+    return f"<!-- SPDX-License-Identifier: Apache-2.0 -->\n# {arguments.study.stem}\n\n{rows}\n\n"
+
+
 MARK = "<!-- table -->"
 WIDTH, HEIGHT, LEFT, BOTTOM, TOP, RIGHT = 860, 470, 70, 50, 20, 240
 
@@ -228,6 +253,7 @@ def main():
     arguments = parse_arguments()
     study = json.loads(arguments.study.read_text(encoding="utf-8"))
     study["settings"]["base"] = None
+    study["data_key"] = data_key(study)
     base = run_setting(arguments, study, "base", 0)
     if base is None:
         fail("--only: the base has not been run; name it too")
@@ -243,8 +269,8 @@ def main():
         picture_file = arguments.out.with_suffix(".svg")
         picture_file.write_text(picture(study, measured, base), encoding="utf-8")
         lines = [f"- {name}: `{' '.join(study['settings'][name])}`" for name in measured]
-        page = arguments.out.read_text(encoding="utf-8") if arguments.out.exists() else ""
-        head = page.partition(MARK)[0] if MARK in page else "<!-- SPDX-License-Identifier: Apache-2.0 -->\n\n"
+        old = arguments.out.read_text(encoding="utf-8") if arguments.out.exists() else ""
+        head = old.partition(MARK)[0] if MARK in old else new_head(arguments)
         body = "\n".join([MARK, "", text, "", f"![{study['picture']['title']}]({picture_file.name})", "", *lines])
         arguments.out.write_text(head + body + "\n", encoding="utf-8")
 
