@@ -7,7 +7,8 @@ paragraph, list item or table row that has one links the page that holds it (rou
 output after it and the next paragraph are one. Under a heading a comment <!-- figures: WHERE THEY COME FROM --> lets
 figures without a link stand there, for instance what is computed and not measured; what is linked is checked there too.
 
-A page is old where a folder of its row "sources" has changed since; that is told, and is no fault. Exit 1: a figure
+A page is old where a folder of its row "sources" has changed since (without the row: the kernels, since its commit);
+that is told, and is no fault. Exit 1: a figure
 without its page. Python's standard library alone.
 """
 
@@ -26,6 +27,8 @@ FIGURE = re.compile(rf"(?<![\w.])(?<!\^-)((?:{NUMBER}{JOINT})*{NUMBER})({UNIT})"
 LINK = re.compile(r"benchmarks/results/([\w.-]+\.md)|\]\(results/([\w.-]+\.md)\)")
 EXEMPTION = re.compile(r"^<!-- figures: .+ -->$")
 SOURCES = re.compile(r"^\| sources \| (.+) \|$", re.MULTILINE)
+COMMIT = re.compile(r"^\| cpx \| .*\bcommit ([0-9a-f]{7,40})\b", re.MULTILINE)
+KERNELS = ("src/kernels", "src/nn", "src/models")  # of a page that has a commit alone
 MIB_IN_GIB = 1024
 
 
@@ -160,36 +163,35 @@ def faults_of(file, root):
     return faults
 
 
-def tree_of(folder, root):
-    """git's name of a folder's content at HEAD; empty where there is none."""
-    command = ["git", "rev-parse", "--short=10", f"HEAD:{folder}"]
+def tree_of(folder, commit, root):
+    """git's name of a folder's content at a commit; empty where there is none."""
+    command = ["git", "rev-parse", "--short=10", "--verify", "--quiet", f"{commit}:{folder}"]
     finished = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
     return finished.stdout.strip() if finished.returncode == 0 else ""
 
 
-def age_of(page, tree_of_folder):
-    """What has changed since a page was measured; nothing where it is as new as its sources."""
+def sources_of(page, root):
+    """(folder, tree) of what a page was measured with: of its row, or of its commit."""
     found = SOURCES.search(page)
-    if not found:
+    if found:
+        return [tuple(part.split(" ", 1)) for part in found[1].split(", ")]
+    commit = COMMIT.search(page)
+    trees = [(folder, tree_of(folder, commit[1], root)) for folder in KERNELS] if commit else []
+    return trees if all(tree for _, tree in trees) else []
+
+
+def age_of(page, root):
+    """What has changed since a page was measured; nothing where it is as new as its sources."""
+    sources = sources_of(page, root)
+    if not sources:
         return "does not tell the sources that it was measured with"
-    changed = []
-    for part in found[1].split(", "):
-        folder, _, tree = part.partition(" ")
-        if tree_of_folder(folder) != tree:
-            changed.append(folder)
+    changed = [folder for folder, tree in sources if tree_of(folder, "HEAD", root) != tree]
     return f"older than {', '.join(changed)}" if changed else None
 
 
 def print_ages(root):
-    trees = {}
-
-    def tree(folder):
-        if folder not in trees:
-            trees[folder] = tree_of(folder, root)
-        return trees[folder]
-
     for file in sorted((root / "benchmarks/results").glob("*.md")):
-        age = age_of(file.read_text(encoding="utf-8"), tree)
+        age = age_of(file.read_text(encoding="utf-8"), root)
         if age:
             print(f"{file.relative_to(root)}: {age}.")
 

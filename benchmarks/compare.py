@@ -64,7 +64,7 @@ def parse_arguments():
     add("--scratch", default=defaults.scratch, help="run folders and texts")
     add("--results", default="benchmarks/results", help="folder of the pages")
     add("--label", default="", help="part of the pages' names after the theme, for instance that of the data")
-    add("--hardware", help="hardware in the pages' names (of /proc/cpuinfo: epyc2)")
+    add("--hardware", help="hardware in the pages' names (of /proc/cpuinfo: epyc2-avx512)")
     add("--note", default="", help="a sentence for the pages, for instance on the state of the machine")
     arguments = parser.parse_args()
     if arguments.steps < 2:
@@ -205,9 +205,7 @@ def run_theme(name, arguments, setting):
     commands = [("all of it", own_command(name, arguments))]
     commands += [(side.name, sides.shown(side, arguments.data, setting.places.preload)) for side in plan.sides if side.is_shown]
     text = page.render(f"{name}: {plan.title}", plan.about, pairs, tables, commands, faults)
-    hardware = arguments.hardware or machine.hardware_name(
-        machine.processor_name(machine.cpuinfo()), machine.num_cores()
-    )
+    hardware = arguments.hardware or machine.page_hardware()
     path = Path(place(arguments.results, "benchmarks/results")) / f"{labelled(name, arguments.label)}_{hardware}_{datetime.date.today()}.md"
     page.write(text, ROOT / path)
     print(*page.warning(faults), *map(page.section, tables), f"written: {path}\n", sep="\n\n", flush=True)

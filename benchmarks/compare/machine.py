@@ -40,6 +40,12 @@ def num_cores():
     return len(os.sched_getaffinity(0))
 
 
+def page_hardware():
+    """Part of a page's file name: `epyc2-avx512`."""
+    text = cpuinfo()
+    return f"{hardware_name(processor_name(text), num_cores())}-{re.sub('[^a-z0-9]', '', kind(text).lower())}"
+
+
 def has_unit(text, name):
     return re.search(rf"\b{name}\b", text) is not None
 

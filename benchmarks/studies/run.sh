@@ -15,9 +15,7 @@ data=$1
 shift
 bin=${CPX_BIN:-build/release/bin}
 out=build/study/data
-hardware=${CPX_HARDWARE:-$(cd benchmarks && python3 -c '
-from compare import machine
-print(machine.hardware_name(machine.processor_name(machine.cpuinfo()), machine.num_cores()))')}
+hardware=${CPX_HARDWARE:-$(cd benchmarks && python3 -c 'from compare import machine; print(machine.page_hardware())')}
 
 mkdir -p "$out"
 python3 benchmarks/studies/split_shards.py "$data"/*.json --held-out neutral_latino --out "$out" | tee "$out.split.txt"

@@ -129,12 +129,17 @@ class Repository(unittest.TestCase):
 
     def test_pages_older_than_their_sources_are_listed(self):
         git = ["git", "-c", "user.name=t", "-c", "user.email=t@t", "-C", str(self.root)]
-        for folder in ("src/kernels", "src/nn"):
+        for folder in ("src/kernels", "src/nn", "src/models"):
             (self.root / folder).mkdir(parents=True)
             self.write(f"{folder}/a.cpp", folder)
         subprocess.run([*git, "init", "-q"], check=True)
         subprocess.run([*git, "add", "."], check=True)
         subprocess.run([*git, "commit", "-qm", "one"], check=True)
+        first = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout[:9]
+        self.write("src/models/a.cpp", "changed")
+        subprocess.run([*git, "commit", "-qam", "two"], check=True)
+        self.write("benchmarks/results/commit.md", f"| cpx | 0.1.0, commit {first} with changes |\n")
+        self.write("benchmarks/results/lost.md", "| cpx | 0.1.0, commit 0123456 |\n")
         shown = subprocess.run(
             [*git, "rev-parse", "--short=10", "HEAD:src/kernels"], check=True, capture_output=True, text=True
         )
@@ -146,6 +151,8 @@ class Repository(unittest.TestCase):
         self.assertEqual(
             finished.stdout.splitlines(),
             [
+                "benchmarks/results/commit.md: older than src/models.",
+                "benchmarks/results/lost.md: does not tell the sources that it was measured with.",
                 "benchmarks/results/none.md: does not tell the sources that it was measured with.",
                 "benchmarks/results/speed.md: older than src/nn.",
                 "check_pages: all figures of 1 files are on their pages.",

@@ -364,6 +364,9 @@ class Machine(unittest.TestCase):
         self.assertEqual(machine.kind("flags : fma avx2 avx512f"), "AVX-512")
         self.assertEqual(machine.kind("flags : fma avx2 xavx512f"), "AVX2")
         self.assertEqual(machine.kind("flags : sse4_2"), "without AVX2")
+        text = "model name : AMD EPYC\nflags : avx2 avx512f\n"
+        with unittest.mock.patch.object(machine, "cpuinfo", return_value=text):
+            self.assertEqual(machine.page_hardware(), f"epyc{machine.num_cores()}-avx512")
 
     def test_peers_get_the_allocator_and_the_settings_of_the_tools(self):
         source = (Path(__file__).parents[2] / "tools/malloc_conf.cpp").read_text(encoding="utf-8")
