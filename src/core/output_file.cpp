@@ -6,10 +6,13 @@
 #include <fstream>
 #include <sstream>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
+#include <vector>
 
 #include "cpx/core/error.h"
+#include "cpx/core/file_lock.h"
 
 namespace cpx {
 
@@ -53,9 +56,11 @@ void sync_folder(const fs::path& path) { sync_path(path, O_RDONLY | O_DIRECTORY)
 
 OutputFile::OutputFile(fs::path path, Mode mode) : path_(std::move(path)) {
   const int flags = mode == Mode::kTruncate ? O_TRUNC : O_APPEND;
-  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0644);
+  fd_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | flags, 0666);
   if (fd_ < 0) fail(errno);
 }
+
+OutputFile::OutputFile(fs::path path, int descriptor) : path_(std::move(path)), fd_(descriptor) {}
 
 OutputFile::~OutputFile() {
   if (fd_ < 0) return;
@@ -91,10 +96,15 @@ void OutputFile::flush() {
   buffer_.clear();
 }
 
-void OutputFile::sync_and_close() {
+void OutputFile::sync() {
   flush();
+  // Devices, pipes and terminals have nothing to be synced.
+  if (fsync(fd_) != 0 && errno != EINVAL && errno != EROFS && errno != ENOTSUP) fail(errno);
+}
+
+void OutputFile::sync_and_close() {
+  sync();
   const int fd = fd_;
-  if (fsync(fd) != 0) fail(errno);
   fd_ = -1;
   if (close(fd) != 0) fail(errno);
 }
@@ -117,25 +127,74 @@ std::string read_text_file(const fs::path& path) {
   return std::move(content).str();
 }
 
-AtomicFile::AtomicFile(fs::path target) : target_(std::move(target)) {
-  fs::path aside = target_;
-  aside += ".tmp";
-  file_.emplace(std::move(aside));
+namespace {
+
+int open_stream(const OutputTarget& target) {
+  const int fd = target.descriptor >= 0 ? fcntl(target.descriptor, F_DUPFD_CLOEXEC, 0)
+                                        : ::open(target.path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) fail_write(target.path, errno);
+  return fd;
+}
+
+// Gives the file the mode of what it will replace, and its owner or at least its group where that
+// may be given. False: errno.
+bool take_over(int fd, const OutputTarget& target) {
+  if (target.kind != OutputTarget::Kind::kFile) return true;
+  constexpr auto kSameOwner = static_cast<uid_t>(-1);
+  const bool has_owner =
+      fchown(fd, target.owner, target.group) == 0 || fchown(fd, kSameOwner, target.group) == 0;
+  // Another group must not get what was for the old one.
+  const mode_t mode = has_owner ? target.mode : target.mode & ~static_cast<mode_t>(S_IRWXG);
+  return fchmod(fd, mode) == 0;
+}
+
+// An empty file aside that no other process has.
+int open_staging(const OutputTarget& target) {
+  const int fd = open_locked(staging_file(target.path));
+  if (fd == kIsLocked) {
+    throw_<DataError>("[write] {}: another process is writing it. Choose another output.",
+                      target.path.string());
+  }
+  if (fd < 0) fail_write(target.path, errno);
+  if (ftruncate(fd, 0) == 0 && take_over(fd, target)) return fd;
+  const int code = errno;
+  close(fd);
+  fail_write(target.path, code);
+}
+
+}  // namespace
+
+AtomicFile::AtomicFile(const fs::path& target) : target_(find_output(target)) {
+  if (target_.error != 0) fail_write(target_.path, target_.error);
+  if (target_.kind == OutputTarget::Kind::kFolder) fail_write(target_.path, EISDIR);
+  file_.emplace(target_.path, target_.is_stream() ? open_stream(target_) : open_staging(target_));
 }
 
 AtomicFile::~AtomicFile() {
   if (!file_) return;
-  const fs::path aside = file_->path();
+  if (!target_.is_stream()) {
+    std::error_code ignored;
+    fs::remove(staging_file(target_.path), ignored);  // while it is locked
+  }
   file_.reset();
-  std::error_code ignored;
-  fs::remove(aside, ignored);
 }
 
 void AtomicFile::commit() {
-  file_->sync_and_close();
-  if (::rename(file_->path().c_str(), target_.c_str()) != 0) fail_write(target_, errno);
+  if (target_.is_stream()) {
+    file_->sync_and_close();
+    file_.reset();
+    return;
+  }
+  const fs::path aside = staging_file(target_.path);
+  file_->sync();
+  if (::rename(aside.c_str(), target_.path.c_str()) != 0) {
+    const int code = errno;
+    file_.reset();
+    throw_<DataError>("[write] {}: cannot be replaced: {}. What was to be written stands in {}.",
+                      target_.path.string(), system_error_text(code), aside.string());
+  }
   file_.reset();
-  sync_folder(parent_or_here(target_));
+  sync_folder(parent_or_here(target_.path));
 }
 
 void write_file_atomically(const fs::path& path, std::string_view content) {
@@ -160,7 +219,7 @@ void exchange(const fs::path& one, const fs::path& other) {
 
 }  // namespace
 
-AtomicFolder::AtomicFolder(fs::path target) : target_(std::move(target)) {
+AtomicFolder::AtomicFolder(const fs::path& target) : target_(find_output(target).path) {
   staging_ = parent_or_here(target_) / fmt::format(".{}.tmp", target_.filename().string());
   std::error_code error;
   fs::remove_all(staging_, error);  // left by a run that was killed
@@ -174,6 +233,19 @@ AtomicFolder::~AtomicFolder() {
   fs::remove_all(staging_, ignored);
 }
 
+// Entries of `old` that `current` has not, so not of the writer of both, move there.
+void AtomicFolder::keep_foreign(const fs::path& old, const fs::path& current) {
+  std::error_code error;
+  std::vector<fs::path> foreign;
+  for (fs::directory_iterator it(old, error), end; !error && it != end; it.increment(error)) {
+    const fs::path name = it->path().filename();
+    if (!fs::exists(fs::symlink_status(current / name, error))) foreign.push_back(name);
+  }
+  for (const fs::path& name : foreign) {
+    if (::rename((old / name).c_str(), (current / name).c_str()) != 0) fail_write(current, errno);
+  }
+}
+
 void AtomicFolder::commit() {
   for (const auto& entry : fs::recursive_directory_iterator(staging_)) {
     if (entry.is_regular_file()) sync_path(entry.path(), O_RDONLY);
@@ -183,6 +255,7 @@ void AtomicFolder::commit() {
   if (fs::exists(target_, error)) {
     exchange(staging_, target_);
     is_committed_ = true;
+    keep_foreign(staging_, target_);
     fs::remove_all(staging_, error);  // now holds what stood at the target
   } else {
     if (::rename(staging_.c_str(), target_.c_str()) != 0) fail_write(target_, errno);

@@ -5,7 +5,7 @@
 #include <fstream>
 
 #include "cpx/core/error.h"
-#include "file_lock.h"
+#include "cpx/core/file_lock.h"
 #include "shard_record.h"
 
 namespace cpx::pipeline {
@@ -16,6 +16,7 @@ namespace {
 
 constexpr const char* kJournalSuffix = ".journal";
 constexpr const char* kMetaSuffix = ".meta.json";
+constexpr const char* kLockSuffix = ".lock";
 // How every journal begins; a file that begins otherwise is somebody else's.
 constexpr std::string_view kJournalStart = R"({"cpx_shard_journal":1,)";
 
@@ -107,17 +108,24 @@ ShardJournal::ShardJournal(fs::path output, std::vector<data::Input> inputs,
   check_ending(output_);
   for (const fs::path& path : {output_, meta_, journal_}) check_is_file_or_nothing(path);
   provenance_ = json_text(provenance_json(settings, inputs_));
-  if (!is_there(journal_) && is_there(output_) && !overwrite) {
-    if (const auto what = difference_of_output(meta_, Json::parse(provenance_))) {
-      throw_<DataError>("[{}] is there already: {}. Choose another output, or give --overwrite.",
-                        output_.string(), *what);
-    }
-    is_complete_ = true;
-    num_done_ = static_cast<int64_t>(inputs_.size());
-    return;
+  if (is_made_before(overwrite)) return;
+  auto lock = std::make_unique<FileLock>(with_suffix(output_, kLockSuffix), "--output", output_);
+  // Another process may have finished in between.
+  if (is_made_before(overwrite)) return;
+  lock_ = std::move(lock);
+  resume(is_there(journal_) ? read_text_file(journal_) : std::string(), overwrite);
+}
+
+// Throws where the output that is there was made in another way.
+bool ShardJournal::is_made_before(bool overwrite) {
+  if (is_there(journal_) || !is_there(output_) || overwrite) return false;
+  if (const auto what = difference_of_output(meta_, Json::parse(provenance_))) {
+    throw_<DataError>("[{}] is there already: {}. Choose another output, or give --overwrite.",
+                      output_.string(), *what);
   }
-  lock_ = std::make_unique<FileLock>(journal_);
-  resume(read_text_file(journal_), overwrite);
+  is_complete_ = true;
+  num_done_ = static_cast<int64_t>(inputs_.size());
+  return true;
 }
 
 ShardJournal::~ShardJournal() = default;

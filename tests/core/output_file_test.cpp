@@ -2,8 +2,10 @@
 #include "cpx/core/output_file.h"
 
 #include <csignal>
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 #include <gtest/gtest.h>
 
@@ -67,7 +69,7 @@ TEST_F(OutputFileTest, FullDiskKeepsTheOldFileAndNamesThePath) {
     const FileSizeLimit limit(10);
     message = message_of([&] { write_file_atomically(folder_ / "a.txt", std::string(100, 'x')); });
   }
-  EXPECT_THAT(message, HasSubstr("a.txt.tmp: cannot be written: File too large"));
+  EXPECT_THAT(message, HasSubstr("a.txt: cannot be written: File too large"));
   EXPECT_THAT(message, HasSubstr("What was there before is untouched"));
   EXPECT_EQ(read_text_file(folder_ / "a.txt"), "old");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
@@ -122,6 +124,120 @@ TEST_F(OutputFileTest, FolderWithoutCommitLeavesTheOldOne) {
   }
   EXPECT_EQ(read_text_file(folder_ / "best" / "x"), "kept");
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+// ---- links, modes, streams ----------------------------------------------------------------------
+
+mode_t mode_of(const fs::path& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 ? status.st_mode & 07777 : 0;
+}
+
+TEST_F(OutputFileTest, ALinkStaysALinkAndItsFileIsWritten) {
+  fs::create_directory(folder_ / "real");
+  write_file_atomically(folder_ / "real/a.txt", "old");
+  fs::create_symlink("real/a.txt", folder_ / "one");
+  fs::create_symlink(folder_ / "one", folder_ / "two");
+  write_file_atomically(folder_ / "two", "new");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "two"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "one"));
+  EXPECT_EQ(read_text_file(folder_ / "real/a.txt"), "new");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_ / "real"), {}), 1);
+}
+
+TEST_F(OutputFileTest, ALinkThatLeadsNowhereMakesItsFile) {
+  fs::create_symlink("later.txt", folder_ / "link");
+  write_file_atomically(folder_ / "link", "text");
+  EXPECT_TRUE(fs::is_symlink(folder_ / "link"));
+  EXPECT_EQ(read_text_file(folder_ / "later.txt"), "text");
+}
+
+TEST_F(OutputFileTest, LinksInACircleAreAnError) {
+  fs::create_symlink("b", folder_ / "a");
+  fs::create_symlink("a", folder_ / "b");
+  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "a", "text"); }),
+              HasSubstr("a: cannot be written: Too many levels of symbolic links"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "a"));
+}
+
+TEST_F(OutputFileTest, TheModeOfAFileThatIsReplacedIsKept) {
+  for (const mode_t mode : {0600, 0664, 0755}) {
+    write_file_atomically(folder_ / "a.txt", "old");
+    chmod((folder_ / "a.txt").c_str(), mode);
+    write_file_atomically(folder_ / "a.txt", "new");
+    EXPECT_EQ(mode_of(folder_ / "a.txt"), mode);
+    EXPECT_EQ(read_text_file(folder_ / "a.txt"), "new");
+  }
+}
+
+TEST_F(OutputFileTest, ANewFileHasTheModeThatTheUserWants) {
+  const mode_t before = umask(0027);
+  write_file_atomically(folder_ / "a.txt", "text");
+  umask(before);
+  EXPECT_EQ(mode_of(folder_ / "a.txt"), 0640U);
+}
+
+TEST_F(OutputFileTest, AFolderKeepsWhatOthersPutThere) {
+  for (const char* content : {"first", "second"}) {
+    AtomicFolder folder(folder_ / "best");
+    write_file_atomically(folder.staging() / "x", content);
+    folder.commit();
+    if (content == std::string("first")) write_file_atomically(folder_ / "best/report", "mine");
+  }
+  EXPECT_EQ(read_text_file(folder_ / "best/x"), "second");
+  EXPECT_EQ(read_text_file(folder_ / "best/report"), "mine");
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
+}
+
+TEST_F(OutputFileTest, AFifoIsWrittenInto) {
+  const fs::path fifo = folder_ / "fifo";
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  const int reader = open(fifo.c_str(), O_RDONLY | O_NONBLOCK);
+  write_file_atomically(fifo, "through");
+  std::string text(20, '\0');
+  text.resize(static_cast<size_t>(read(reader, text.data(), text.size())));
+  close(reader);
+  EXPECT_EQ(text, "through");
+  EXPECT_TRUE(fs::is_fifo(fifo));
+}
+
+TEST_F(OutputFileTest, ADeviceIsWrittenIntoAndStays) {
+  write_file_atomically("/dev/null", "gone");
+  EXPECT_TRUE(fs::is_character_file("/dev/null"));
+  fs::create_symlink("/dev/full", folder_ / "full");
+  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "full", "text"); }),
+              HasSubstr("/dev/full: cannot be written: No space left on device"));
+  EXPECT_TRUE(fs::is_symlink(folder_ / "full"));
+}
+
+TEST_F(OutputFileTest, AnOwnDescriptorIsWrittenWhereItStands) {
+  const fs::path file = folder_ / "a.txt";
+  const int fd = open(file.c_str(), O_RDWR | O_CREAT, 0600);
+  ASSERT_EQ(write(fd, "begun ", 6), 6);
+  write_file_atomically(fmt::format("/dev/fd/{}", fd), "and ended");
+  close(fd);
+  EXPECT_EQ(read_text_file(file), "begun and ended");
+}
+
+TEST_F(OutputFileTest, TwoWritersOfAFileAreAnError) {
+  AtomicFile first(folder_ / "a.txt");
+  EXPECT_EQ(message_of([&] { AtomicFile second(folder_ / "a.txt"); }),
+            "[write] " + (folder_ / "a.txt").string() +
+                ": another process is writing it. Choose another output.");
+  first.write("text");
+  first.commit();
+  EXPECT_EQ(read_text_file(folder_ / "a.txt"), "text");
+}
+
+TEST_F(OutputFileTest, WhatCannotBePutInPlaceStaysAside) {
+  AtomicFile file(folder_ / "a.txt");
+  file.write("computed for hours");
+  fs::create_directory(folder_ / "a.txt");
+  EXPECT_EQ(message_of([&] { file.commit(); }),
+            fmt::format("[write] {0}/a.txt: cannot be replaced: Is a directory. What was to be "
+                        "written stands in {0}/.a.txt.tmp.",
+                        folder_.string()));
+  EXPECT_EQ(read_text_file(folder_ / ".a.txt.tmp"), "computed for hours");
 }
 
 TEST_F(OutputFileTest, UnwritableFolderIsNamed) {

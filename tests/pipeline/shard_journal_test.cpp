@@ -226,9 +226,9 @@ TEST_F(ShardJournalTest, KilledWhileTheShardIsPutInPlaceGivesTheSameFiles) {
   const std::string shard = expected.at("out.json");
   const std::string meta = expected.at("out.json.meta.json");
   const std::vector<Files> states = {
-      {{"out.json.tmp", shard.substr(0, 9)}},
+      {{".out.json.tmp", shard.substr(0, 9)}},
       {{"out.json", shard}},
-      {{"out.json", shard}, {"out.json.meta.json.tmp", meta.substr(0, 9)}},
+      {{"out.json", shard}, {".out.json.meta.json.tmp", meta.substr(0, 9)}},
       {{"out.json", shard}, {"out.json.meta.json", meta}},
   };
   for (const Files& state : states) {
@@ -405,8 +405,9 @@ TEST_F(ShardJournalTest, BytesThatAreNotUtf8DoNotSpoilTheShard) {
 TEST_F(ShardJournalTest, AnotherWriterOfTheSameOutputIsAnError) {
   ShardJournal journal = open();
   EXPECT_EQ(message([&] { open(); }),
-            "[out.json.journal] is in use: another process writes it. Wait for that one, or choose "
-            "another output.");
+            fmt::format("[--output] 'out.json' is in use: process {} writes it. Wait for that one, "
+                        "or choose another output.",
+                        getpid()));
 }
 
 TEST_F(ShardJournalTest, MistakesOfTheCallerAreRefused) {
@@ -423,7 +424,7 @@ TEST_F(ShardJournalTest, OutputsThatCannotBeWrittenAreToldAtOnce) {
     return message([&] { ShardJournal(output, three_inputs(), kSettings); });
   };
   EXPECT_EQ(message_for(folder_ / "none" / "out.json"),
-            "[write] none/out.json.journal: cannot be written: No such file or directory. Choose "
+            "[--output] 'none/out.json' cannot be written: No such file or directory. Choose "
             "another output.");
   EXPECT_EQ(message_for(folder_ / "out.txt"),
             "[out.txt] the name's ending tells the format: got '.txt', expected .json (a list) or "
@@ -444,9 +445,11 @@ TEST_F(ShardJournalTest, AFullDiskAtTheEndKeepsJournalAndOldOutput) {
   const Files expected = uninterrupted();
   write("out.json.journal", full_journal({0, 1, 2}));
   write("out.json", "old");
-  fs::create_symlink("/dev/full", folder_ / "out.json.tmp");
-  EXPECT_THAT(message([&] { run(); }),
-              StartsWith("[write] out.json.tmp: cannot be written: No space left on device"));
+  {
+    const FileSizeLimit limit(30);
+    EXPECT_THAT(message([&] { run(); }),
+                StartsWith("[write] out.json: cannot be written: File too large"));
+  }
   EXPECT_EQ(read_text_file(folder_ / "out.json"), "old");
   EXPECT_FALSE(fs::exists(folder_ / "out.json.meta.json"));
   run();  // there is space again

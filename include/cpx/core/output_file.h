@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writing that never loses what was there: every write is checked, files and folders are made
-// aside, synced and put in place by one rename.
+// aside, synced and put in place by one rename. Links are followed, a file that is replaced hands
+// its mode (and where possible its owner) on, and what is no plain file is written into.
 #pragma once
 
 #include <cstddef>
@@ -9,6 +10,8 @@
 #include <span>
 #include <string>
 #include <string_view>
+
+#include "cpx/core/output_target.h"
 
 namespace cpx {
 
@@ -19,6 +22,8 @@ class OutputFile {
   enum class Mode { kTruncate, kAppend };
 
   explicit OutputFile(std::filesystem::path path, Mode mode = Mode::kTruncate);
+  /// Takes over an open descriptor; `path` is what messages call it.
+  OutputFile(std::filesystem::path path, int descriptor);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
   OutputFile& operator=(const OutputFile&) = delete;
@@ -28,7 +33,9 @@ class OutputFile {
 
   /// Hands buffered bytes to the system; they survive this process, not a power cut.
   void flush();
-  /// Flushes, waits for the disk (fsync) and closes.
+  /// Flushes and waits for the disk (fsync, where there is one).
+  void sync();
+  /// sync(), then closes.
   void sync_and_close();
 
   const std::filesystem::path& path() const { return path_; }
@@ -44,34 +51,37 @@ class OutputFile {
 /// The whole content of a text file; throws DataError when it cannot be read.
 std::string read_text_file(const std::filesystem::path& path);
 
-/// Replaces `path` by `content`: written aside, synced, renamed.
+/// Replaces `path` by `content`, as AtomicFile does it.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// A file that comes into being as a whole, in pieces: written aside ("<path>.tmp"), commit() syncs
-/// it and puts it in the target's place by one rename. Without commit() the destructor removes what
-/// was written.
+/// A file that comes into being as a whole, in pieces: written aside (staging_file()), commit()
+/// syncs it and puts it in the target's place by one rename. Without commit() the destructor
+/// removes what was written. A target that is a stream ("-", a device, a FIFO) is written into as
+/// the pieces come.
 class AtomicFile {
  public:
-  /// Throws DataError where the file cannot be made.
-  explicit AtomicFile(std::filesystem::path target);
+  /// Throws DataError where the file cannot be made, or another process is writing it.
+  explicit AtomicFile(const std::filesystem::path& target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view text) { file_->write(text); }
+  /// Where the rename fails, what was written stays aside, and the message says where.
   void commit();
 
  private:
-  std::filesystem::path target_;
+  OutputTarget target_;
   std::optional<OutputFile> file_;  // none once it is committed
 };
 
 /// A folder that comes into being as a whole: files go to staging(), commit() syncs them and puts
-/// the folder in the target's place (by one exchanging rename where the target exists; what stood
-/// there is removed). Without commit() the staging folder is removed by the destructor.
+/// the folder in the target's place (by one exchanging rename where the target exists). Of what
+/// stood there, entries that the new folder has too are removed, others move into it. Without
+/// commit() the staging folder is removed by the destructor.
 class AtomicFolder {
  public:
-  explicit AtomicFolder(std::filesystem::path target);
+  explicit AtomicFolder(const std::filesystem::path& target);
   ~AtomicFolder();
   AtomicFolder(const AtomicFolder&) = delete;
   AtomicFolder& operator=(const AtomicFolder&) = delete;
@@ -80,6 +90,8 @@ class AtomicFolder {
   void commit();
 
  private:
+  static void keep_foreign(const std::filesystem::path& old, const std::filesystem::path& current);
+
   std::filesystem::path target_;
   std::filesystem::path staging_;
   bool is_committed_ = false;

@@ -5,6 +5,7 @@
 //   <output>            the shard: .json (a list) or .jsonl (a record a line)
 //   <output>.meta.json  how it was made: settings, counts, and the inputs without paraphrases
 //   <output>.journal    work in progress: a line of settings, then a line a finished input
+//   <output>.lock       while a process works on it
 #pragma once
 
 #include <cstdint>
@@ -17,6 +18,7 @@
 #include <variant>
 #include <vector>
 
+#include "cpx/core/file_lock.h"
 #include "cpx/core/output_file.h"
 #include "cpx/data/input_file.h"
 #include "cpx/pipeline/candidates.h"
@@ -50,8 +52,6 @@ struct ShardSummary {
   std::vector<std::string> left_out = {};
   std::vector<std::string> too_few = {};
 };
-
-class FileLock;
 
 /// Collects finished inputs in any order; the shard has them in the order of `inputs`, so that its
 /// bytes do not depend on that order or on interruptions.
@@ -93,6 +93,7 @@ class ShardJournal {
   ShardSummary finish();
 
  private:
+  bool is_made_before(bool overwrite);
   void begin();
   void resume(const std::string& content, bool overwrite);
   void read_finished(std::string_view line, int64_t number);
