@@ -60,8 +60,8 @@ show "$bin/cpx-eval-ppl" --model "$model" --neutral "$everyday" --compare "$adap
 cat <<END
 
 The run is in $run ($SECONDS s in all):
-  config.yaml       every setting of the run
-  metrics.jsonl     one line a step; the same curves for TensorBoard beside it
-  best/, final/     the adapter (a PEFT folder): best by the metric, and after the last step
-  checkpoints/      where cpx-train --resume goes on from
+  config.resolved.yaml  every setting of the run
+  metrics.jsonl         one line a step; the same curves for TensorBoard beside it
+  best/, final/         the adapter (a PEFT folder): best by the metric, and after the last step
+  checkpoints/          where cpx-train --resume goes on from
 END

@@ -2,6 +2,7 @@
 // cpx-eval-ppl: perplexity of toxic against neutral text.
 #include "cpx/core/error.h"
 #include "cpx/recipes/eval_ppl.h"
+#include "flag_effects.h"
 #include "tool_main.h"
 
 namespace {
@@ -43,7 +44,7 @@ void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
       ->capture_default_str();
 }
 
-void check_flags(const cpx::recipes::EvalPplCommand& command) {
+void check_flags(const CLI::App& app, const cpx::recipes::EvalPplCommand& command) {
   std::vector<std::string> faults;
   if (command.model.empty()) {
     faults.emplace_back(
@@ -61,6 +62,12 @@ void check_flags(const cpx::recipes::EvalPplCommand& command) {
   if (command.mode != "texts" && command.mode != "published") {
     faults.push_back("[command line] --mode: got '" + command.mode +
                      "', expected texts or published.");
+  }
+  if (command.mode == "published") {
+    cpx::tools::FlagEffects effects(app, faults);
+    const char* const reason = "with --mode published: windows of 4096, stride 512";
+    effects.refuse({"--max-tokens", "--window", "--stride"}, reason);
+    effects.warn({"--batch-tokens"}, reason);
   }
   const auto check_range = [&](const char* flag, int64_t value, int64_t least) {
     if (value < least) {
@@ -89,7 +96,7 @@ int main(int argc, char** argv) {
           "apart.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command); },
-      .check_flags = [&] { check_flags(command); },
+      .check_flags = [&](const CLI::App& app) { check_flags(app, command); },
       .run =
           [&](const cpx::tools::CommonFlags& flags) {
             command.device = flags.device;

@@ -6,6 +6,7 @@
 #include "cpx/core/error.h"
 #include "cpx/recipes/generate.h"
 #include "decoding_flags.h"
+#include "flag_effects.h"
 #include "tool_main.h"
 
 namespace {
@@ -32,9 +33,9 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
   app.add_option("--output", command.output, "Write JSONL to this file");
 }
 
-void check_flags(const cpx::recipes::GenerateCommand& command) {
+void check_flags(const CLI::App& app, const cpx::recipes::GenerateCommand& command) {
   std::vector<std::string> faults;
-  cpx::tools::check_decoding_flags(command.decoding, "--template", faults);
+  cpx::tools::check_decoding_flags(app, command.decoding, "--template", faults);
   if (command.compare && !command.decoding.adapter) {
     faults.emplace_back("[command line] --compare: got no --adapter, expected one beside it.");
   }
@@ -43,6 +44,9 @@ void check_flags(const cpx::recipes::GenerateCommand& command) {
     faults.emplace_back(
         "[command line] --samples, --output or --compare: got no --prompt and no --input, expected "
         "one of them.");
+  }
+  if (is_conversation) {
+    cpx::tools::FlagEffects(app, faults).warn({"--batch"}, "in a conversation: one text at a time");
   }
   if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
 }
@@ -56,7 +60,7 @@ int main(int argc, char** argv) {
       .description = "Text that a model writes after prompts, or in a conversation.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command); },
-      .check_flags = [&] { check_flags(command); },
+      .check_flags = [&](const CLI::App& app) { check_flags(app, command); },
       .run =
           [&](const cpx::tools::CommonFlags& flags) {
             command.decoding.device = flags.device;

@@ -11,6 +11,7 @@
 #include "cpx/core/error.h"
 #include "cpx/recipes/paraphrase.h"
 #include "decoding_flags.h"
+#include "flag_effects.h"
 #include "tool_main.h"
 
 namespace {
@@ -64,9 +65,31 @@ void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
   app.add_flag("--overwrite", command.overwrite, "Begin anew where the output is there already");
 }
 
-void check_flags(const cpx::recipes::ParaphraseCommand& command, bool has_template) {
+// A template for a side that is not asked for, or that --template gives already.
+void check_templates(const CLI::App& app, const cpx::recipes::ParaphraseCommand& command,
+                     std::vector<std::string>& faults) {
+  cpx::tools::FlagEffects effects(app, faults);
+  const bool has_template = effects.is_given("--template");
+  if (has_template && command.polarity == "both") {
+    faults.emplace_back(
+        "[command line] --template: got --polarity both, expected neutral or toxic beside it (or "
+        "--template-neutral and --template-toxic).");
+    return;
+  }
+  const std::string reason = fmt::format("with --polarity {}", command.polarity);
+  if (command.polarity == "neutral") effects.warn({"--template-toxic"}, reason);
+  if (command.polarity == "toxic") effects.warn({"--template-neutral"}, reason);
+  if (has_template && command.polarity == "neutral") {
+    effects.refuse({"--template-neutral"}, "beside --template");
+  }
+  if (has_template && command.polarity == "toxic") {
+    effects.refuse({"--template-toxic"}, "beside --template");
+  }
+}
+
+void check_flags(const CLI::App& app, const cpx::recipes::ParaphraseCommand& command) {
   std::vector<std::string> faults;
-  cpx::tools::check_decoding_flags(command.decoding, "--form", faults);
+  cpx::tools::check_decoding_flags(app, command.decoding, "--form", faults);
   if (command.inputs.empty()) {
     faults.emplace_back("[command line] --input: got nothing, expected a file of texts.");
   }
@@ -79,11 +102,7 @@ void check_flags(const cpx::recipes::ParaphraseCommand& command, bool has_templa
     faults.push_back(fmt::format(
         "[command line] --polarity: got '{}', expected neutral, toxic or both.", command.polarity));
   }
-  if (has_template && command.polarity == "both") {
-    faults.emplace_back(
-        "[command line] --template: got --polarity both, expected neutral or toxic beside it (or "
-        "--template-neutral and --template-toxic).");
-  }
+  check_templates(app, command, faults);
   if (command.limit < 0) {
     faults.push_back(
         fmt::format("[command line] --limit: got {}, expected 0 (all) or more.", command.limit));
@@ -102,19 +121,14 @@ void check_flags(const cpx::recipes::ParaphraseCommand& command, bool has_templa
 
 int main(int argc, char** argv) {
   cpx::recipes::ParaphraseCommand command;
-  const CLI::App* parsed = nullptr;
   const cpx::tools::Tool tool{
       .name = "cpx-paraphrase",
       .description =
           "Contrast shards from input texts: paraphrases and hard negatives, sampled from a model, "
           "cleaned and ranked by ROUGE-L.",
       .examples = kExamples,
-      .add_flags =
-          [&](CLI::App& app) {
-            add_flags(app, command);
-            parsed = &app;
-          },
-      .check_flags = [&] { check_flags(command, parsed->count("--template") > 0); },
+      .add_flags = [&](CLI::App& app) { add_flags(app, command); },
+      .check_flags = [&](const CLI::App& app) { check_flags(app, command); },
       .run =
           [&](const cpx::tools::CommonFlags& flags) {
             command.decoding.device = flags.device;

@@ -2,6 +2,7 @@
 // cpx-score: a classifier's scores for texts and shards.
 #include "cpx/core/error.h"
 #include "cpx/recipes/score.h"
+#include "flag_effects.h"
 #include "tool_main.h"
 
 namespace {
@@ -42,7 +43,7 @@ void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
       ->capture_default_str();
 }
 
-void check_flags(const cpx::recipes::ScoreCommand& command) {
+void check_flags(const CLI::App& app, const cpx::recipes::ScoreCommand& command) {
   std::vector<std::string> faults;
   const auto require = [&](const char* flag, bool is_given, const char* expected) {
     if (is_given) return;
@@ -64,6 +65,10 @@ void check_flags(const cpx::recipes::ScoreCommand& command) {
   };
   check_positive("--min-texts", command.min_texts);
   check_positive("--batch-tokens", command.batch_tokens);
+  if (!command.keep_below && !command.keep_above) {
+    cpx::tools::FlagEffects(app, faults)
+        .refuse({"--min-texts"}, "without --keep-below or --keep-above: no text is dropped");
+  }
   if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
 }
 
@@ -78,7 +83,7 @@ int main(int argc, char** argv) {
           "the wrong side.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command); },
-      .check_flags = [&] { check_flags(command); },
+      .check_flags = [&](const CLI::App& app) { check_flags(app, command); },
       .run =
           [&](const cpx::tools::CommonFlags& flags) {
             command.device = flags.device;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-train: trains a LoRA adapter with any objective.
+#include <iostream>
+
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
 #include "cpx/recipes/train.h"
 #include "cpx/recipes/train_config.h"
+#include "flag_effects.h"
 #include "tool_main.h"
 
 namespace {
@@ -42,7 +45,23 @@ void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_co
   app.add_flag("--help-config", help_config, "All keys of a config with default and meaning");
 }
 
-void check_flags(const cpx::recipes::TrainCommand& command, bool help_config) {
+// Flags of a run beside a mode that starts none.
+void check_effects(const CLI::App& app, const cpx::recipes::TrainCommand& command,
+                   std::vector<std::string>& faults) {
+  const char* mode = command.validate       ? "--validate"
+                     : command.estimate     ? "--estimate"
+                     : command.print_config ? "--print-config"
+                     : command.inspect      ? "--inspect"
+                                            : nullptr;
+  if (mode == nullptr) return;
+  cpx::tools::FlagEffects effects(app, faults);
+  const std::string reason = fmt::format("with {}: nothing is trained", mode);
+  effects.refuse({"--profile"}, reason);
+  if (!command.validate) effects.warn({"--resume", "--overwrite"}, reason);
+  if (command.print_config) effects.warn({"--template"}, reason);
+}
+
+void check_flags(const CLI::App& app, const cpx::recipes::TrainCommand& command, bool help_config) {
   if (help_config) return;
   if (command.config.empty()) {
     throw cpx::ConfigError(
@@ -60,6 +79,9 @@ void check_flags(const cpx::recipes::TrainCommand& command, bool help_config) {
     throw cpx::ConfigError(
         "[command line] got --resume beside --overwrite, expected one: go on, or start anew.");
   }
+  std::vector<std::string> faults;
+  check_effects(app, command, faults);
+  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
 }
 
 }  // namespace
@@ -74,11 +96,11 @@ int main(int argc, char** argv) {
           "perplexity: toxic text becomes improbable, neutral text stays probable.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command, help_config); },
-      .check_flags = [&] { check_flags(command, help_config); },
+      .check_flags = [&](const CLI::App& app) { check_flags(app, command, help_config); },
       .run =
           [&](const cpx::tools::CommonFlags& flags) {
             if (help_config) {
-              fmt::print("{}", cpx::recipes::train_config_help());
+              std::cout << cpx::recipes::train_config_help();
               return 0;
             }
             command.device = flags.device;

@@ -7,6 +7,9 @@
 
 #include <fmt/format.h>
 
+#include "cpx/core/log.h"
+#include "flag_effects.h"
+
 namespace cpx::tools {
 
 void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
@@ -47,8 +50,29 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
       ->capture_default_str();
 }
 
-void check_decoding_flags(const recipes::Decoding& decoding, const std::string& form_flag,
-                          std::vector<std::string>& faults) {
+namespace {
+
+void check_effects(const CLI::App& app, const recipes::Decoding& decoding,
+                   const std::string& form_flag, std::vector<std::string>& faults) {
+  FlagEffects effects(app, faults);
+  if (decoding.prompt_form != "auto" && decoding.prompt_form != "chat") {
+    effects.refuse({"--system"}, fmt::format("with {} {}: only a chat has a system message",
+                                             form_flag, decoding.prompt_form));
+  }
+  if (decoding.sampling.temperature != 0.0) return;
+  const std::string_view reason = "at --temperature 0: nothing is drawn";
+  effects.warn({"--seed", "--top-p", "--min-p"}, reason);
+  if (!decoding.sampling.is_contrastive()) effects.warn({"--top-k"}, reason);
+  if (decoding.samples > 1) {
+    log_warning("[command line] --samples: all {} are the same text at --temperature 0",
+                decoding.samples);
+  }
+}
+
+}  // namespace
+
+void check_decoding_flags(const CLI::App& app, const recipes::Decoding& decoding,
+                          const std::string& form_flag, std::vector<std::string>& faults) {
   if (decoding.model.empty()) {
     faults.emplace_back(
         "[command line] --model: got nothing, expected a Hugging Face folder or a .gguf.");
@@ -61,6 +85,7 @@ void check_decoding_flags(const recipes::Decoding& decoding, const std::string& 
   }
   check_at_least_one("--samples", decoding.samples, faults);
   check_at_least_one("--batch", decoding.batch_size, faults);
+  check_effects(app, decoding, form_flag, faults);
 }
 
 void check_at_least_one(const std::string& flag, int64_t value, std::vector<std::string>& faults) {

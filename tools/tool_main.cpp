@@ -12,6 +12,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
+#include "cpx/core/standard_output.h"
 #include "cpx/core/version.h"
 #include "cpx/tensor/device.h"
 
@@ -55,9 +56,9 @@ std::optional<int> parse(const Tool& tool, CLI::App& app, int argc, char** argv)
   return std::nullopt;
 }
 
-int run(const Tool& tool, const CommonFlags& flags) {
+int run(const Tool& tool, const CLI::App& app, const CommonFlags& flags) {
   set_log_level(parse_log_level(flags.log_level));
-  if (tool.check_flags) tool.check_flags();
+  if (tool.check_flags) tool.check_flags(app);
   tensor::set_num_threads(flags.threads);
   install_interrupt_handlers();
   std::signal(SIGXFSZ, SIG_IGN);  // a file size limit is an error of the write then
@@ -67,6 +68,8 @@ int run(const Tool& tool, const CommonFlags& flags) {
 }  // namespace
 
 int tool_main(const Tool& tool, int argc, char** argv) {
+  reserve_standard_descriptors();
+  CheckedStandardOutput standard_output;
   CLI::App app(tool.description, tool.name);
   CommonFlags flags;
   if (tool.add_flags) tool.add_flags(app);
@@ -75,8 +78,12 @@ int tool_main(const Tool& tool, int argc, char** argv) {
   app.footer("Examples:\n" + tool.examples);
   app.get_formatter()->column_width(34);
   try {
-    if (const auto code = parse(tool, app, argc, argv)) return *code;
-    return run(tool, flags);
+    const auto code = parse(tool, app, argc, argv);
+    const int result = code ? *code : run(tool, app, flags);
+    standard_output.finish();
+    return result;
+  } catch (const ClosedPipe&) {
+    return ClosedPipe::kExitCode;
   } catch (const ConfigError& error) {
     for (const std::string& fault : error.faults()) print_error(tool, fault);
     return kWrongUsage;

@@ -27,7 +27,7 @@
 #include "cpx/tensor/matmul_peak.h"
 #include "exit_status.h"
 #include "faults.h"
-#include "output_path.h"
+#include "input_patterns.h"
 
 namespace cpx::recipes {
 
@@ -220,10 +220,23 @@ class Evaluation {
   std::shared_ptr<models::Llama> model_;
 };
 
+void check_outputs(const EvalPplCommand& command) {
+  if (!command.report) return;
+  OutputCheck outputs;
+  outputs.reads("--model", command.model);
+  if (command.adapter) outputs.reads("--adapter", *command.adapter);
+  if (command.compare) outputs.reads("--compare", *command.compare);
+  if (command.toxic) outputs.reads("--toxic", *command.toxic);
+  if (command.neutral) outputs.reads("--neutral", *command.neutral);
+  add_inputs(outputs, "--shards", command.shards);
+  outputs.writes("--report", *command.report);
+  outputs.check();
+}
+
 }  // namespace
 
 int run_eval_ppl(const EvalPplCommand& command) {
-  if (command.report && *command.report != "-") check_folder_of("--report", *command.report);
+  check_outputs(command);
   Evaluation evaluation(command);
   std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
   if (command.compare) adapters.emplace_back(command.compare);
@@ -236,7 +249,7 @@ int run_eval_ppl(const EvalPplCommand& command) {
     }
     reports.push_back(std::move(*report));
   }
-  if (command.report && *command.report == "-") {
+  if (command.report && is_standard_output(*command.report)) {
     std::cout << evaluation::report_json(reports);
     return kDone;
   }

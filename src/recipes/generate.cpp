@@ -12,13 +12,13 @@
 #include "cpx/core/error.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
+#include "cpx/core/output_check.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/text_file.h"
 #include "cpx/data/text_file.h"
 #include "exit_status.h"
 #include "faults.h"
-#include "output_path.h"
 #include "text_writer.h"
 
 namespace cpx::recipes {
@@ -26,6 +26,8 @@ namespace cpx::recipes {
 namespace {
 
 using tokenizer::ChatMessage;
+
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 
 // An answer of the base, of the adapter, or ("") of the one that there is.
 struct SidedAnswer {
@@ -164,6 +166,15 @@ int answer_prompts(const GenerateCommand& command, const std::vector<std::string
 
 // ---- A conversation -----------------------------------------------------------------------------
 
+// The next line of standard input, without the \r of a CRLF and the byte order mark at its start.
+bool read_turn(std::string& line, bool is_first) {
+  std::cerr << "> " << std::flush;
+  if (!std::getline(std::cin, line)) return false;
+  if (line.ends_with('\r')) line.pop_back();
+  if (is_first && line.starts_with(kByteOrderMark)) line.erase(0, kByteOrderMark.size());
+  return true;
+}
+
 // Lines of standard input are the user's turns; /reset begins anew, /exit or its end ends.
 int converse(const GenerateCommand& command) {
   TextWriter writer(command.decoding);
@@ -172,8 +183,7 @@ int converse(const GenerateCommand& command) {
            writer.uses_chat() ? "a conversation by the model's chat template"
                               : "each line is continued by itself: the model has no chat template");
   bool is_first = true;
-  for (std::string line; std::cerr << "> " << std::flush, std::getline(std::cin, line);) {
-    trim_line(line, std::exchange(is_first, false));
+  for (std::string line; read_turn(line, std::exchange(is_first, false));) {
     if (interrupt_requested() || line == "/exit") break;
     if (line == "/reset") messages.clear();
     if (line.empty() || line == "/reset") continue;
@@ -194,11 +204,21 @@ int converse(const GenerateCommand& command) {
   return interrupt_requested() ? kInterrupted : kDone;
 }
 
+void check_outputs(const GenerateCommand& command) {
+  if (!command.output) return;
+  OutputCheck outputs;
+  outputs.reads("--model", command.decoding.model);
+  if (command.decoding.adapter) outputs.reads("--adapter", *command.decoding.adapter);
+  if (command.input) outputs.reads("--input", *command.input);
+  outputs.writes("--output", *command.output);
+  outputs.check();
+}
+
 }  // namespace
 
 int run_generate(const GenerateCommand& command) {
   generation::check(command.decoding.sampling);
-  if (command.output) check_folder_of("--output", *command.output);
+  check_outputs(command);
   const std::vector<std::string> prompts = read_prompts(command);
   if (command.prompts.empty() && !command.input) return converse(command);
   return answer_prompts(command, prompts);

@@ -21,7 +21,7 @@
 #include "exit_status.h"
 #include "faults.h"
 #include "fingerprint.h"
-#include "output_path.h"
+#include "input_patterns.h"
 #include "text_writer.h"
 
 namespace cpx::recipes {
@@ -248,11 +248,24 @@ void print_summary(const ParaphraseCommand& command, const pipeline::ShardSummar
   print("toxic", summary.toxic);
 }
 
+void check_outputs(const ParaphraseCommand& command) {
+  OutputCheck outputs;
+  outputs.reads("--model", command.decoding.model);
+  if (command.decoding.adapter) outputs.reads("--adapter", *command.decoding.adapter);
+  for (const auto& [flag, name] : {std::pair("--template-neutral", command.neutral_template),
+                                   std::pair("--template-toxic", command.toxic_template)}) {
+    if (std::filesystem::exists(name)) outputs.reads(flag, name);
+  }
+  add_inputs(outputs, "--input", command.inputs);
+  outputs.writes("--output", command.output);
+  outputs.check();
+}
+
 }  // namespace
 
 int run_paraphrase(const ParaphraseCommand& command) {
   generation::check(command.decoding.sampling);
-  check_folder_of("--output", command.output);
+  check_outputs(command);
   const std::vector<Side> sides = sides_of(command);
   std::vector<Input> inputs = read_inputs(command);
   Decoding decoding = with_settled_type(command);

@@ -16,6 +16,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
+#include "cpx/core/output_check.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
 #include "cpx/data/scored_file.h"
@@ -23,7 +24,6 @@
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/tensor/device.h"
 #include "exit_status.h"
-#include "output_path.h"
 
 namespace cpx::recipes {
 
@@ -273,16 +273,27 @@ class Scoring {
   int64_t num_left_out_ = 0;
 };
 
+// On standard error where standard output has the scores.
+void print_summary(const ScoreCommand& command, const std::string& summary) {
+  (is_standard_output(command.output) ? std::cerr : std::cout) << summary;
+}
+
 }  // namespace
 
 int run_score(const ScoreCommand& command) {
-  check_folder_of("--output", command.output);
+  OutputCheck outputs;
+  outputs.reads("--model", command.model);
+  outputs.reads("--input", command.input);
+  outputs.writes("--output", command.output);
+  outputs.check();
   Scoring scoring(command);
   if (!scoring.run()) {
-    log_warning("interrupted: no output was written");
+    log_warning("interrupted: {}", find_output(command.output).is_stream()
+                                       ? "the output is incomplete"
+                                       : "no output was written");
     return kInterrupted;
   }
-  std::cout << scoring.summary();
+  print_summary(command, scoring.summary());
   return kDone;
 }
 

@@ -73,6 +73,12 @@ TextWriter::TextWriter(const Decoding& decoding)
     : decoding_(decoding), tokenizer_(models::read_tokenizer(decoding.model)) {
   uses_chat_ = decoding.prompt_form == "chat" ||
                (decoding.prompt_form == "auto" && !tokenizer_->chat_template().empty());
+  if (!uses_chat_ && !decoding.system.empty()) {
+    throw_<ConfigError>(
+        "[command line] --system: has no effect with {}: the model has no chat template. Leave it "
+        "out.",
+        decoding.model.string());
+  }
   const torch::Device device = tensor::resolve_device(decoding.device);
   model_ = models::load_for_decoding(decoding.model, models::parse_weight_format(decoding.weights),
                                      compute_dtype(decoding), device);

@@ -673,6 +673,89 @@ TrainConfig parse_train_config(std::string_view text, const std::string& file_na
   return good_config(checked(std::move(config), std::move(loaded)));
 }
 
+namespace {
+
+// Keys that were given, differ from their default, and change nothing.
+class KeysWithoutEffect {
+ public:
+  explicit KeysWithoutEffect(const TrainConfig& config) : config_(config) {
+    TrainConfig defaults;
+    std::visit([&](const auto& options) { defaults.objective = std::decay_t<decltype(options)>(); },
+               config.objective);
+    for (const config::FlatValue& value : flat_values(defaults)) defaults_[value.key] = value.yaml;
+    for (const config::FlatValue& value : flat_values(config)) values_[value.key] = value.yaml;
+  }
+
+  std::vector<std::string> run() {
+    add_evaluation();
+    const bool is_wsd = config_.schedule.name == ScheduleKind::kWsd;
+    tell(!is_wsd, {"schedule.decay_ratio"}, "only schedule.name wsd has it");
+    tell(config_.checkpoint.every_steps == 0, {"checkpoint.keep_last"},
+         "checkpoint.every_steps is 0");
+    const RetainKeys* retain = retain_keys(config_.objective);
+    tell(retain != nullptr && retain->retain == 0, {"objective.retain_texts"},
+         "objective.retain is 0");
+    const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&config_.objective);
+    if (contrast != nullptr) add_contrast(*contrast);
+    const auto* ppo = std::get_if<PpoOptions>(&config_.objective);
+    if (ppo != nullptr) add_ppo(*ppo);
+    return std::move(notices_);
+  }
+
+ private:
+  void tell(bool is_idle, std::initializer_list<const char*> keys, std::string_view reason) {
+    for (const char* key : keys) {
+      if (!is_idle || !config_.sources.is_set(key) || values_[key] == defaults_[key]) continue;
+      notices_.push_back(
+          fmt::format("[{}] {}: has no effect: {}.", config_.sources.where(key), key, reason));
+    }
+  }
+
+  void add_evaluation() {
+    const bool is_ppo = std::holds_alternative<PpoOptions>(config_.objective);
+    const bool has_texts = !config_.data.eval.empty() || (is_ppo && config_.rollout.held_out > 0);
+    tell(!has_texts, {"evaluation.every_steps"}, "there is no data.eval");
+    tell(config_.evaluation.every_steps == 0, {"data.eval"}, "evaluation.every_steps is 0");
+    tell(!has_texts || config_.evaluation.every_steps == 0,
+         {"evaluation.metric", "checkpoint.keep_best"}, "there is no evaluation");
+  }
+
+  void add_contrast(const ContrastivePerplexityOptions& contrast) {
+    tell(contrast.num_hard_negatives == 0, {"objective.alpha"},
+         "objective.num_hard_negatives is 0");
+    tell(contrast.beta == 0,
+         {"objective.alpha", "objective.tau", "objective.label_smoothing", "objective.distance"},
+         "objective.beta is 0");
+    tell(
+        contrast.base.retain == 0 && contrast.hold == 0 && contrast.centroid != CentroidKind::kBase,
+        {"objective.base_cache", "objective.cache_base"}, "the base is not asked for anything");
+  }
+
+  void add_ppo(const PpoOptions& ppo) {
+    tell(!ppo.adap_kl_ctrl, {"objective.target", "objective.horizon"},
+         "objective.adap_kl_ctrl is false");
+    tell(!ppo.early_stopping, {"objective.target_kl"}, "objective.early_stopping is false");
+    tell(!ppo.use_score_scaling, {"objective.use_score_norm"},
+         "objective.use_score_scaling is false");
+    tell(ppo.value_head_init != ValueHeadInit::kNormal, {"objective.value_head_std"},
+         "only objective.value_head_init normal has it");
+    const RolloutOptions& rollout = config_.rollout;
+    tell(rollout.temperature == 0, {"rollout.top_k", "rollout.top_p"}, "rollout.temperature is 0");
+    tell(!rollout.stops_at_eos && !rollout.stop_token, {"rollout.min_tokens_before_stop"},
+         "no token ends a response");
+    tell(!config_.data.eval.empty(), {"rollout.held_out"}, "data.eval has the prompts");
+    tell(config_.evaluation.every_steps == 0, {"rollout.evaluation"},
+         "evaluation.every_steps is 0");
+  }
+
+  const TrainConfig& config_;
+  std::map<std::string, std::string, std::less<>> defaults_;
+  std::map<std::string, std::string, std::less<>> values_;
+  std::vector<std::string> notices_;
+};
+
+}  // namespace
+
 std::vector<std::string> train_config_notices(const TrainConfig& config) {
   std::vector<std::string> notices;
   const auto add = [&](std::string_view key, std::string_view text) {
@@ -691,6 +774,7 @@ std::vector<std::string> train_config_notices(const TrainConfig& config) {
     add("objective.num_hard_negatives",
         "without negatives the contrastive term only draws the positives together.");
   }
+  std::ranges::move(KeysWithoutEffect(config).run(), std::back_inserter(notices));
   return notices;
 }
 

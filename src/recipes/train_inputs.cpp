@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train_inputs.h"
 
+#include <fmt/format.h>
+
 #include "cpx/core/error.h"
 #include "cpx/formats/peft.h"
 #include "cpx/training/trainer.h"
@@ -21,6 +23,15 @@ void adopt_adapter(TrainConfig& config) {
                                .alpha = peft.alpha,
                                .target_modules = peft.target_modules,
                                .rslora = peft.rslora});
+}
+
+std::vector<std::string> run_notices(const TrainCommand& command, const TrainConfig& config) {
+  std::vector<std::string> notices = train_config_notices(config);
+  if (command.chat_template && config.data.text_template != TextTemplate::kChat) {
+    notices.push_back(fmt::format("[command line] --template: has no effect: data.template is {}.",
+                                  config::enum_name(config.data.text_template)));
+  }
+  return notices;
 }
 
 RunLength run_length(const TrainConfig& config, int64_t num_units) {

@@ -3,13 +3,19 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
+#include "cpx/recipes/train.h"
 #include "cpx/recipes/train_config.h"
 
 namespace cpx::recipes {
 
 /// Takes rank, alpha and targets over from adapter.init_from where it is given.
 void adopt_adapter(TrainConfig& config);
+
+/// What is allowed but probably not meant: train_config_notices(), and flags without effect.
+std::vector<std::string> run_notices(const TrainCommand& command, const TrainConfig& config);
 
 /// Optimizer steps in an epoch, and of the whole run.
 struct RunLength {

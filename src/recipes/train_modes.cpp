@@ -83,7 +83,7 @@ class Validation {
       return is_config_good_ ? 1 : 2;
     }
     for (const auto& [label, text] : lines_) print_line(label, text);
-    for (const std::string& notice : train_config_notices(config_)) print_line("notice", notice);
+    for (const std::string& notice : run_notices(command_, config_)) print_line("notice", notice);
     for (const std::string& notice : notices_) print_line("notice", notice);
     print_line("config", fmt::format("{}: good", command_.config.string()));
     return 0;
@@ -131,7 +131,11 @@ class Validation {
   void check_output() {
     const std::filesystem::path& output = config_.training.output;
     if (output.empty()) return;
-    if (const auto fault = output_fault(output)) faults_.push_back(*fault);
+    if (const auto fault = output_fault(output)) {
+      faults_.push_back(*fault);
+    } else {
+      collect_faults(faults_, [&] { check_nothing_foreign(output); });
+    }
     if (training::holds_run(output) && !command_.overwrite && !command_.resume) {
       notices_.push_back(
           fmt::format("{} holds a run: --resume auto goes on with it, --overwrite starts anew",

@@ -3,14 +3,17 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
-#include "cpx/core/output_file.h"
+#include "cpx/core/output_check.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/random.h"
+#include "cpx/data/record.h"
 #include "cpx/formats/peft.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
@@ -139,8 +142,8 @@ torch::Dtype resolve_dtype(TrainConfig& config, const torch::Device& device) {
   return chosen;
 }
 
-void log_start(const TrainConfig& config, const models::Llama& model, const RunData& data,
-               const training::TrainerOptions& options) {
+void log_start(const TrainCommand& command, const TrainConfig& config, const models::Llama& model,
+               const RunData& data, const training::TrainerOptions& options) {
   int64_t trainable = 0;
   for (const auto& parameter : model.trainable()) trainable += parameter.value.numel();
   log_info("model   {} in {} on {}", config.model.path.string(), tensor::dtype_name(model.dtype()),
@@ -151,7 +154,7 @@ void log_start(const TrainConfig& config, const models::Llama& model, const RunD
   const RunLength length = run_length(config, data.train->num_units());
   log_info("steps   {} ({} an epoch){}", length.total_steps, length.steps_per_epoch,
            options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");
-  for (const std::string& notice : train_config_notices(config)) log_warning("{}", notice);
+  for (const std::string& notice : run_notices(command, config)) log_warning("{}", notice);
   for (const std::string& warning : data.train->warnings()) log_warning("{}", warning);
   for (const std::string& warning : repetition_warnings(*data.train, data.eval.get())) {
     log_warning("{}", warning);
@@ -168,7 +171,61 @@ void check_single_process() {
       world_size);
 }
 
-int print_end(const training::TrainingResult& result, const TrainConfig& config) {
+// What a run reads, by the key or flag that names it.
+std::vector<std::pair<std::string, std::filesystem::path>> inputs_of(const TrainCommand& command,
+                                                                     const TrainConfig& config) {
+  std::vector<std::pair<std::string, std::filesystem::path>> inputs = {
+      {"--config", command.config}, {"model.path", config.model.path}};
+  const auto add = [&](const char* name, const std::optional<std::filesystem::path>& path) {
+    if (path) inputs.emplace_back(name, *path);
+  };
+  add("--template", command.chat_template);
+  add("adapter.init_from", config.adapter.init_from);
+  if (const auto* dpo = std::get_if<DpoOptions>(&config.objective)) {
+    add("objective.reference_adapter", dpo->reference_adapter);
+  }
+  if (std::holds_alternative<PpoOptions>(config.objective))
+    add("reward.model", config.reward.model);
+  const auto add_files = [&](const char* name, const std::vector<std::string>& patterns) {
+    std::vector<std::string> told_later;
+    for (const auto& file : data::expand_globs(patterns, told_later))
+      inputs.emplace_back(name, file);
+  };
+  add_files("data.train", config.data.train);
+  add_files("data.eval", config.data.eval);
+  add_files("data.retain", config.data.retain);
+  return inputs;
+}
+
+// Files beside training.output.
+void check_files(const TrainCommand& command, const TrainConfig& config) {
+  OutputCheck outputs;
+  for (const auto& [name, path] : inputs_of(command, config)) outputs.reads(name, path);
+  if (command.profile) outputs.writes("--profile", *command.profile);
+  if (const RetainKeys* keys = retain_keys(config.objective); keys && keys->base_cache) {
+    outputs.writes("objective.base_cache", *keys->base_cache);
+  }
+  const auto* dpo = std::get_if<DpoOptions>(&config.objective);
+  if (dpo != nullptr && dpo->reference_cache) {
+    outputs.writes("objective.reference_cache", *dpo->reference_cache);
+  }
+  outputs.check();
+}
+
+// An old run goes when the new one can begin, but not what the new one is made from.
+void check_removal(const TrainCommand& command, const TrainConfig& config) {
+  std::vector<std::string> faults;
+  for (const auto& [name, path] : inputs_of(command, config)) {
+    if (!is_part_of_run(path, config.training.output)) continue;
+    faults.push_back(
+        fmt::format("[--overwrite] '{}' is {}, and part of the run in '{}' that would be removed. "
+                    "Choose another training.output.",
+                    path.string(), name, config.training.output.string()));
+  }
+  if (!faults.empty()) throw ConfigError(std::move(faults));
+}
+
+void print_end(const training::TrainingResult& result, const TrainConfig& config) {
   using End = training::TrainingResult::End;
   const training::TrainerState& state = result.state;
   const std::filesystem::path& output = config.training.output;
@@ -176,11 +233,12 @@ int print_end(const training::TrainingResult& result, const TrainConfig& config)
                                         format_duration(state.elapsed_s));
   if (result.end == End::kInterrupted) {
     std::cout << fmt::format("interrupted at {}\ngo on with  cpx-train ... --resume auto\n", where);
-    return kInterrupted;
+    return;
   }
   std::cout << fmt::format("{} at {}\n",
                            result.end == End::kStoppedEarly ? "stopped early" : "finished", where);
-  std::cout << fmt::format("adapter     {}\n", result.folder.string());
+  std::cout << fmt::format("adapter     {}{}\n", result.folder.string(),
+                           result.fault.empty() ? "" : ": not usable, " + result.fault);
   if (state.best.value && std::filesystem::exists(output / "best")) {
     std::cout << fmt::format("best        {} (step {}, {} {:.4f})\n", (output / "best").string(),
                              state.best.step, config::enum_name(config.evaluation.metric),
@@ -191,7 +249,15 @@ int print_end(const training::TrainingResult& result, const TrainConfig& config)
     std::cout << fmt::format("TensorBoard {}\n", (output / "tensorboard").string());
   }
   std::cout << result.profile;
-  return kDone;
+}
+
+int exit_code_of(const training::TrainingResult& result) {
+  if (result.end == training::TrainingResult::End::kInterrupted) return kInterrupted;
+  if (result.fault.empty()) return kDone;
+  throw_<DataError>(
+      "[training] {}: the adapter is not usable: {}. Lower optimizer.lr, or look at the warnings "
+      "above and at metrics.jsonl.",
+      result.folder.string(), result.fault);
 }
 
 }  // namespace
@@ -200,10 +266,11 @@ int train(const TrainCommand& command) {
   check_single_process();
   TrainConfig config = load_train_config(command.config, command.overrides);
   adopt_adapter(config);
-  if (command.profile) tensor::check_trace(*command.profile);
+  check_files(command, config);
   const torch::Device device = tensor::resolve_device(command.device);
-  const RunData data = read_data(config, command);
   const RunStart start = prepare_run_folder(command, config);
+  if (start.removes_old_run) check_removal(command, config);
+  const RunData data = read_data(config, command);
   const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
@@ -214,7 +281,7 @@ int train(const TrainCommand& command) {
   // Each product takes a tenth of a second of two cores, before the first step: five only where
   // they do not delay anybody.
   options.peak_flops = tensor::measure_matmul_flops(device, dtype, command.profile ? 5 : 2);
-  log_start(config, *model, data, options);
+  log_start(command, config, *model, data, options);
 
   const ReferenceModel reference = make_reference(config, *model);
   if (!reference.description.empty()) log_info("reference {}", reference.description);
@@ -225,8 +292,10 @@ int train(const TrainCommand& command) {
   training::Trainer trainer(*model, *task, run_info(config, data, *task), options);
   if (start.checkpoint) trainer.resume(*start.checkpoint);
   if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin
-  write_file_atomically(config.training.output / "config.yaml", train_config_yaml(config));
-  return print_end(trainer.run(), config);
+  write_resolved_config(config.training.output, train_config_yaml(config));
+  const training::TrainingResult result = trainer.run();
+  print_end(result, config);
+  return exit_code_of(result);
 }
 
 }  // namespace cpx::recipes

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <fstream>
 #include <limits>
 #include <set>
 #include <string_view>
@@ -13,7 +12,7 @@
 #include <fmt/format.h>
 #include <torch/csrc/autograd/profiler_kineto.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/output_file.h"
 
 namespace cpx::tensor {
 
@@ -125,14 +124,6 @@ Profiler::~Profiler() {
   if (is_running_) profiler::disableProfiler();
 }
 
-void check_trace(const std::filesystem::path& trace) {
-  const std::ofstream file(trace, std::ios::app);
-  if (!file) {
-    throw_<DataError>("[--profile] {}: the trace cannot be written. Choose another place.",
-                      trace.string());
-  }
-}
-
 void Profiler::start() {
   const torch::profiler::impl::ProfilerConfig config(
       torch::profiler::impl::ProfilerState::KINETO, /*report_input_shapes=*/true,
@@ -153,7 +144,8 @@ void Profiler::stop(const std::filesystem::path& trace) {
   seconds_ += elapsed.count();
   num_recordings_ += 1;
   add_parts(result->events(), parts_);
-  check_trace(trace);
+  // The profiler's library says nothing where it cannot write.
+  OutputFile(trace, OutputFile::Mode::kAppend).sync_and_close();
   result->save(trace.string());
 }
 

@@ -119,13 +119,15 @@ void remove_folder(const fs::path& folder) {
   }
 }
 
-void remove_staging_in(const fs::path& folder) {
+// What a killed run had begun of an entry whose name begins so.
+void remove_staging_in(const fs::path& folder, std::string_view entry) {
   std::error_code error;
   std::vector<fs::path> leftovers;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
-    const bool is_staging = name.starts_with('.') && name.ends_with(".tmp");
-    if (is_staging || name == "metrics.jsonl.tmp") leftovers.push_back(it->path());
+    if (name.starts_with(fmt::format(".{}", entry)) && name.ends_with(".tmp")) {
+      leftovers.push_back(it->path());
+    }
   }
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, error);
 }
@@ -217,15 +219,17 @@ void remove_checkpoints_after(const fs::path& run_folder, int64_t step) {
 
 bool holds_run(const fs::path& folder) {
   std::error_code error;
-  for (const char* name : {"metrics.jsonl", "checkpoints", "best", "final"}) {
+  for (const char* name : {"metrics.jsonl", "samples.jsonl", "checkpoints", "best", "final"}) {
     if (fs::exists(folder / name, error)) return true;
   }
   return false;
 }
 
 void remove_leftovers(const fs::path& run_folder) {
-  remove_staging_in(run_folder);
-  remove_staging_in(checkpoints_folder(run_folder));
+  for (const char* entry : {"best", "final", "metrics.jsonl", "samples.jsonl", "config.resolved"}) {
+    remove_staging_in(run_folder, entry);
+  }
+  remove_staging_in(checkpoints_folder(run_folder), kPrefix);
 }
 
 std::vector<std::string> fingerprint_differences(const Fingerprints& saved,

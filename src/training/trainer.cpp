@@ -100,6 +100,23 @@ int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options) {
   return options.max_steps > 0 ? std::min(options.max_steps, by_epochs) : by_epochs;
 }
 
+std::string adapter_fault(const TrainerState& state, std::span<const nn::NamedParameter> adapter,
+                          const std::optional<double>& evaluation_loss) {
+  if (2 * state.skipped_steps > state.step) {
+    return fmt::format("{} of {} optimizer steps were skipped, expected at most half",
+                       state.skipped_steps, state.step);
+  }
+  for (const nn::NamedParameter& parameter : adapter) {
+    if (parameter.value.isfinite().all().item<bool>()) continue;
+    return fmt::format("'{}' holds numbers that are not finite", parameter.name);
+  }
+  if (evaluation_loss && !std::isfinite(*evaluation_loss)) {
+    return fmt::format("the last evaluation's loss is {}, expected a finite number",
+                       *evaluation_loss);
+  }
+  return {};
+}
+
 // One run() from its first to its last step: the files, the clock, and the stages of a step.
 class Trainer::Session {
  public:
@@ -315,10 +332,13 @@ class Trainer::Session {
     return path;
   }
 
-  AdapterInfo adapter_info() const {
-    CardFigures figures = {{"optimizer steps", fmt::format("{} of {}", state_.step, total_)},
-                           {"epochs", fmt::format("{:.2f}", state_.epoch)},
-                           {"skipped steps", fmt::format("{}", state_.skipped_steps)}};
+  AdapterInfo adapter_info(const std::string& fault = {}) const {
+    CardFigures figures;
+    if (!fault.empty()) figures.emplace_back("not usable", fault);
+    const CardFigures position = {{"optimizer steps", fmt::format("{} of {}", state_.step, total_)},
+                                  {"epochs", fmt::format("{:.2f}", state_.epoch)},
+                                  {"skipped steps", fmt::format("{}", state_.skipped_steps)}};
+    figures.insert(figures.end(), position.begin(), position.end());
     if (last_evaluation_) add_figures(figures, *last_evaluation_);
     return {.peft = info_.peft,
             .model_card = model_card_text(info_.card, figures),
@@ -362,11 +382,15 @@ class Trainer::Session {
   TrainingResult finished() {
     state_.elapsed_s = elapsed_s();
     const fs::path path = options_.output / "final";
-    write_adapter_folder(path, trainer_.adapter_, adapter_info());
+    const std::string fault =
+        adapter_fault(state_, trainer_.adapter_,
+                      last_evaluation_ ? std::optional(last_evaluation_->loss) : std::nullopt);
+    write_adapter_folder(path, trainer_.adapter_, adapter_info(fault));
     return {.end = is_last() ? TrainingResult::End::kFinished : TrainingResult::End::kStoppedEarly,
             .state = state_,
             .total_steps = total_,
             .folder = path,
+            .fault = fault,
             .profile = profile_table()};
   }
 

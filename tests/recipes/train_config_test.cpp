@@ -424,6 +424,50 @@ TEST(TrainConfig, NoticesRandomNegativesWithoutGradient) {
                           "only draws the positives together."));
 }
 
+std::vector<std::string> notices_of(std::vector<std::string> overrides) {
+  return train_config_notices(least_config(overrides));
+}
+
+TEST(TrainConfig, NoticesKeysWithoutEffect) {
+  EXPECT_THAT(notices_of({"schedule.decay_ratio=0.2", "schedule.name=cosine"}),
+              ElementsAre("[command line: schedule.decay_ratio=0.2] schedule.decay_ratio: has no "
+                          "effect: only schedule.name wsd has it."));
+  EXPECT_THAT(
+      notices_of({"evaluation.every_steps=10", "evaluation.metric=ratio"}),
+      ElementsAre("[command line: evaluation.every_steps=10] evaluation.every_steps: has no "
+                  "effect: there is no data.eval.",
+                  "[command line: evaluation.metric=ratio] evaluation.metric: has no "
+                  "effect: there is no evaluation."));
+  EXPECT_THAT(notices_of({"data.eval=[e.json]", "evaluation.every_steps=0"}),
+              ElementsAre("[command line: data.eval=[e.json]] data.eval: has no effect: "
+                          "evaluation.every_steps is 0."));
+  EXPECT_THAT(notices_of({"checkpoint.every_steps=0", "checkpoint.keep_last=9"}),
+              ElementsAre("[command line: checkpoint.keep_last=9] checkpoint.keep_last: has no "
+                          "effect: checkpoint.every_steps is 0."));
+  EXPECT_THAT(notices_of({"objective.beta=0", "objective.anchor=1", "objective.tau=2"}),
+              ElementsAre("[command line: objective.tau=2] objective.tau: has no effect: "
+                          "objective.beta is 0."));
+  EXPECT_THAT(notices_of({"objective.base_cache=b.bin"}),
+              ElementsAre("[command line: objective.base_cache=b.bin] objective.base_cache: has no "
+                          "effect: the base is not asked for anything."));
+  EXPECT_THAT(notices_of({"objective.name=ppo", "reward.words=[a]", "objective.target_kl=2",
+                          "rollout.temperature=0", "rollout.top_k=5"}),
+              ElementsAre("[command line: objective.target_kl=2] objective.target_kl: has no "
+                          "effect: objective.early_stopping is false.",
+                          "[command line: rollout.top_k=5] rollout.top_k: has no effect: "
+                          "rollout.temperature is 0."));
+}
+
+TEST(TrainConfig, KeysThatHaveTheirEffectOrTheirDefaultAreNotNoticed) {
+  EXPECT_THAT(notices_of({"schedule.decay_ratio=0.2", "schedule.name=wsd"}), IsEmpty());
+  EXPECT_THAT(notices_of({"schedule.decay_ratio=0.1", "evaluation.every_steps=50"}), IsEmpty());
+  EXPECT_THAT(notices_of({"evaluation.every_steps=10", "data.eval=[e.json]"}), IsEmpty());
+  EXPECT_THAT(notices_of({"objective.base_cache=b.bin", "objective.hold=0.5"}), IsEmpty());
+  // A resolved config gives every key.
+  const std::string yaml = train_config_yaml(least_config());
+  EXPECT_THAT(train_config_notices(parse_train_config(yaml, "config.resolved.yaml")), IsEmpty());
+}
+
 TEST(TrainConfig, ShapeOfAnInitialAdapterIsTakenOver) {
   TrainConfig config = least_config({"adapter.init_from=runs/first", "adapter.alpha=32",
                                      "adapter.target_modules=[v_proj, k_proj]"});

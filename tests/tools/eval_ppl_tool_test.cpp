@@ -189,5 +189,27 @@ TEST_F(EvalPplTool, AReportThatCannotBeWrittenIsOneLine) {
                             "'. Make it first.\n");
 }
 
+TEST_F(EvalPplTool, FlagsWithoutEffectAreTold) {
+  const std::vector<std::string> published = {"--model",     model(),  "--neutral",
+                                              path("x.txt"), "--mode", "published"};
+  auto refused = published;
+  refused.insert(refused.end(), {"--window", "64", "--stride", "8", "--max-tokens", "9"});
+  const ToolResult result = eval_ppl(refused);
+  EXPECT_EQ(result.exit_code, 2);
+  const auto line = [](const std::string& flag) {
+    return "cpx-eval-ppl: [command line] " + flag +
+           ": has no effect with --mode published: windows of 4096, stride 512. Leave it out.\n";
+  };
+  EXPECT_EQ(result.err, line("--max-tokens") + line("--window") + line("--stride"));
+
+  write("x.txt", "The kettle\n");
+  auto warned = published;
+  warned.insert(warned.end(), {"--batch-tokens", "64"});
+  const ToolResult done = eval_ppl(warned);
+  EXPECT_EQ(done.exit_code, 0) << done.err;
+  EXPECT_THAT(done.err, testing::HasSubstr("[command line] --batch-tokens: has no effect with "
+                                           "--mode published: windows of 4096, stride 512\n"));
+}
+
 }  // namespace eval_ppl_tool_test
 }  // namespace cpx::tests

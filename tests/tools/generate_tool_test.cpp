@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-generate as its user meets it.
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <sstream>
 #include <string>
@@ -147,6 +148,65 @@ TEST_F(GenerateTool, LinesOfStandardInputAreATurnEach) {
     return generate({"--temperature", "0", "--prompt", prompt}).out;
   };
   EXPECT_EQ(result.out, alone("The kettle") + alone("Good morning"));
+}
+
+TEST_F(GenerateTool, AConversationOfAnotherSystemsLinesIsTheSame) {
+  const auto answers = [&](const std::string& text) {
+    write("turns.txt", text);
+    const ToolResult result = generate({"--temperature", "0"}, {.input_file = path("turns.txt")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  const std::string expected = answers("The kettle\n/reset\nHi.\n");
+  EXPECT_EQ(num_lines(answers("The kettle\n")), 1U);
+  EXPECT_EQ(answers("The kettle\r\n/reset\r\nHi.\r\n/exit\r\nnever read\r\n"), expected);
+  EXPECT_EQ(answers("\xEF\xBB\xBFThe kettle\r\n\r\n/reset\r\nHi.\r\n/exit"), expected);
+  EXPECT_EQ(answers("\xEF\xBB\xBF/exit\r\nnever read\n"), "");
+  EXPECT_EQ(answers("The kettle\n/reset\nHi.\n/exit\r"), expected);
+}
+
+TEST_F(GenerateTool, FlagsWithoutEffectAreTold) {
+  const auto errors = [&](const std::vector<std::string>& arguments) {
+    const ToolResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 2);
+    return result.err;
+  };
+  EXPECT_EQ(errors({"--prompt", "x", "--system", "Be kind."}),
+            "cpx-generate: [command line] --system: has no effect with --template plain: only a "
+            "chat has a system message. Leave it out.\n");
+  std::filesystem::copy(CPX_SOURCE_DIR "/" + model(), path("model"));
+  auto config = nlohmann::json::parse(read("model/tokenizer_config.json"));
+  config.erase("chat_template");
+  write("model/tokenizer_config.json", config.dump());
+  const ToolResult without_chat =
+      run_tool("cpx-generate", {"--model", path("model"), "--prompt", "x", "--system", "Be kind."});
+  EXPECT_EQ(without_chat.exit_code, 2);
+  EXPECT_EQ(without_chat.err, "cpx-generate: [command line] --system: has no effect with " +
+                                  path("model") +
+                                  ": the model has no chat template. Leave it out.\n");
+
+  const auto warnings = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.end(), {"--prompt", "x"});
+    const ToolResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 0);
+    return result.err;
+  };
+  EXPECT_THAT(warnings({"--temperature", "0", "--seed", "3", "--top-p", "0.5", "--min-p", "0.1",
+                        "--top-k", "4", "--samples", "2"}),
+              AllOf(HasSubstr("[command line] --seed: has no effect at --temperature 0: nothing is "
+                              "drawn\n"),
+                    HasSubstr("[command line] --top-p: has no effect at --temperature 0"),
+                    HasSubstr("[command line] --min-p: has no effect at --temperature 0"),
+                    HasSubstr("[command line] --top-k: has no effect at --temperature 0"),
+                    HasSubstr("[command line] --samples: all 2 are the same text at --temperature "
+                              "0\n")));
+  EXPECT_THAT(warnings({"--temperature", "0", "--penalty-alpha", "0.6", "--top-k", "4"}),
+              Not(HasSubstr("has no effect")));
+  EXPECT_THAT(warnings({"--seed", "3", "--top-p", "0.5"}), Not(HasSubstr("has no effect")));
+  write("turns.txt", "/exit\n");
+  EXPECT_THAT(generate({"--batch", "3"}, {.input_file = path("turns.txt")}).err,
+              HasSubstr("[command line] --batch: has no effect in a conversation: one text at a "
+                        "time\n"));
 }
 
 TEST_F(GenerateTool, WeightsAreQuantisedAsAskedFor) {

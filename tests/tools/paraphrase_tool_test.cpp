@@ -263,6 +263,32 @@ TEST_F(ParaphraseTool, WrongUseIsToldAtOnce) {
   EXPECT_THAT(one.err, HasSubstr("--template: got --polarity both, expected neutral or toxic"));
 }
 
+TEST_F(ParaphraseTool, FlagsWithoutEffectAreTold) {
+  const ToolResult twice =
+      paraphrase({"--polarity", "neutral", "--template", path("rude.txt"), "--temperature", "0"});
+  EXPECT_EQ(twice.exit_code, 2);
+  EXPECT_THAT(twice.err, HasSubstr("cpx-paraphrase: [command line] --template-neutral: has no "
+                                   "effect beside --template. Leave it out.\n"));
+  EXPECT_THAT(twice.err, HasSubstr("[command line] --template-toxic: has no effect with --polarity "
+                                   "neutral\n"));
+  EXPECT_THAT(twice.err, HasSubstr("are the same text at --temperature 0\n"));
+}
+
+TEST_F(ParaphraseTool, ASecondProcessIsRefusedWithTheFirstOnes) {
+  BackgroundTool first("cpx-paraphrase", command({"--max-new-tokens", "200"}));
+  while (!exists("out.json.journal")) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  const ToolResult second = paraphrase({"--max-new-tokens", "200"});
+  first.send(SIGTERM);
+  first.wait();
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_EQ(last_line(second), "cpx-paraphrase: [--output] '" + path("out.json") +
+                                   "' is in use: process " + std::to_string(first.pid()) +
+                                   " writes it. Wait for that one, or choose another output.\n");
+  EXPECT_FALSE(exists("out.json.lock"));
+}
+
 TEST_F(ParaphraseTool, BadInputIsOneClearLineAndNothingIsWritten) {
   write("empty.txt", "");
   write("latin.txt", "Gr\xFC\xDF Gott\n");

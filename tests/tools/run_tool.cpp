@@ -46,12 +46,24 @@ void apply(const ToolSetting& setting) {
   }
 }
 
+void exchange_output(const ToolSetting& setting) {
+  if (!setting.output_file.empty()) redirect(STDOUT_FILENO, setting.output_file);
+  if (setting.output_is_closed) {
+    int ends[2];
+    if (pipe(ends) != 0 || dup2(ends[1], STDOUT_FILENO) < 0) _exit(126);
+    close(ends[0]);
+    close(ends[1]);
+  }
+  if (setting.ignores_sigpipe) std::signal(SIGPIPE, SIG_IGN);
+}
+
 [[noreturn]] void become(const std::string& binary, const std::vector<std::string>& arguments,
                          const std::string& out, const std::string& err,
                          const ToolSetting& setting) {
   apply(setting);
   redirect(STDOUT_FILENO, out);
   redirect(STDERR_FILENO, err);
+  exchange_output(setting);
   const char* folder = setting.folder.empty() ? CPX_SOURCE_DIR : setting.folder.c_str();
   if (chdir(folder) != 0) _exit(126);
   std::vector<char*> argv = {const_cast<char*>(binary.c_str())};

@@ -21,6 +21,9 @@ struct ToolSetting {
   std::vector<std::string> environment = {};  // "NAME=value"
   std::string input_file = {};                // standard input; empty: as here
   std::string folder = {};                    // working folder; empty: the source folder
+  std::string output_file = {};               // standard output in place of ToolResult::out
+  bool output_is_closed = false;              // standard output is a pipe that nobody reads
+  bool ignores_sigpipe = false;
 };
 
 /// The folder of the tools under test: CPX_TOOLS_DIR where it is set, so that the tests of one
@@ -36,6 +39,7 @@ class BackgroundTool {
  public:
   BackgroundTool(const std::string& name, const std::vector<std::string>& arguments,
                  const ToolSetting& setting = {});
+  pid_t pid() const { return pid_; }
   /// Sends `signal`, unless the tool has ended.
   void send(int signal);
   /// Waits for its end.

@@ -78,7 +78,7 @@ class ScoreTool : public TinyRun {
     EXPECT_EQ(result.exit_code, exit_code);
     EXPECT_EQ(result.err, "cpx-score: " + line + "\n");
     EXPECT_FALSE(exists("out.jsonl"));
-    EXPECT_FALSE(exists("out.jsonl.tmp"));
+    EXPECT_FALSE(exists(".out.jsonl.tmp"));
   }
 };
 
@@ -300,13 +300,13 @@ TEST_F(ScoreTool, AnInterruptLeavesNothingBehind) {
   write("out.jsonl", "old");
   BackgroundTool tool("cpx-score", {"--model", kClassifier, "--device", "cpu", "--input",
                                     path("texts.txt"), "--output", path("out.jsonl")});
-  while (!exists("out.jsonl.tmp")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  while (!exists(".out.jsonl.tmp")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
   tool.send(SIGTERM);
   const ToolResult result = tool.wait();
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("interrupted: no output was written"));
   EXPECT_EQ(read("out.jsonl"), "old");
-  EXPECT_FALSE(exists("out.jsonl.tmp"));
+  EXPECT_FALSE(exists(".out.jsonl.tmp"));
 }
 
 TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
@@ -320,7 +320,7 @@ TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err, HasSubstr("out.jsonl.tmp: cannot be written: File too large"));
   EXPECT_FALSE(exists("out.jsonl"));
-  EXPECT_FALSE(exists("out.jsonl.tmp"));
+  EXPECT_FALSE(exists(".out.jsonl.tmp"));
 }
 
 TEST_F(ScoreTool, WithoutFlagsItTellsAllThatAreNeeded) {
@@ -399,6 +399,16 @@ TEST_F(ScoreTool, AFolderOfAnotherArchitectureIsTold) {
   EXPECT_EQ(result.err, "cpx-score: [roberta_config] " + model() +
                             "/config.json: 'model_type' is \"llama\", expected roberta: cpx reads "
                             "RobertaForSequenceClassification classifiers.\n");
+}
+
+TEST_F(ScoreTool, FlagsWithoutEffectAreTold) {
+  write("texts.txt", "one\n");
+  const ToolResult result =
+      score({"--input", path("texts.txt"), "--output", path("out.jsonl"), "--min-texts", "3"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err,
+            "cpx-score: [command line] --min-texts: has no effect without --keep-below or "
+            "--keep-above: no text is dropped. Leave it out.\n");
 }
 
 }  // namespace score_tool_test

@@ -71,7 +71,7 @@ TEST_F(TrainTool, ARunLeavesAdapterCheckpointsMetricsAndConfig) {
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_THAT(result.out, AllOf(HasSubstr("finished at step 6 of 6"), HasSubstr("/run/final")));
   for (const std::string file :
-       {"run/config.yaml", "run/metrics.jsonl", "run/final/adapter_config.json",
+       {"run/config.resolved.yaml", "run/metrics.jsonl", "run/final/adapter_config.json",
         "run/final/adapter_model.safetensors", "run/final/README.md", "run/best/README.md",
         "run/checkpoints/step-000006/trainer_state.json",
         "run/checkpoints/step-000006/optimizer.safetensors"}) {
@@ -120,7 +120,7 @@ TEST_F(TrainTool, AResumeComputesInTheTypeThatTheRunBeganIn) {
     const ToolResult resumed = train({"--resume", "auto"});
     ASSERT_EQ(resumed.exit_code, 0) << resumed.err;
     EXPECT_EQ(losses(read("run/metrics.jsonl")), expected) << type;
-    EXPECT_THAT(read("run/config.yaml"), HasSubstr("dtype: " + type));
+    EXPECT_THAT(read("run/config.resolved.yaml"), HasSubstr("dtype: " + type));
   }
 }
 
@@ -147,7 +147,7 @@ TEST_F(TrainTool, TheLossCurveInBfloat16IsFloat32sWithinItsTolerance) {
 
 TEST_F(TrainTool, ADtypeThatWasMeasuredIsWrittenDown) {
   ASSERT_EQ(train({"training.max_steps=1"}).exit_code, 0);
-  EXPECT_THAT(read("run/config.yaml"), Not(HasSubstr("dtype: auto")));
+  EXPECT_THAT(read("run/config.resolved.yaml"), Not(HasSubstr("dtype: auto")));
 }
 
 TEST_F(TrainTool, AProfileIsATraceAndATableOfTheParts) {
@@ -162,8 +162,9 @@ TEST_F(TrainTool, AProfileIsATraceAndATableOfTheParts) {
 TEST_F(TrainTool, AProfileThatCannotBeWrittenIsToldBeforeTheRun) {
   const ToolResult result = train({"--profile", path("no/trace.json")});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.err, "cpx-train: [--profile] " + path("no/trace.json") +
-                            ": the trace cannot be written. Choose another place.\n");
+  EXPECT_EQ(result.err, "cpx-train: [--profile] '" + path("no/trace.json") +
+                            "' cannot be written: there is no folder '" + path("no") +
+                            "'. Make it first.\n");
   EXPECT_FALSE(exists("run"));
 }
 
@@ -319,6 +320,25 @@ TEST_F(TrainTool, SftTrainsFromTheSameShards) {
       run_tool("cpx-train", {"--config", path("sft.yaml"), "--device", "cpu"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(losses(read("run/metrics.jsonl")).size(), 3);
+}
+
+TEST_F(TrainTool, FlagsWithoutEffectAreTold) {
+  for (const std::string mode : {"--validate", "--estimate", "--print-config"}) {
+    const ToolResult result = train({mode, "--profile", path("trace.json")});
+    EXPECT_EQ(result.exit_code, 2);
+    EXPECT_EQ(result.err, "cpx-train: [command line] --profile: has no effect with " + mode +
+                              ": nothing is trained. Leave it out.\n");
+  }
+  EXPECT_THAT(train({"--print-config", "--overwrite"}).err,
+              HasSubstr("[command line] --overwrite: has no effect with --print-config: nothing is "
+                        "trained\n"));
+  EXPECT_THAT(train({"--inspect", "1", "--resume", "auto"}).err,
+              HasSubstr("[command line] --resume: has no effect with --inspect: nothing is "
+                        "trained\n"));
+  write("t.jinja", "{{ messages[0]['content'] }}");
+  EXPECT_THAT(train({"--validate", "--template", path("t.jinja")}).out,
+              HasSubstr("notice     [command line] --template: has no effect: data.template is "
+                        "plain.\n"));
 }
 
 // ---- what goes wrong, one line each ------------------------------------------------------------

@@ -183,12 +183,14 @@ TEST(Checkpoint, LeftoversOfAKilledRunAreRemoved) {
   fs::create_directories(run / "checkpoints" / ".step-000050.tmp");
   fs::create_directories(run / ".best.tmp");
   std::ofstream(run / ".best.tmp" / "README.md") << "half";
-  std::ofstream(run / "metrics.jsonl.tmp") << "half";
+  std::ofstream(run / ".metrics.jsonl.tmp") << "half";
+  std::ofstream(run / ".notes.tmp") << "the user's";
   std::ofstream(run / "config.yaml") << "version: 1";
   remove_leftovers(run);
   EXPECT_TRUE(fs::is_empty(run / "checkpoints"));
   EXPECT_FALSE(fs::exists(run / ".best.tmp"));
-  EXPECT_FALSE(fs::exists(run / "metrics.jsonl.tmp"));
+  EXPECT_FALSE(fs::exists(run / ".metrics.jsonl.tmp"));
+  EXPECT_TRUE(fs::exists(run / ".notes.tmp"));
   EXPECT_TRUE(fs::exists(run / "config.yaml"));
 }
 
@@ -198,6 +200,9 @@ TEST(Checkpoint, FolderWithMetricsOrCheckpointsHoldsARun) {
   EXPECT_FALSE(holds_run(folder / "none"));
   std::ofstream(folder / "metrics.jsonl") << "";
   EXPECT_TRUE(holds_run(folder));
+  const auto sampled = fresh_folder();
+  std::ofstream(sampled / "samples.jsonl") << "";
+  EXPECT_TRUE(holds_run(sampled));
 }
 
 TEST(Checkpoint, FolderThatCannotBeMadeIsADataError) {

@@ -21,9 +21,6 @@ struct ProfilePart {
   double product_flops = 0.0;    // floating point operations of those products
 };
 
-/// Throws DataError where `trace` cannot be written; makes an empty file of that name.
-void check_trace(const std::filesystem::path& trace);
-
 /// Records all operators of this process between start() and stop(), once or several times. One
 /// object at a time. Times are those of the host: on a GPU they tell when work was given out.
 class Profiler {

@@ -14,6 +14,8 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,9 +88,17 @@ struct TrainingResult {
   int64_t total_steps = 0;
   /// final/, or the checkpoint to go on from after an interruption.
   std::filesystem::path folder = {};
+  /// Why final/ is not usable (most steps were skipped, numbers that are not finite); empty: it is.
+  std::string fault = {};
   /// Where the time of the profiled steps went (tensor::profile_table); empty where none was.
   std::string profile = {};
 };
+
+/// Why an adapter is not usable: more than half of the steps so far were skipped, a number of
+/// `adapter` is not finite, or the last evaluation's loss, where there is one, is not. Empty: it
+/// is.
+std::string adapter_fault(const TrainerState& state, std::span<const nn::NamedParameter> adapter,
+                          const std::optional<double>& evaluation_loss);
 
 /// Ten optimizer steps in a row that had to be skipped stop a run.
 constexpr int64_t kMaxConsecutiveSkippedSteps = 10;

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "input_patterns.h"
+
+#include "cpx/data/record.h"
+
+namespace cpx::recipes {
+
+void add_inputs(OutputCheck& outputs, const std::string& flag,
+                const std::vector<std::string>& patterns) {
+  std::vector<std::string> told_later;
+  for (const auto& file : data::expand_globs(patterns, told_later)) outputs.reads(flag, file);
+}
+
+}  // namespace cpx::recipes
