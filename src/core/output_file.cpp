@@ -13,6 +13,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/file_lock.h"
+#include "cpx/core/standard_output.h"
 
 namespace cpx {
 
@@ -109,7 +110,12 @@ void OutputFile::sync_and_close() {
   if (close(fd) != 0) fail(errno);
 }
 
-void OutputFile::fail(int code) const { fail_write(path_, code); }
+void OutputFile::fail(int code) const {
+  if (is_standard_output(path_)) throw_standard_output_error(code);
+  if (!find_output(path_).is_stream()) fail_write(path_, code);
+  throw_<DataError>("[write] {}: cannot be written: {}. What was written there is incomplete.",
+                    path_.string(), system_error_text(code));
+}
 
 std::string read_text_file(const fs::path& path) {
   std::error_code error;

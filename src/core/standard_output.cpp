@@ -41,7 +41,7 @@ class StandardBuffer : public std::streambuf {
     while (!rest.empty()) {
       const ssize_t written = ::write(STDOUT_FILENO, rest.data(), rest.size());
       if (written < 0 && errno == EINTR) continue;
-      if (written < 0) fail(errno);
+      if (written < 0) throw_standard_output_error(errno);
       rest.remove_prefix(static_cast<size_t>(written));
     }
     return 0;
@@ -54,18 +54,18 @@ class StandardBuffer : public std::streambuf {
     if (ends_line || text_.size() >= kStandardBufferBytes) sync();
   }
 
-  [[noreturn]] static void fail(int code) {
-    if (code == EPIPE) throw ClosedPipe();
-    throw_<DataError>(
-        "[standard output] cannot be written: {}. What was written there is incomplete.",
-        system_error_text(code));
-  }
-
   bool is_terminal_;
   std::string text_;
 };
 
 }  // namespace
+
+void throw_standard_output_error(int code) {
+  if (code == EPIPE) throw ClosedPipe();
+  throw_<DataError>(
+      "[standard output] cannot be written: {}. What was written there is incomplete.",
+      system_error_text(code));
+}
 
 CheckedStandardOutput::CheckedStandardOutput()
     : buffer_(std::make_unique<StandardBuffer>()),

@@ -26,6 +26,13 @@ constexpr const char* kOptimizerFile = "optimizer.safetensors";
 
 fs::path checkpoints_folder(const fs::path& run_folder) { return run_folder / "checkpoints"; }
 
+// A folder of that kind that was emptied may hold what others put there.
+bool is_adapter_folder(const fs::path& folder) {
+  std::error_code error;
+  return fs::exists(folder / kStateFile, error) ||
+         fs::exists(folder / "adapter_config.json", error);
+}
+
 // The step of a folder named "step-000050".
 std::optional<int64_t> step_of(const fs::path& folder) {
   const std::string name = folder.filename().string();
@@ -179,7 +186,7 @@ std::vector<fs::path> list_checkpoints(const fs::path& run_folder) {
   fs::directory_iterator it(checkpoints_folder(run_folder), error);
   for (const fs::directory_iterator end; !error && it != end; it.increment(error)) {
     const auto step = step_of(it->path());
-    if (step && it->is_directory(error)) found.emplace_back(*step, it->path());
+    if (step && is_adapter_folder(it->path())) found.emplace_back(*step, it->path());
   }
   std::ranges::sort(found);
   std::vector<fs::path> paths;

@@ -206,7 +206,8 @@ TEST_F(OutputFileTest, ADeviceIsWrittenIntoAndStays) {
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
   fs::create_symlink("/dev/full", folder_ / "full");
   EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "full", "text"); }),
-              HasSubstr("/dev/full: cannot be written: No space left on device"));
+              HasSubstr("/dev/full: cannot be written: No space left on device. What was written "
+                        "there is incomplete."));
   EXPECT_TRUE(fs::is_symlink(folder_ / "full"));
 }
 

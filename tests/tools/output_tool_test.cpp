@@ -101,10 +101,10 @@ TEST_F(OutputTool, AFullDiskBehindStandardOutputIsAnErrorInEveryMode) {
     const ToolResult result =
         run(call, {.input_file = path("turns.txt"), .output_file = "/dev/full"});
     EXPECT_EQ(result.exit_code, 1) << call.tool << " " << call.arguments.back();
-    EXPECT_EQ(last_line(result.err),
-              call.tool +
-                  ": [standard output] cannot be written: No space left on device. What "
-                  "was written there is incomplete.\n")
+    EXPECT_THAT(result.err,
+                testing::EndsWith(call.tool + ": [standard output] cannot be written: No space "
+                                              "left on device. What was written there is "
+                                              "incomplete.\n"))
         << call.arguments.back();
   }
 }
@@ -141,6 +141,7 @@ TEST_F(OutputTool, AnOutputThatCannotBeWrittenIsToldBeforeTheModelIsLoaded) {
          "--output"}};
   };
   for (const auto& [call, flag] : calls(path("runs"))) {
+    if (call.tool == "cpx-paraphrase") continue;  // makes shards in it
     const ToolResult result = run(call);
     EXPECT_EQ(result.exit_code, 1);
     EXPECT_EQ(result.err, call.tool + ": [" + flag + "] '" + path("runs") +
@@ -213,9 +214,10 @@ TEST_F(OutputTool, ADeviceIsWrittenInto) {
                            eval_ppl({"--report", "/dev/full"}), score("/dev/full")}) {
     const ToolResult result = run(call);
     EXPECT_EQ(result.exit_code, 1) << call.tool;
-    EXPECT_THAT(last_line(result.err),
-                testing::StartsWith(call.tool + ": [write] /dev/full: cannot be written: No space "
-                                                "left on device"));
+    EXPECT_EQ(last_line(result.err), call.tool +
+                                         ": [write] /dev/full: cannot be written: No "
+                                         "space left on device. What was written there is "
+                                         "incomplete.\n");
   }
 }
 

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The folder of a run as its user meets it: one run at a time, nobody's file is written over, and a
 // run that came to nothing says so.
-#include <chrono>
 #include <filesystem>
 #include <gmock/gmock.h>
 #include <string>
-#include <thread>
 
 #include <gtest/gtest.h>
 
@@ -22,11 +20,6 @@ using testing::StartsWith;
 
 class RunFolderTool : public TinyRun {
  protected:
-  /// Waits for a file of the folder.
-  void wait_for(const std::string& name) const {
-    while (!exists(name)) std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-
   void put_config_into_run() const {
     fs::create_directory(output());
     write("run/config.yaml", "# Mine.\n" + read("config.yaml"));
@@ -43,7 +36,7 @@ class RunFolderTool : public TinyRun {
 TEST_F(RunFolderTool, ASecondRunInTheSameFolderIsRefusedWithTheFirstOnesProcess) {
   BackgroundTool first("cpx-train", {"--config", path("config.yaml"), "--device", "cpu",
                                      "training.max_steps=100000", "checkpoint.every_steps=0"});
-  wait_for("run/metrics.jsonl");
+  ASSERT_TRUE(first.runs_until([&] { return exists("run/metrics.jsonl"); }));
   const std::string line = "cpx-train: [training.output] '" + output() + "' is in use: process " +
                            std::to_string(first.pid()) +
                            " writes it. Wait for that one, or choose another output.\n";
@@ -65,7 +58,7 @@ TEST_F(RunFolderTool, ASecondRunInTheSameFolderIsRefusedWithTheFirstOnesProcess)
 TEST_F(RunFolderTool, AKilledRunHoldsNothing) {
   BackgroundTool first("cpx-train", {"--config", path("config.yaml"), "--device", "cpu",
                                      "training.max_steps=100000", "checkpoint.every_steps=0"});
-  wait_for("run/metrics.jsonl");
+  ASSERT_TRUE(first.runs_until([&] { return exists("run/metrics.jsonl"); }));
   first.send(SIGKILL);
   first.wait();
   EXPECT_TRUE(exists("run/.lock"));

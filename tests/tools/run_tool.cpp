@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 #include <stdexcept>
 #include <sys/resource.h>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
 
 #include "cpx/core/output_file.h"
@@ -94,6 +96,16 @@ BackgroundTool::BackgroundTool(const std::string& name, const std::vector<std::s
   pid_ = fork();
   if (pid_ < 0) throw std::runtime_error("fork failed");
   if (pid_ == 0) become(binary, arguments, out_path_, err_path_, setting);
+}
+
+bool BackgroundTool::runs_until(const std::function<bool()>& condition) const {
+  while (!condition()) {
+    siginfo_t ended{};
+    const int code = waitid(P_PID, static_cast<id_t>(pid_), &ended, WEXITED | WNOHANG | WNOWAIT);
+    if (code != 0 || ended.si_pid != 0) return condition();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 void BackgroundTool::send(int signal) { kill(pid_, signal); }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <sys/types.h>
 #include <vector>
@@ -42,6 +43,8 @@ class BackgroundTool {
   pid_t pid() const { return pid_; }
   /// Sends `signal`, unless the tool has ended.
   void send(int signal);
+  /// Waits until `condition` holds; false where the tool has ended before.
+  bool runs_until(const std::function<bool()>& condition) const;
   /// Waits for its end.
   ToolResult wait();
 

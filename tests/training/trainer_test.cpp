@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/trainer.h"
 
+#include <cmath>
 #include <csignal>
 #include <ctime>
 #include <fstream>
@@ -282,6 +283,39 @@ TEST(Trainer, NineSkippedStepsInARowDoNotStopTheRun) {
 }
 
 // A signal between the two micro batches of step 3: the step is given up, two are done.
+TEST(AdapterFault, IsMoreThanHalfOfTheStepsSkipped) {
+  TrainerState state;
+  EXPECT_EQ(adapter_fault(state, {}, std::nullopt), "");
+  state.step = 6;
+  state.skipped_steps = 3;
+  EXPECT_EQ(adapter_fault(state, {}, 1.5), "");
+  state.skipped_steps = 4;
+  EXPECT_EQ(adapter_fault(state, {}, 1.5),
+            "4 of 6 optimizer steps were skipped, expected at most half");
+}
+
+TEST(AdapterFault, IsANumberOfTheAdapterThatIsNotFinite) {
+  TrainerState state;
+  state.step = 6;
+  std::vector<nn::NamedParameter> adapter = {{"a.lora_A.weight", at::ones({2, 2})},
+                                             {"b.lora_A.weight", at::ones({2, 2})}};
+  EXPECT_EQ(adapter_fault(state, adapter, std::nullopt), "");
+  for (const double value : {std::nan(""), double{INFINITY}, -double{INFINITY}}) {
+    adapter[1].value[1][0] = value;
+    EXPECT_EQ(adapter_fault(state, adapter, std::nullopt),
+              "'b.lora_A.weight' holds numbers that are not finite");
+  }
+}
+
+TEST(AdapterFault, IsALastEvaluationThatIsNotFinite) {
+  TrainerState state;
+  state.step = 6;
+  EXPECT_EQ(adapter_fault(state, {}, std::nan("")),
+            "the last evaluation's loss is nan, expected a finite number");
+  EXPECT_EQ(adapter_fault(state, {}, double{INFINITY}),
+            "the last evaluation's loss is inf, expected a finite number");
+}
+
 TEST(Trainer, SignalStopsTheRunAfterACheckpoint) {
   install_interrupt_handlers();
   clear_interrupt();

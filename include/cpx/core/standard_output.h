@@ -17,6 +17,9 @@ class ClosedPipe : public std::exception {
   const char* what() const noexcept override { return "standard output was closed"; }
 };
 
+/// Throws for a write to standard output that failed with `code` (errno): DataError, or ClosedPipe.
+[[noreturn]] void throw_standard_output_error(int code);
+
 /// Lets std::cout throw for its life: DataError where a write fails, ClosedPipe where nobody reads.
 /// Whole lines appear at once on a terminal, else text is buffered.
 class CheckedStandardOutput {
