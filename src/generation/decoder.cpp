@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <ranges>
 #include <utility>
 
@@ -63,7 +64,9 @@ struct Sequence {
   int64_t sample = 0;
   std::vector<int64_t> ids;  // prompt and new tokens
   int64_t num_new = 0;
-  Tensor logits = {};  // of the next token, float32 [V] on the CPU; in contrastive search
+  Tensor logits = {};           // of the next token, float32 [V] on the CPU; in contrastive search
+  std::vector<float> raw = {};  // the same [V] before they are processed, where log_probs are told
+  std::vector<TokenLogProbs> log_probs = {};
 };
 
 // One run: what is loaded and what is running.
@@ -198,12 +201,25 @@ class Run {
   }
 
   int64_t sample(size_t place, float* logits, int64_t vocabulary) {
-    const Sequence& own = *sequences_[place];
+    Sequence& own = *sequences_[place];
     const std::span row(logits, static_cast<size_t>(vocabulary));
     CounterRng rng(options_.seed,
                    {prompts_[own.place]->prompt.number, static_cast<uint64_t>(own.sample),
                     static_cast<uint64_t>(own.num_new)});
-    return samplers_[place].next(row, own.ids, own.num_new, rng);
+    if (!options_.log_probs) return samplers_[place].next(row, own.ids, own.num_new, rng);
+    own.raw.assign(row.begin(), row.end());
+    const int64_t id = samplers_[place].next(row, own.ids, own.num_new, rng);
+    add_log_probs(own, row, id, /*has_probabilities=*/options_.sampling.temperature != 0.0);
+    return id;
+  }
+
+  // `row` [V] holds what `id` was chosen from: probabilities or processed scores.
+  static void add_log_probs(Sequence& own, std::span<const float> row, int64_t id,
+                            bool has_probabilities) {
+    const double processed = has_probabilities
+                                 ? std::log(static_cast<double>(row[static_cast<size_t>(id)]))
+                                 : log_probability(row, id);
+    own.log_probs.push_back({.raw = log_probability(own.raw, id), .processed = processed});
   }
 
   // A new token of the sequence, which may be its last.
@@ -239,7 +255,8 @@ class Run {
                              .sample = own.sample,
                              .ids = std::move(own.ids),
                              .reason = reason,
-                             .stop_id = stop_id});
+                             .stop_id = stop_id,
+                             .log_probs = std::move(own.log_probs)});
     }
   }
 
@@ -290,15 +307,24 @@ class Run {
     const auto logits = logits_of(choice.states);  // [N, V]
     for (size_t i = 0; i < places.size(); ++i) {
       const auto place = static_cast<size_t>(places[i]);
-      sequences_[place]->logits = logits[static_cast<int64_t>(i)];
-      add(place, choice.candidates[i][choice.best[i]].id);
+      Sequence& own = *sequences_[place];
+      const int64_t id = choice.candidates[i][choice.best[i]].id;
+      if (options_.log_probs) {
+        add_log_probs(own, scores_of(own), id, /*has_probabilities=*/true);
+      }
+      own.logits = logits[static_cast<int64_t>(i)];
+      add(place, id);
     }
+  }
+
+  static std::span<float> scores_of(Sequence& own) {
+    return {own.logits.mutable_data_ptr<float>(), static_cast<size_t>(own.logits.size(0))};
   }
 
   std::vector<Candidate> candidates_of(size_t place) {
     Sequence& own = *sequences_[place];
-    const std::span scores(own.logits.mutable_data_ptr<float>(),
-                           static_cast<size_t>(own.logits.size(0)));
+    const std::span<float> scores = scores_of(own);
+    if (options_.log_probs) own.raw.assign(scores.begin(), scores.end());
     samplers_[place].to_probabilities(scores, own.ids, own.num_new);
     return likeliest(scores, options_.sampling.top_k);
   }

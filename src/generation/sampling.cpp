@@ -75,6 +75,13 @@ void check(const SamplingOptions& options) {
   if (!faults.empty()) throw ConfigError(std::move(faults));
 }
 
+double log_probability(std::span<const float> scores, int64_t id) {
+  const auto highest = static_cast<double>(std::ranges::max(scores));
+  double sum = 0.0;
+  for (const float score : scores) sum += std::exp(static_cast<double>(score) - highest);
+  return static_cast<double>(scores[static_cast<size_t>(id)]) - highest - std::log(sum);
+}
+
 // Each token once, however often it stands there.
 void Sampler::penalise_repetitions(std::span<float> scores, std::span<const int64_t> ids) {
   candidates_.assign(ids.begin(), ids.end());

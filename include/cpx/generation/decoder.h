@@ -25,12 +25,20 @@ struct Prompt {
 
 enum class FinishReason { kStopToken, kStopString, kLength };
 
+/// Natural logs of a chosen token's probability.
+struct TokenLogProbs {
+  double raw = 0.0;        // of the model's own distribution: the softmax of its scores
+  double processed = 0.0;  // of what was chosen from: after Sampler::process()
+};
+
 struct Continuation {
   uint64_t prompt = 0;  // its number
   int64_t sample = 0;
   std::vector<int64_t> ids;  // the new tokens, without the stop token
   FinishReason reason = FinishReason::kLength;
   std::optional<int64_t> stop_id = std::nullopt;  // the stop token that ended it
+  /// Of the ids, and behind them of the stop token; empty unless DecoderOptions::log_probs.
+  std::vector<TokenLogProbs> log_probs = {};
 };
 
 struct DecoderOptions {
@@ -43,6 +51,8 @@ struct DecoderOptions {
   /// Prompts that are kept at once; 0: as many as sequences with `samples_per_prompt` each need.
   int64_t num_prompts = 0;
   int64_t samples_per_prompt = 1;
+  /// Continuations tell their tokens' log-probabilities.
+  bool log_probs = false;
 };
 
 /// What a run tells while it goes on. Any may be empty.

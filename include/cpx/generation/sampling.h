@@ -35,6 +35,9 @@ struct SamplingOptions {
 /// Throws ConfigError, all faults at once, for options out of their ranges.
 void check(const SamplingOptions& options);
 
+/// Natural log of a token's probability under the softmax of scores [V], in float64.
+double log_probability(std::span<const float> scores, int64_t id);
+
 /// Chooses tokens of one sequence at a time. Keeps its buffers from call to call; not for several
 /// threads at once.
 class Sampler {
@@ -50,7 +53,7 @@ class Sampler {
   void to_probabilities(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new);
 
   /// The next token by process() and a draw from the softmax; greedy takes the highest, the lowest
-  /// id of equal ones. Overwrites `scores`.
+  /// id of equal ones. `scores` become the probabilities, for greedy the processed scores.
   int64_t next(std::span<float> scores, std::span<const int64_t> ids, int64_t num_new,
                CounterRng rng);
 
