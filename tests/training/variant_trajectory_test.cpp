@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Three optimizer steps of the prototype, transfer and cycle objectives equal those of plain
-// PyTorch with transformers and PEFT, made by scripts/fixtures/make_variant_training.py.
+// Three optimizer steps of the prototype, transfer, cycle and sft objectives, two of them with
+// retained texts beside them, equal those of plain PyTorch with transformers and PEFT, made by
+// scripts/fixtures/make_variant_training.py.
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -10,6 +12,8 @@
 
 #include "cpx/training/cycle_step.h"
 #include "cpx/training/prototype_step.h"
+#include "cpx/training/retain_step.h"
+#include "cpx/training/sft_step.h"
 #include "cpx/training/transfer_step.h"
 #include "tiny_run.h"
 #include "trajectory.h"
@@ -48,20 +52,26 @@ Options with_counts(const Fixture& fixture, int64_t groups) {
   return options;
 }
 
-std::unique_ptr<GroupStep> step_of(const Fixture& fixture, std::span<const data::Record> records,
+std::unique_ptr<StepTask> prototype_of(const Fixture& fixture,
+                                       std::span<const data::Record> records,
+                                       const data::TextEncoder& encoder, int64_t groups) {
+  auto options = with_counts<PrototypeStepOptions>(fixture, groups);
+  options.objective.longest = fixture.json["objective"]["longest"] == "group"
+                                  ? PrototypeOptions::Longest::kGroup
+                                  : PrototypeOptions::Longest::kBatch;
+  return prototype_step(records, {}, encoder, options);
+}
+
+std::unique_ptr<StepTask> transfer_of(const Fixture& fixture, std::span<const data::Record> records,
+                                      const data::TextEncoder& encoder, int64_t groups) {
+  auto options = with_counts<TransferStepOptions>(fixture, groups);
+  options.objective.alpha = fixture.json["objective"]["alpha"];
+  return transfer_step(records, {}, encoder, options);
+}
+
+std::unique_ptr<StepTask> cycle_of(const Fixture& fixture, std::span<const data::Record> records,
                                    const data::TextEncoder& encoder, int64_t groups) {
   const Json& settings = fixture.json["objective"];
-  if (settings["name"] == "prototype") {
-    auto options = with_counts<PrototypeStepOptions>(fixture, groups);
-    options.objective.longest = settings["longest"] == "group" ? PrototypeOptions::Longest::kGroup
-                                                               : PrototypeOptions::Longest::kBatch;
-    return prototype_step(records, {}, encoder, options);
-  }
-  if (settings["name"] == "transfer") {
-    auto options = with_counts<TransferStepOptions>(fixture, groups);
-    options.objective.alpha = settings["alpha"];
-    return transfer_step(records, {}, encoder, options);
-  }
   auto options = with_counts<CycleStepOptions>(fixture, groups);
   using FineTuning = CycleStepOptions::FineTuning;
   options.fine_tuning =
@@ -72,6 +82,40 @@ std::unique_ptr<GroupStep> step_of(const Fixture& fixture, std::span<const data:
                                        ? CycleOptions::Centroid::kGroup
                                        : CycleOptions::Centroid::kBatch};
   return cycle_step(records, {}, encoder, options);
+}
+
+std::unique_ptr<StepTask> sft_of(const Fixture& fixture, std::span<const data::Record> records,
+                                 const data::TextEncoder& encoder, int64_t groups) {
+  return std::make_unique<SftStep>(records, std::span<const data::Record>(), encoder,
+                                   SftStepOptions{.num_positives = fixture.count("num_positives"),
+                                                  .shuffle = false,
+                                                  .groups_per_micro_batch = groups});
+}
+
+using MakeStep = std::unique_ptr<StepTask> (*)(const Fixture&, std::span<const data::Record>,
+                                               const data::TextEncoder&, int64_t);
+const std::map<std::string, MakeStep> kSteps = {
+    {"prototype", prototype_of}, {"transfer", transfer_of}, {"cycle", cycle_of}, {"sft", sft_of}};
+
+// The retained texts of all steps in their order.
+std::vector<RetainedText> retained_of(const Fixture& fixture) {
+  std::vector<RetainedText> texts;
+  for (const auto& step : fixture.json["steps"]) {
+    for (const auto& ids : step["retained"]) texts.push_back({text_of(ids), "fixture"});
+  }
+  return texts;
+}
+
+std::unique_ptr<StepTask> step_of(const Fixture& fixture, std::span<const data::Record> records,
+                                  const data::TextEncoder& encoder, int64_t groups) {
+  const Json& settings = fixture.json["objective"];
+  auto step = kSteps.at(settings["name"])(fixture, records, encoder, groups);
+  if (!settings.contains("retain")) return step;
+  return std::make_unique<RetainedTask>(
+      std::move(step), retained_of(fixture), encoder,
+      RetainStepOptions{.weight = settings["retain"],
+                        .texts_per_micro_batch = fixture.count("retain_texts") * groups / 2,
+                        .shuffle = false});
 }
 
 // Where nothing is shared between groups, two micro batches of one group are the same step.
@@ -94,7 +138,9 @@ void for_each_way(const std::string& variant, Check&& check) {
 class VariantTrajectory : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Variants, VariantTrajectory,
                          testing::Values("prototype_batch", "prototype_group", "transfer",
-                                         "cycle_texts", "cycle_pairs"));
+                                         "cycle_texts", "cycle_pairs", "transfer_published",
+                                         "cycle_texts_published", "cycle_pairs_published", "sft",
+                                         "retain_prototype", "retain_cycle"));
 
 TEST_P(VariantTrajectory, EqualsPyTorch) { for_each_way(GetParam(), expect_trajectory); }
 
