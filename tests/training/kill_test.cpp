@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// A run that is killed (SIGKILL) at random moments and resumed each time equals the uninterrupted
-// one. The runs are processes of their own: this binary, started again with a folder in the
-// environment.
+// A run that is killed (SIGKILL) at random moments of its process's life, from its start to its
+// end, and resumed each time equals the uninterrupted one. The moments are drawn by a seed that is
+// another each time; it is printed, and CPX_TEST_KILL_SEED repeats it. The runs are processes of
+// their own: this binary, started again with a folder in the environment.
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <random>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
 #include "cpx/core/output_file.h"
@@ -25,8 +30,9 @@ namespace kill_test {
 namespace fs = std::filesystem;
 
 constexpr const char* kFolderVariable = "CPX_TEST_RUN_FOLDER";
-constexpr const char* kReadyVariable = "CPX_TEST_READY_FD";
-constexpr int kMinKills = 24;
+constexpr const char* kSeedVariable = "CPX_TEST_KILL_SEED";
+constexpr int64_t kNumRuns = 6;
+constexpr int64_t kNever = int64_t{300} * 1000000000;
 
 TrainerOptions killed_options(const fs::path& run) {
   auto options = tiny_options(run);
@@ -40,9 +46,6 @@ TrainerOptions killed_options(const fs::path& run) {
 // Goes on from the last checkpoint to the end, or to the process's death.
 void train(nn::CausalLm& model, StepTask& task, const TrainerOptions& options) {
   Trainer trainer(model, task, tiny_info(), options);
-  if (const char* ready = std::getenv(kReadyVariable)) {
-    EXPECT_EQ(write(std::atoi(ready), "r", 1), 1);
-  }
   if (const auto checkpoint = find_last_checkpoint(options.output)) trainer.resume(*checkpoint);
   trainer.run();
 }
@@ -72,51 +75,33 @@ TEST(KilledRun, DISABLED_PpoChild) {
   train(model, task, options);
 }
 
-// One life of a run: killed `delay` after it has begun to load, unless it ends before.
-class Child {
- public:
-  Child(const std::string& test, const fs::path& run) {
-    EXPECT_EQ(pipe(ready_), 0);
-    pid_ = fork();
-    if (pid_ == 0) become_child(test, run);
-    close(ready_[1]);
-  }
-  ~Child() { close(ready_[0]); }
-  Child(const Child&) = delete;
-  Child& operator=(const Child&) = delete;
+[[noreturn]] void become_child(const std::string& test, const fs::path& run) {
+  setenv(kFolderVariable, run.c_str(), 1);
+  setenv("OMP_NUM_THREADS", "1", 1);
+  const std::string filter = "--gtest_filter=KilledRun.DISABLED_" + test;
+  execl("/proc/self/exe", "/proc/self/exe", filter.c_str(), "--gtest_also_run_disabled_tests",
+        "--gtest_brief=1", nullptr);
+  _exit(127);
+}
 
-  // True when it was killed, false when it ended by itself with success.
-  bool kill_after(int64_t delay_ns) {
-    char byte = 0;
-    EXPECT_EQ(read(ready_[0], &byte, 1), 1) << "the child did not begin";
-    const int handle = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));
-    EXPECT_GE(handle, 0);
-    pollfd ended{.fd = handle, .events = POLLIN, .revents = 0};
-    const timespec delay{.tv_sec = delay_ns / 1000000000, .tv_nsec = delay_ns % 1000000000};
-    ppoll(&ended, 1, &delay, nullptr);
-    close(handle);
-    kill(pid_, SIGKILL);
-    int status = 0;
-    waitpid(pid_, &status, 0);
-    if (WIFSIGNALED(status)) return true;
-    EXPECT_EQ(WEXITSTATUS(status), 0) << "the child failed";
-    return false;
-  }
-
- private:
-  [[noreturn]] void become_child(const std::string& test, const fs::path& run) {
-    setenv(kFolderVariable, run.c_str(), 1);
-    setenv(kReadyVariable, std::to_string(ready_[1]).c_str(), 1);
-    setenv("OMP_NUM_THREADS", "1", 1);
-    const std::string filter = "--gtest_filter=KilledRun.DISABLED_" + test;
-    execl("/proc/self/exe", "/proc/self/exe", filter.c_str(), "--gtest_also_run_disabled_tests",
-          "--gtest_brief=1", nullptr);
-    _exit(127);
-  }
-
-  int ready_[2] = {-1, -1};
-  pid_t pid_ = -1;
-};
+// One life of a run: true when it was killed `delay_ns` after its process began, false when it had
+// ended by itself, with success.
+bool live(const std::string& test, const fs::path& run, int64_t delay_ns) {
+  const pid_t pid = fork();
+  if (pid == 0) become_child(test, run);
+  const int handle = static_cast<int>(syscall(SYS_pidfd_open, pid, 0));
+  EXPECT_GE(handle, 0);
+  pollfd ended{.fd = handle, .events = POLLIN, .revents = 0};
+  const timespec delay{.tv_sec = delay_ns / 1000000000, .tv_nsec = delay_ns % 1000000000};
+  ppoll(&ended, 1, &delay, nullptr);
+  close(handle);
+  kill(pid, SIGKILL);
+  int status = 0;
+  waitpid(pid, &status, 0);
+  if (WIFSIGNALED(status)) return true;
+  EXPECT_EQ(WEXITSTATUS(status), 0) << "the child failed";
+  return false;
+}
 
 void expect_equal_runs(const fs::path& killed, const fs::path& whole) {
   for (const char* name : {"final", "best"}) {
@@ -126,31 +111,72 @@ void expect_equal_runs(const fs::path& killed, const fs::path& whole) {
   EXPECT_EQ(list_checkpoints(killed).size(), 2);
 }
 
-// Kills a run again and again until it has ended by itself; the number of kills. A life has up to
-// `longest_ns`, and more where a run does not get on with that.
-int kill_until_it_ends(const std::string& child, const fs::path& run, int64_t longest_ns,
-                       CounterRng& rng) {
-  for (int num_kills = 0;; ++num_kills) {
-    const int64_t limit_ns = longest_ns * (1 + num_kills / 20);
-    const auto delay = static_cast<int64_t>(rng.below(static_cast<uint64_t>(limit_ns)));
-    if (!Child(child, run).kill_after(delay)) return num_kills;
-  }
+uint64_t kill_seed() {
+  const char* given = std::getenv(kSeedVariable);
+  return given != nullptr ? std::stoull(given) : std::random_device()();
 }
+
+int64_t elapsed_ns(std::chrono::steady_clock::time_point start) {
+  return std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+}
+
+// Runs that are killed again and again until they end by themselves.
+class Killer {
+ public:
+  // `length_ns`: of the uninterrupted life.
+  Killer(std::string child, int64_t length_ns)
+      : child_(std::move(child)), length_ns_(length_ns), seed_(kill_seed()), rng_(seed_, {}) {
+    fmt::print("{}={} (a life has {:.0f} ms)\n", kSeedVariable, seed_, 1e-6 * length_ns);
+  }
+
+  // The first life ends in part `part` of kNumRuns of the whole length, so that each part has its
+  // turn; the others anywhere in it, or later where the run does not get on with that.
+  void kill_until_it_ends(const fs::path& run, int64_t part) {
+    kills_ms_.clear();
+    int64_t delay = (part * length_ns_ + below(length_ns_)) / kNumRuns;
+    while (live(child_, run, delay)) {
+      kills_ms_.push_back(1e-6 * delay);
+      const auto patience = static_cast<int64_t>(1 + kills_ms_.size() / 10);
+      delay = below(length_ns_ * patience);
+    }
+    num_kills_ += kills_ms_.size();
+  }
+
+  // How to repeat the last run.
+  std::string trace() const {
+    return fmt::format("{}={}, killed after {:.1f} ms", kSeedVariable, seed_,
+                       fmt::join(kills_ms_, ", "));
+  }
+  size_t num_kills() const { return num_kills_; }
+
+ private:
+  int64_t below(int64_t limit) {
+    return static_cast<int64_t>(rng_.below(static_cast<uint64_t>(limit)));
+  }
+
+  std::string child_;
+  int64_t length_ns_;
+  uint64_t seed_;
+  CounterRng rng_;
+  std::vector<double> kills_ms_;  // of the last run
+  size_t num_kills_ = 0;
+};
 
 template <class Compare>
 void expect_killed_runs_equal(const std::string& child, Compare&& compare) {
   const auto folder = fresh_folder();
-  ASSERT_FALSE(Child(child, folder / "whole").kill_after(int64_t{300} * 1000000000));
-  const auto last = list_checkpoints(folder / "whole").back();
-  const auto longest_ns = static_cast<int64_t>(1e9 * read_trainer_state(last).elapsed_s / 6);
-  CounterRng rng(2024, {});
-  int num_kills = 0;
-  for (int round = 0; num_kills < kMinKills; ++round) {
-    const auto run = folder / ("killed_" + std::to_string(round));
-    num_kills += kill_until_it_ends(child, run, longest_ns, rng);
+  const auto start = std::chrono::steady_clock::now();
+  ASSERT_FALSE(live(child, folder / "whole", kNever));
+  Killer killer(child, elapsed_ns(start));
+  for (int64_t part = 0; part < kNumRuns; ++part) {
+    const auto run = folder / fmt::format("killed_{}", part);
+    killer.kill_until_it_ends(run, part);
+    fmt::print("{}\n", killer.trace());
+    SCOPED_TRACE(killer.trace());
     compare(run, folder / "whole");
+    if (testing::Test::HasFailure()) return;
   }
-  testing::Test::RecordProperty("kills", num_kills);
+  testing::Test::RecordProperty("kills", static_cast<int>(killer.num_kills()));
 }
 
 TEST(KilledRun, ResumedEachTimeEqualsTheUninterruptedOne) {
