@@ -116,11 +116,19 @@ TEST_F(PpoTool, FaultsOfRewardAndLengthsAreTold) {
                                   "4012, expected at most [0-9]+")));
   result = run("run", {"rollout.batch_size=1000", "training.groups=2"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, ContainsRegex("\\[ppo\\] got [0-9]+ prompts to train on, expected at "
-                                        "least 1000 for one rollout"));
+  EXPECT_EQ(last_line(result),
+            "cpx-train: [ppo] got 42 prompts to train on, expected at least 1000 for one rollout "
+            "(rollout.batch_size). Lower it or add data.\n");
   result = run("run", {"objective.name=sft"});
   EXPECT_EQ(result.exit_code, 2);
-  EXPECT_THAT(result.err, HasSubstr("rollout: a section of ppo, but objective.name is sft."));
+  const std::string at = "cpx-train: [" CPX_SOURCE_DIR "/configs/tiny/ppo.yaml:";
+  EXPECT_EQ(
+      result.err,
+      at + "17] objective.ppo_epochs: a key of ppo, but objective.name is sft.\n" + at +
+          "18] rollout: a section of ppo, but objective.name is sft.\n" + at +
+          "24] reward: a section of ppo, but objective.name is sft.\n" + at +
+          "35] evaluation.metric: got score, expected loss, separation or ratio: only ppo has "
+          "scores.\n");
 }
 
 TEST_F(PpoTool, AWordListMayTakeTheClassifiersPlace) {

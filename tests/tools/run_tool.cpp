@@ -126,4 +126,10 @@ size_t num_lines(const std::string& text) {
   return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
 }
 
+std::string last_line(const ToolResult& result) {
+  if (result.err.size() < 2) return result.err;
+  const size_t before = result.err.rfind('\n', result.err.size() - 2);
+  return before == std::string::npos ? result.err : result.err.substr(before + 1);
+}
+
 }  // namespace cpx::tests

@@ -57,4 +57,7 @@ class BackgroundTool {
 /// Number of lines of a text.
 size_t num_lines(const std::string& text);
 
+/// The last line of what a tool said on standard error: the error, behind its log.
+std::string last_line(const ToolResult& result);
+
 }  // namespace cpx::tests

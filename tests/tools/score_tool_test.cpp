@@ -23,6 +23,7 @@ using Json = nlohmann::ordered_json;
 using testing::AllOf;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::StartsWith;
 
 constexpr const char* kClassifier = "tests/fixtures/models/roberta_two_labels";
@@ -318,7 +319,10 @@ TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
                                       path("texts.txt"), "--output", path("out.jsonl")},
                                      {.file_bytes = 4096});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("out.jsonl.tmp: cannot be written: File too large"));
+  EXPECT_THAT(result.err,
+              MatchesRegex("cpx-score: .write. " + path("out.jsonl.tmp") +
+                           ": cannot be written: File too large .[0-9]+ MiB free there.. What was "
+                           "there before is untouched; free space or choose another folder.\n"));
   EXPECT_FALSE(exists("out.jsonl"));
   EXPECT_FALSE(exists(".out.jsonl.tmp"));
 }

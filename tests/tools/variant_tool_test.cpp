@@ -12,6 +12,7 @@ namespace variant_tool_test {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::MatchesRegex;
 using testing::Not;
 
 constexpr const char* kEveryday = "It rained all night.\nBoil the rice.\nThe shop is open.\n";
@@ -92,9 +93,12 @@ TEST_F(VariantTool, OtherRetainedTextsAreNotResumed) {
   ASSERT_EQ(train({everyday()}).exit_code, 0);
   write("everyday.txt", std::string(kEveryday) + "One more.\n");
   const ToolResult resumed = train({everyday(), "--resume", path("run/checkpoints/step-000002")});
-  EXPECT_NE(resumed.exit_code, 0);
-  EXPECT_THAT(resumed.err, AllOf(HasSubstr("data.train: got 7 records, "),
-                                 HasSubstr("4 retained texts"), HasSubstr("3 retained texts")));
+  EXPECT_EQ(resumed.exit_code, 2);
+  EXPECT_THAT(last_line(resumed),
+              MatchesRegex("cpx-train: .resume " + path("run/checkpoints/step-000002") +
+                           ". data.train: got 7 records, [0-9a-f]{16}; 4 retained texts, "
+                           "[0-9a-f]{16}, expected 7 records, [0-9a-f]{16}; 3 retained texts, "
+                           "[0-9a-f]{16} .from the saved run..\n"));
 }
 
 TEST_F(VariantTool, RetainedTextsAreToldAndShown) {
@@ -157,12 +161,17 @@ TEST_F(VariantTool, ADamagedCacheIsNoticedAndMadeAnew) {
 
 TEST_F(VariantTool, FilesOfRetainedTextsThatAreWrongAreOneClearLine) {
   write("bad.jsonl", "{\"txt\": \"It rained.\"}\n");
-  for (const std::string file : {"bad.jsonl", "missing.txt"}) {
+  const auto error_of = [&](const std::string& file) {
     const ToolResult result = train({"data.retain=[" + path(file) + "]", "objective.retain=0.3"});
     EXPECT_EQ(result.exit_code, 1);
-    EXPECT_THAT(result.err, HasSubstr(file));
-    EXPECT_EQ(num_lines(result.err), 1) << result.err;
-  }
+    return result.err;
+  };
+  EXPECT_EQ(error_of("bad.jsonl"),
+            "cpx-train: [" + path("bad.jsonl") +
+                ": text 1, line 1] text: got no such key, expected a text.\n");
+  EXPECT_EQ(error_of("missing.txt"),
+            "cpx-train: [command line: data.retain=[" + path("missing.txt") + "]] data.retain: [" +
+                path("missing.txt") + "] no such file: got nothing there, expected a file.\n");
 }
 
 TEST_F(VariantTool, ARecordWithoutAnInputIsSkippedByPrototype) {
@@ -172,9 +181,11 @@ TEST_F(VariantTool, ARecordWithoutAnInputIsSkippedByPrototype) {
   use("name: prototype, num_positives: 2, num_hard_negatives: 2");
   const ToolResult result = train();
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("expected one with at least 2 neutral and 2 toxic texts, and "
-                                    "an input."));
-  EXPECT_EQ(num_lines(result.err), 1) << result.err;
+  EXPECT_EQ(
+      result.err,
+      "cpx-train: [contrast_groups] no record can be used: got 1 records, expected one with at "
+      "least 2 neutral and 2 toxic texts, and an input. Lower num_positives or "
+      "num_hard_negatives, or check the data.\n");
 }
 
 }  // namespace variant_tool_test
