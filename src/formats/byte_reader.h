@@ -31,17 +31,18 @@ class ByteReader {
   }
 
   /// A 64-bit length and that many bytes.
-  std::string read_text(std::string_view what) {
-    const auto length = read<uint64_t>(what);
-    const auto source = take(length, what);
+  std::string read_text(std::string_view what) { return read_bytes(read<uint64_t>(what), what); }
+
+  /// The next `count` bytes as a text.
+  std::string read_bytes(uint64_t count, std::string_view what) {
+    const auto source = take(count, what);
     return {reinterpret_cast<const char*>(source.data()), source.size()};
   }
 
-  size_t position() const { return position_; }
-  size_t num_left() const { return bytes_.size() - position_; }
-  const std::string& place() const { return place_; }
+  /// Goes on behind the next `count` bytes.
+  void skip(uint64_t count, std::string_view what) { take(count, what); }
 
- private:
+  /// The next `count` bytes in place.
   std::span<const std::byte> take(uint64_t count, std::string_view what) {
     if (count > num_left()) {
       throw_<DataError>(
@@ -54,6 +55,11 @@ class ByteReader {
     return taken;
   }
 
+  size_t position() const { return position_; }
+  size_t num_left() const { return bytes_.size() - position_; }
+  const std::string& place() const { return place_; }
+
+ private:
   std::string place_;
   std::span<const std::byte> bytes_;
   size_t position_ = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "gguf_metadata.h"
 
-#include <limits>
+#include <algorithm>
 
 #include "quote.h"
 
@@ -25,6 +25,9 @@ enum class ValueType : uint32_t {
   kInt64 = 11,
   kFloat64 = 12,
 };
+
+// Of arrays in arrays, which no known key has.
+constexpr int kMaxDepth = 8;
 
 [[noreturn]] void fail_type(const ByteReader& reader, const std::string& what, ValueType type,
                             const char* expected) {
@@ -77,20 +80,34 @@ int64_t read_integer(ByteReader& reader, ValueType type, const std::string& what
       return reader.read<int32_t>(what);
     case ValueType::kInt64:
       return reader.read<int64_t>(what);
-    case ValueType::kUint64: {
-      const auto value = reader.read<uint64_t>(what);
-      if (value > uint64_t{std::numeric_limits<int64_t>::max()}) {
-        throw_<DataError>("{}: {} holds {}, expected at most 2^63 - 1.", reader.place(), what,
-                          value);
-      }
-      return static_cast<int64_t>(value);
-    }
     default:
       fail_type(reader, what, type, "0 to 12 other than 9 in an array");
   }
 }
 
-GgufValue read_array(ByteReader& reader, const std::string& what) {
+// As int64; where one does not fit, all as double.
+GgufValue read_uint64_array(ByteReader& reader, uint64_t count, const std::string& what) {
+  const auto values = read_elements<uint64_t>(count, [&] { return reader.read<uint64_t>(what); });
+  const auto fits = [](uint64_t value) { return value >> 63 == 0; };
+  if (std::all_of(values.begin(), values.end(), fits)) {
+    return std::vector<int64_t>(values.begin(), values.end());
+  }
+  return std::vector<double>(values.begin(), values.end());
+}
+
+GgufValue read_array(ByteReader& reader, const std::string& what, int depth);
+
+// Arrays in an array are passed over.
+GgufValue read_array_of_arrays(ByteReader& reader, uint64_t count, const std::string& what,
+                               int depth) {
+  if (depth >= kMaxDepth) {
+    throw_<DataError>("{}: {} is nested deeper than {} arrays.", reader.place(), what, kMaxDepth);
+  }
+  for (uint64_t i = 0; i < count; ++i) read_array(reader, what, depth + 1);
+  return GgufOtherValue();
+}
+
+GgufValue read_array(ByteReader& reader, const std::string& what, int depth) {
   const auto type = static_cast<ValueType>(reader.read<uint32_t>(what));
   const auto count = reader.read<uint64_t>(what);
   if (count > reader.num_left() / smallest_size(type)) {
@@ -105,7 +122,9 @@ GgufValue read_array(ByteReader& reader, const std::string& what) {
     case ValueType::kFloat64:
       return read_elements<double>(count, [&] { return reader.read<double>(what); });
     case ValueType::kArray:
-      fail_type(reader, what, type, "an array of numbers or texts");
+      return read_array_of_arrays(reader, count, what, depth);
+    case ValueType::kUint64:
+      return read_uint64_array(reader, count, what);
     default:
       if (type > ValueType::kFloat64) fail_type(reader, what, type, "0 to 12 in an array");
       return read_elements<int64_t>(count, [&] { return read_integer(reader, type, what); });
@@ -115,17 +134,12 @@ GgufValue read_array(ByteReader& reader, const std::string& what) {
 GgufValue read_value(ByteReader& reader, const std::string& what) {
   const auto type = static_cast<ValueType>(reader.read<uint32_t>(what));
   switch (type) {
-    case ValueType::kBool: {
-      const auto value = reader.read<uint8_t>(what);
-      if (value > 1) {
-        throw_<DataError>("{}: {} is {}, expected a boolean, 0 or 1.", reader.place(), what, value);
-      }
-      return value == 1;
-    }
+    case ValueType::kBool:
+      return reader.read<uint8_t>(what) != 0;
     case ValueType::kText:
       return reader.read_text(what);
     case ValueType::kArray:
-      return read_array(reader, what);
+      return read_array(reader, what, /*depth=*/1);
     case ValueType::kFloat32:
       return double{reader.read<float>(what)};
     case ValueType::kFloat64:

@@ -45,6 +45,24 @@ int64_t require_int(const GgufFile& file, std::string_view key) {
   return *value;
 }
 
+// A size of every layer: one number, or one a layer (as models with unequal layers have it).
+std::optional<int64_t> find_layer_size(const GgufFile& file, std::string_view key) {
+  if (!file.is_array(std::string(key))) return file.find_int(std::string(key));
+  const auto sizes = file.find_ints(std::string(key));
+  for (const int64_t size : sizes) {
+    if (size == sizes.front()) continue;
+    throw_<DataError>("{}: '{}' holds {} and {}, expected one number for all layers.",
+                      place_of(file), key, sizes.front(), size);
+  }
+  return sizes.empty() ? std::nullopt : std::optional(sizes.front());
+}
+
+int64_t require_layer_size(const GgufFile& file, std::string_view key) {
+  const auto size = find_layer_size(file, key);
+  if (!size) fail_missing(file, key);
+  return *size;
+}
+
 double require_double(const GgufFile& file, std::string_view key) {
   const auto value = file.find_double(std::string(key));
   if (!value) fail_missing(file, key);
@@ -88,15 +106,19 @@ int64_t read_head_dim(const GgufFile& file, const ModelConfig& config) {
   return head_dim;
 }
 
+std::string type_text(const GgufTensor& tensor) {
+  return tensor.unread_type.empty() ? std::string(storage_layout(tensor.type).name)
+                                    : tensor.unread_type;
+}
+
 // What the frequencies are divided by, one a pair of a head's numbers.
 std::vector<float> read_frequency_divisors(const GgufFile& file, int64_t head_dim) {
   const GgufTensor* tensor = file.find_tensor("rope_freqs.weight");
   if (tensor == nullptr) return {};
-  if (tensor->type != tensor::StorageType::kF32 || tensor->shape.size() != 1 ||
-      tensor->shape[0] != head_dim / 2) {
+  const bool is_float32 = tensor->unread_type.empty() && tensor->type == tensor::StorageType::kF32;
+  if (!is_float32 || tensor->shape.size() != 1 || tensor->shape[0] != head_dim / 2) {
     throw_<DataError>("{}: 'rope_freqs.weight' is {} [{}], expected F32 [{}].", place_of(file),
-                      storage_layout(tensor->type).name, fmt::join(tensor->shape, ", "),
-                      head_dim / 2);
+                      type_text(*tensor), fmt::join(tensor->shape, ", "), head_dim / 2);
   }
   std::vector<float> divisors(static_cast<size_t>(head_dim / 2));
   std::memcpy(divisors.data(), tensor->bytes.data(), tensor->bytes.size());
@@ -127,6 +149,19 @@ RopeConfig read_rope(const GgufFile& file, int64_t head_dim) {
   return rope;
 }
 
+// Ids outside the vocabulary are left out; the tokenizer warns of them.
+void read_token_ids(const GgufFile& file, ModelConfig& config) {
+  const auto vocabulary = read_gguf_vocabulary(file);
+  const auto is_outside = [&](int64_t id) { return id < 0 || id >= config.vocab_size; };
+  const auto inside = [&](const std::optional<int64_t>& id) {
+    return id && is_outside(*id) ? std::nullopt : id;
+  };
+  config.bos_token_id = inside(vocabulary.bos_id);
+  config.eos_token_id = inside(vocabulary.eos_id);
+  config.stop_token_ids = tokenizer::end_of_generation_ids(vocabulary);
+  std::erase_if(config.stop_token_ids, is_outside);
+}
+
 }  // namespace
 
 ModelConfig read_model_config(const GgufFile& file) {
@@ -136,11 +171,11 @@ ModelConfig read_model_config(const GgufFile& file) {
   config.architecture = "llama";
   config.vocab_size = read_vocab_size(file);
   config.hidden_size = require_int(file, kGgufKeys.hidden_size);
-  config.intermediate_size = require_int(file, kGgufKeys.intermediate_size);
+  config.intermediate_size = require_layer_size(file, kGgufKeys.intermediate_size);
   config.num_hidden_layers = require_int(file, kGgufKeys.num_hidden_layers);
-  config.num_attention_heads = require_int(file, kGgufKeys.num_attention_heads);
-  config.num_key_value_heads = file.find_int(std::string(kGgufKeys.num_key_value_heads))
-                                   .value_or(config.num_attention_heads);
+  config.num_attention_heads = require_layer_size(file, kGgufKeys.num_attention_heads);
+  config.num_key_value_heads =
+      find_layer_size(file, kGgufKeys.num_key_value_heads).value_or(config.num_attention_heads);
   config.head_dim = read_head_dim(file, config);
   config.max_position_embeddings = require_int(file, kGgufKeys.max_position_embeddings);
   config.rms_norm_eps = require_double(file, kGgufKeys.rms_norm_eps);
@@ -148,9 +183,7 @@ ModelConfig read_model_config(const GgufFile& file) {
   config.attention_bias = file.find_tensor("blk.0.attn_q.bias") != nullptr;
   config.mlp_bias = file.find_tensor("blk.0.ffn_up.bias") != nullptr;
   config.tie_word_embeddings = file.find_tensor("output.weight") == nullptr;
-  config.bos_token_id = file.find_int(std::string(kGgufKeys.bos_token_id));
-  config.eos_token_id = file.find_int(std::string(kGgufKeys.eos_token_id));
-  if (config.eos_token_id) config.stop_token_ids = {*config.eos_token_id};
+  read_token_ids(file, config);
   config.rope = read_rope(file, config.head_dim);
   check_model_config(place_of(file), config, kGgufKeys);
   return config;

@@ -3,8 +3,6 @@
 
 #include <algorithm>
 #include <bit>
-#include <limits>
-#include <set>
 
 #include <fmt/ranges.h>
 
@@ -46,9 +44,11 @@ struct KnownType {
 };
 
 constexpr KnownType kKnownTypes[] = {
-    {0, StorageType::kF32},   {1, StorageType::kF16},  {30, StorageType::kBF16},
-    {8, StorageType::kQ8_0},  {2, StorageType::kQ4_0}, {3, StorageType::kQ4_1},
-    {14, StorageType::kQ6_K},
+    {0, StorageType::kF32},   {1, StorageType::kF16},     {30, StorageType::kBF16},
+    {8, StorageType::kQ8_0},  {2, StorageType::kQ4_0},    {3, StorageType::kQ4_1},
+    {6, StorageType::kQ5_0},  {7, StorageType::kQ5_1},    {10, StorageType::kQ2_K},
+    {11, StorageType::kQ3_K}, {12, StorageType::kQ4_K},   {13, StorageType::kQ5_K},
+    {14, StorageType::kQ6_K}, {20, StorageType::kIQ4_NL}, {23, StorageType::kIQ4_XS},
 };
 
 struct OtherType {
@@ -58,11 +58,9 @@ struct OtherType {
 
 // What else ggml stores, for messages.
 constexpr OtherType kOtherTypes[] = {
-    {6, "Q5_0"},     {7, "Q5_1"},   {9, "Q8_1"},    {10, "Q2_K"},    {11, "Q3_K"},
-    {12, "Q4_K"},    {13, "Q5_K"},  {15, "Q8_K"},   {16, "IQ2_XXS"}, {17, "IQ2_XS"},
-    {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"},   {22, "IQ2_S"},
-    {23, "IQ4_XS"},  {24, "I8"},    {25, "I16"},    {26, "I32"},     {27, "I64"},
-    {28, "F64"},     {29, "IQ1_M"}, {34, "TQ1_0"},  {35, "TQ2_0"},   {39, "MXFP4"},
+    {9, "Q8_1"},   {15, "Q8_K"},  {16, "IQ2_XXS"}, {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"},
+    {21, "IQ3_S"}, {22, "IQ2_S"}, {24, "I8"},      {25, "I16"},    {26, "I32"},     {27, "I64"},
+    {28, "F64"},   {29, "IQ1_M"}, {34, "TQ1_0"},   {35, "TQ2_0"},  {39, "MXFP4"},
 };
 
 std::string type_name(uint32_t id) {
@@ -70,12 +68,6 @@ std::string type_name(uint32_t id) {
     if (other.id == id) return fmt::format("{} (type {})", other.name, id);
   }
   return fmt::format("the unknown type {}", id);
-}
-
-std::string known_gguf_types() {
-  std::vector<std::string_view> names;
-  for (const auto& known : kKnownTypes) names.push_back(storage_layout(known.type).name);
-  return fmt::format("{}", fmt::join(names, ", "));
 }
 
 void check_magic(ByteReader& reader) {
@@ -116,19 +108,6 @@ Counts read_counts(ByteReader& reader) {
   return counts;
 }
 
-// A part of a model says so in its metadata.
-void refuse_split(const std::string& place, const std::map<std::string, GgufValue>& metadata) {
-  const auto found = metadata.find("split.count");
-  if (found == metadata.end()) return;
-  const auto* count = std::get_if<int64_t>(&found->second);
-  if (count != nullptr && *count > 1) {
-    throw_<DataError>(
-        "{}: is one of {} parts ('split.count'), expected a whole model. Join them with "
-        "'llama-gguf-split --merge'.",
-        place, *count);
-  }
-}
-
 uint64_t alignment_of(const std::string& place, const std::map<std::string, GgufValue>& metadata) {
   const auto found = metadata.find("general.alignment");
   if (found == metadata.end()) return kDefaultAlignment;
@@ -144,15 +123,15 @@ uint64_t alignment_of(const std::string& place, const std::map<std::string, Gguf
 // Outermost dimension first: the file has them the other way round.
 std::vector<int64_t> read_shape(ByteReader& reader, const std::string& what) {
   const auto num_dimensions = reader.read<uint32_t>(what);
-  if (num_dimensions < 1 || num_dimensions > kMaxDimensions) {
-    throw_<DataError>("{}: {} has {} dimensions, expected 1 to {}.", reader.place(), what,
+  if (num_dimensions > kMaxDimensions) {
+    throw_<DataError>("{}: {} has {} dimensions, expected at most {}.", reader.place(), what,
                       num_dimensions, kMaxDimensions);
   }
   std::vector<int64_t> shape(num_dimensions);
   for (auto size = shape.rbegin(); size != shape.rend(); ++size) {
     const auto stored = reader.read<uint64_t>(what);
-    if (stored == 0 || stored >> 63 != 0) {
-      throw_<DataError>("{}: {} has a dimension of {}, expected 1 to 2^63 - 1.", reader.place(),
+    if (stored >> 63 != 0) {
+      throw_<DataError>("{}: {} has a dimension of {}, expected at most 2^63 - 1.", reader.place(),
                         what, stored);
     }
     *size = static_cast<int64_t>(stored);
@@ -160,24 +139,24 @@ std::vector<int64_t> read_shape(ByteReader& reader, const std::string& what) {
   return shape;
 }
 
-StorageType read_type(ByteReader& reader, const std::string& what) {
+void read_type(ByteReader& reader, const std::string& what, GgufTensor& tensor) {
   const auto id = reader.read<uint32_t>(what);
   for (const auto& known : kKnownTypes) {
-    if (known.id == id) return known.type;
+    if (known.id != id) continue;
+    tensor.type = known.type;
+    return;
   }
-  throw_<DataError>(
-      "{}: {} is stored as {}, expected one of {}. Make the file again in one of these, for "
-      "example with 'llama-quantize --allow-requantize IN OUT Q8_0'.",
-      reader.place(), what, type_name(id), known_gguf_types());
+  tensor.unread_type = type_name(id);
 }
 
 uint64_t num_bytes(const std::string& place, const std::string& what, const GgufTensor& tensor) {
   const StorageLayout layout = storage_layout(tensor.type);
-  if (tensor.shape.back() % layout.elements != 0) {
+  const int64_t row = tensor.shape.empty() ? 1 : tensor.shape.back();
+  if (row % layout.elements != 0) {
     throw_<DataError>("{}: {} has rows of {} numbers, expected a multiple of {} for {}.", place,
-                      what, tensor.shape.back(), layout.elements, layout.name);
+                      what, row, layout.elements, layout.name);
   }
-  int64_t bytes = tensor.shape.back() / layout.elements;
+  int64_t bytes = row / layout.elements;
   bool is_too_large = __builtin_mul_overflow(bytes, layout.bytes, &bytes);
   int64_t elements = 1;  // of a quantised tensor there are more than bytes
   for (size_t i = 0; i < tensor.shape.size(); ++i) {
@@ -197,23 +176,17 @@ TensorInfo read_tensor_info(ByteReader& reader) {
   info.tensor.name = reader.read_text("a tensor's name");
   const std::string what = quote(info.tensor.name);
   info.tensor.shape = read_shape(reader, what);
-  info.tensor.type = read_type(reader, what);
+  read_type(reader, what, info.tensor);
   info.offset = reader.read<uint64_t>(what);
-  info.num_bytes = num_bytes(reader.place(), what, info.tensor);
+  if (info.tensor.unread_type.empty()) {
+    info.num_bytes = num_bytes(reader.place(), what, info.tensor);
+  }
   return info;
 }
 
 std::vector<TensorInfo> read_tensor_table(ByteReader& reader, uint64_t count) {
   std::vector<TensorInfo> infos;
-  std::set<std::string> names;
-  for (uint64_t i = 0; i < count; ++i) {
-    infos.push_back(read_tensor_info(reader));
-    const auto& name = infos.back().tensor.name;
-    if (!names.insert(name).second) {
-      throw_<DataError>("{}: the tensor {} is there twice, expected once.", reader.place(),
-                        quote(name));
-    }
-  }
+  for (uint64_t i = 0; i < count; ++i) infos.push_back(read_tensor_info(reader));
   return infos;
 }
 
@@ -230,12 +203,13 @@ void check_overlap(const std::string& place, std::vector<const TensorInfo*> info
   }
 }
 
-// Gives every tensor its bytes; `data` is where in the file the tensors begin.
+// Gives every tensor of a type that is read its bytes; `data` is where in the file they begin.
 void place_tensors(const std::string& place, std::span<const std::byte> file, uint64_t data,
                    uint64_t alignment, std::vector<TensorInfo>& infos) {
   const uint64_t size = data < file.size() ? file.size() - data : 0;
   std::vector<const TensorInfo*> order;
   for (auto& info : infos) {
+    if (!info.tensor.unread_type.empty()) continue;
     const std::string what = quote(info.tensor.name);
     if (info.offset % alignment != 0) {
       throw_<DataError>("{}: {} begins {} bytes into the data, expected a multiple of {}.", place,
@@ -248,12 +222,18 @@ void place_tensors(const std::string& place, std::span<const std::byte> file, ui
           place, what, info.num_bytes, info.offset, size);
     }
     info.tensor.bytes = file.subspan(data + info.offset, info.num_bytes);
-    order.push_back(&info);
+    if (info.num_bytes > 0) order.push_back(&info);
   }
   check_overlap(place, std::move(order));
 }
 
 }  // namespace
+
+std::string known_gguf_types() {
+  std::vector<std::string_view> names;
+  for (const auto& known : kKnownTypes) names.push_back(storage_layout(known.type).name);
+  return fmt::format("{}", fmt::join(names, ", "));
+}
 
 GgufContent parse_gguf(const MappedFile& file) {
   refuse_lfs_pointer("gguf", file);
@@ -262,7 +242,6 @@ GgufContent parse_gguf(const MappedFile& file) {
   check_version(reader);
   const Counts counts = read_counts(reader);
   GgufContent content{.metadata = read_gguf_metadata(reader, counts.keys), .tensors = {}};
-  refuse_split(reader.place(), content.metadata);
   const uint64_t alignment = alignment_of(reader.place(), content.metadata);
   auto infos = read_tensor_table(reader, counts.tensors);
   const uint64_t data = (reader.position() + alignment - 1) / alignment * alignment;

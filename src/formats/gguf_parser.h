@@ -11,6 +11,9 @@
 
 namespace cpx::formats {
 
+/// "F32, F16, ...": the types of tensors that cpx reads.
+std::string known_gguf_types();
+
 struct GgufContent {
   std::map<std::string, GgufValue> metadata;
   std::vector<GgufTensor> tensors;  // in the order of the table

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
 #include <optional>
+#include <stdexcept>
 
 #include <ATen/ATen.h>
 
@@ -26,6 +27,12 @@ std::optional<torch::Dtype> plain_dtype(tensor::StorageType type) {
   }
 }
 
+// The type that blocks without a product of their own are computed with.
+tensor::StorageType nearest_block_type(tensor::StorageType type) {
+  const bool has_four_bits_and_minima = type == tensor::StorageType::kQ4_K;
+  return has_four_bits_and_minima ? tensor::StorageType::kQ4_1 : tensor::StorageType::kQ8_0;
+}
+
 bool can_stay_in_file(const formats::GgufTensor& stored, torch::Dtype dtype) {
   const auto address = reinterpret_cast<uintptr_t>(stored.bytes.data());
   // Small ones are copied: one view would keep the whole file mapped.
@@ -34,11 +41,24 @@ bool can_stay_in_file(const formats::GgufTensor& stored, torch::Dtype dtype) {
 }
 
 // LibTorch has no read-only tensors; frozen weights are never written to.
-torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape, torch::Dtype dtype,
-                      std::shared_ptr<const formats::GgufFile> file) {
+torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape,
+                      torch::Dtype dtype) {
   return at::from_blob(
-      const_cast<std::byte*>(stored.bytes.data()), shape, [kept = std::move(file)](void*) {},
+      const_cast<std::byte*>(stored.bytes.data()), shape, [kept = stored.file](void*) {},
       at::dtype(dtype));
+}
+
+// The only thing that can be wrong with checked blocks is what their numbers are.
+torch::Tensor quantized(const formats::GgufTensor& stored, tensor::StorageType type) {
+  try {
+    return quant::quantize(type, stored.type, stored.bytes, stored.shape);
+  } catch (const std::invalid_argument&) {
+    throw_<DataError>(
+        "[gguf] {}: '{}' ({}) holds a number that is not finite or too large, expected one that {} "
+        "can hold. The file is damaged; copy or download it again.",
+        stored.file->path().string(), stored.name, storage_layout(stored.type).name,
+        storage_layout(type).name);
+  }
 }
 
 bool is_view_of(const torch::Tensor& tensor, const formats::GgufTensor& stored) {
@@ -72,32 +92,35 @@ class GgufWeights : public WeightSource {
     return file_->find_tensor(name) != nullptr;
   }
 
-  std::vector<int64_t> shape(const std::string& name) const override { return find(name).shape; }
-  std::filesystem::path file_of(const std::string&) const override { return file_->path(); }
+  std::vector<int64_t> shape(const std::string& name) const override {
+    return file_->tensor(name).shape;
+  }
+  std::filesystem::path file_of(const std::string& name) const override {
+    return file_->tensor(name).file->path();
+  }
 
   torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const override {
-    const formats::GgufTensor& stored = find(gguf_name(key));
+    const formats::GgufTensor& stored = file_->tensor(gguf_name(key));
     const auto value = can_stay_in_file(stored, dtype)
-                           ? view_of(stored, stored.shape, dtype, file_)
+                           ? view_of(stored, stored.shape, dtype)
                            : quant::dequantize(stored.type, stored.bytes, stored.shape, dtype);
     return in_order(key, value);
   }
 
   std::optional<tensor::StorageType> block_type(const std::string& key) const override {
-    const auto type = find(gguf_name(key)).type;
+    const auto type = file_->tensor(gguf_name(key)).type;
     if (kernels::has_block_product(type)) return type;
-    return plain_dtype(type) ? std::nullopt : std::optional(tensor::StorageType::kQ8_0);
+    return plain_dtype(type) ? std::nullopt : std::optional(nearest_block_type(type));
   }
 
   kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
-    const formats::GgufTensor& stored = find(gguf_name(key));
+    const formats::GgufTensor& stored = file_->tensor(gguf_name(key));
     const auto rows = stored.shape[0];
     const auto row_bytes = static_cast<int64_t>(stored.bytes.size()) / rows;
-    const auto bytes = stored.type == type
-                           ? view_of(stored, {rows, row_bytes}, at::kByte, file_)
-                           : quant::quantize(type, stored.type, stored.bytes, stored.shape);
+    const auto bytes = stored.type == type ? view_of(stored, {rows, row_bytes}, at::kByte)
+                                           : quantized(stored, type);
     auto weight = kernels::block_weight(type, in_order(key, bytes));
-    if (!is_view_of(weight.bytes, stored)) file_->file()->drop_pages(stored.bytes);
+    if (!is_view_of(weight.bytes, stored)) stored.file->drop_pages(stored.bytes);
     return weight;
   }
 
@@ -109,13 +132,6 @@ class GgufWeights : public WeightSource {
   torch::Tensor in_order(const std::string& key, const torch::Tensor& rows) const {
     const int64_t num_heads = num_permuted_heads(key, config_);
     return num_heads > 0 ? unpermuted(rows, num_heads) : rows;
-  }
-
-  const formats::GgufTensor& find(const std::string& name) const {
-    const auto* tensor = file_->find_tensor(name);
-    CPX_CHECK(tensor != nullptr, "[gguf_weights] {}: has no tensor '{}'.", file_->path().string(),
-              name);
-    return *tensor;
   }
 
   std::shared_ptr<const formats::GgufFile> file_;

@@ -36,8 +36,8 @@ class WeightSource {
   /// was checked before. Throws DataError when it is stored in a type that is no number's.
   virtual torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const = 0;
 
-  /// The block type in which a quantised `key` is computed with: its own, or Q8_0 for Q6_K, which
-  /// has no product. Nothing for plain numbers.
+  /// The block type in which a quantised `key` is computed with: its own; where that has no product
+  /// Q4_1 for Q4_K and Q8_0 for others. Nothing for plain numbers.
   virtual std::optional<tensor::StorageType> block_type(const std::string& key) const = 0;
   /// The weight `key` in blocks of `type`, in the mapped file where it is stored so.
   virtual kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const = 0;

@@ -9,6 +9,7 @@
 
 #include "block_layout.h"
 #include "cpx/core/error.h"
+#include "sub_blocks.h"
 
 namespace cpx::quant {
 
@@ -16,8 +17,6 @@ using tensor::StorageLayout;
 using tensor::StorageType;
 
 namespace {
-
-float float_of_half(uint16_t half) { return _cvtsh_ss(half); }
 
 void decode(const BlockQ8_0& block, float* __restrict values) {
   const float scale = float_of_half(block.scale);
@@ -42,6 +41,88 @@ void decode(const BlockQ4_1& block, float* __restrict values) {
   }
   for (int i = 0; i < 16; ++i) {
     values[i + 16] = static_cast<float>(block.values[i] >> 4) * scale + minimum;
+  }
+}
+
+void decode(const BlockQ5_0& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int i = 0; i < 32; ++i) values[i] = static_cast<float>(five_bits(block, i) - 16) * scale;
+}
+
+void decode(const BlockQ5_1& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  const float minimum = float_of_half(block.minimum);
+  for (int i = 0; i < 32; ++i) {
+    values[i] = static_cast<float>(five_bits(block, i)) * scale + minimum;
+  }
+}
+
+void decode(const BlockQ2_K& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  const float minimum = float_of_half(block.minimum);
+  for (int part = 0; part < 16; ++part) {
+    const float part_scale = scale * static_cast<float>(block.scales[part] & 15);
+    const float part_minimum = minimum * static_cast<float>(block.scales[part] >> 4);
+    for (int i = 0; i < 16; ++i) {
+      const int code = two_bits(block.values, part / 2, 16 * (part % 2) + i);
+      values[16 * part + i] = part_scale * static_cast<float>(code) - part_minimum;
+    }
+  }
+}
+
+void decode(const BlockQ3_K& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int part = 0; part < 16; ++part) {
+    const float part_scale = scale * static_cast<float>(scale_of(block, part));
+    for (int i = 0; i < 16; ++i) {
+      const int code = code_of(block, part / 2, 16 * (part % 2) + i);
+      values[16 * part + i] = part_scale * static_cast<float>(code);
+    }
+  }
+}
+
+// Q4_K and Q5_K: eight runs of 32 numbers with a scale and a minimum each.
+template <class Block>
+void decode_runs(const Block& block, const auto& code_of, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  const float minimum = float_of_half(block.minimum);
+  for (int run = 0; run < 8; ++run) {
+    const ScaleAndMinimum own = scale_and_minimum(block.scales, run);
+    const float run_scale = scale * static_cast<float>(own.scale);
+    const float run_minimum = minimum * static_cast<float>(own.minimum);
+    for (int i = 0; i < 32; ++i) {
+      values[32 * run + i] = run_scale * static_cast<float>(code_of(run, i)) - run_minimum;
+    }
+  }
+}
+
+void decode(const BlockQ4_K& block, float* __restrict values) {
+  decode_runs(
+      block, [&](int run, int i) { return four_bits_of(block.values, run, i); }, values);
+}
+
+void decode(const BlockQ5_K& block, float* __restrict values) {
+  const auto code_of = [&](int run, int i) {
+    return four_bits_of(block.values, run, i) | (bit_of(block.high, run, i) << 4);
+  };
+  decode_runs(block, code_of, values);
+}
+
+void decode(const BlockIQ4_NL& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int i = 0; i < 32; ++i) {
+    values[i] = scale * static_cast<float>(kIq4Values[half_byte(block.values, i)]);
+  }
+}
+
+void decode(const BlockIQ4_XS& block, float* __restrict values) {
+  const float scale = float_of_half(block.scale);
+  for (int run = 0; run < 8; ++run) {
+    const float run_scale = scale * static_cast<float>(scale_of(block, run));
+    for (int i = 0; i < 32; ++i) {
+      const int code = half_byte(block.values + 16 * run, i);
+      values[32 * run + i] = run_scale * static_cast<float>(kIq4Values[code]);
+    }
   }
 }
 
@@ -129,8 +210,24 @@ void dequantize_blocks(StorageType type, std::span<const std::byte> blocks,
       return decode_all<BlockQ4_0>(blocks, values);
     case StorageType::kQ4_1:
       return decode_all<BlockQ4_1>(blocks, values);
+    case StorageType::kQ5_0:
+      return decode_all<BlockQ5_0>(blocks, values);
+    case StorageType::kQ5_1:
+      return decode_all<BlockQ5_1>(blocks, values);
+    case StorageType::kQ2_K:
+      return decode_all<BlockQ2_K>(blocks, values);
+    case StorageType::kQ3_K:
+      return decode_all<BlockQ3_K>(blocks, values);
+    case StorageType::kQ4_K:
+      return decode_all<BlockQ4_K>(blocks, values);
+    case StorageType::kQ5_K:
+      return decode_all<BlockQ5_K>(blocks, values);
     case StorageType::kQ6_K:
       return decode_all<BlockQ6_K>(blocks, values);
+    case StorageType::kIQ4_NL:
+      return decode_all<BlockIQ4_NL>(blocks, values);
+    case StorageType::kIQ4_XS:
+      return decode_all<BlockIQ4_XS>(blocks, values);
   }
 }
 

@@ -15,6 +15,7 @@
 #include "cpx/core/error.h"
 #include "cpx/quant/gguf_blocks.h"
 #include "cpx/tensor/device.h"
+#include "repack.h"
 
 namespace cpx::quant {
 
@@ -148,8 +149,14 @@ torch::Tensor quantize(StorageType type, StorageType from, std::span<const std::
       const auto part_of = [i](auto all, int64_t size) {
         return all.subspan(static_cast<size_t>(i * size), static_cast<size_t>(size));
       };
-      dequantize_blocks(from, part_of(bytes, stored_bytes), row);
-      quantize_blocks(type, row, part_of(out, row_bytes));
+      const auto stored_row = part_of(bytes, stored_bytes);
+      const auto out_row = part_of(out, row_bytes);
+      if (can_repack(from, type)) {
+        repack_blocks(from, type, stored_row, out_row);
+      } else {
+        dequantize_blocks(from, stored_row, row);
+        quantize_blocks(type, row, out_row);
+      }
     }
   });
   return result;

@@ -7,8 +7,11 @@
 #include <utility>
 
 #include "cpx/core/error.h"
+#include "cpx/core/log.h"
 #include "cpx/tokenizer/load.h"
 #include "decoder.h"
+#include "gguf_end_tokens.h"
+#include "gguf_pre_types.h"
 #include "json_node.h"
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
@@ -17,10 +20,12 @@ namespace cpx::tokenizer {
 
 namespace {
 
+// More than one a token are not looked at, as in llama.cpp.
 void check_length(const GgufVocabulary& vocabulary, const char* key, size_t length) {
-  if (length == vocabulary.tokens.size()) return;
-  throw_<DataError>("[tokenizer] {}: '{}' has {} entries, expected {} (tokenizer.ggml.tokens).",
-                    vocabulary.source, key, length, vocabulary.tokens.size());
+  if (length >= vocabulary.tokens.size()) return;
+  throw_<DataError>(
+      "[tokenizer] {}: '{}' has {} entries, expected at least {} (tokenizer.ggml.tokens).",
+      vocabulary.source, key, length, vocabulary.tokens.size());
 }
 
 void check_vocabulary(const GgufVocabulary& vocabulary) {
@@ -36,28 +41,24 @@ void check_vocabulary(const GgufVocabulary& vocabulary) {
   if (!vocabulary.token_types.empty()) {
     check_length(vocabulary, "tokenizer.ggml.token_type", vocabulary.token_types.size());
   }
-  if (!vocabulary.scores.empty()) {
-    check_length(vocabulary, "tokenizer.ggml.scores", vocabulary.scores.size());
-  }
-  for (size_t id = 0; id < vocabulary.token_types.size(); ++id) {
-    const int32_t type = vocabulary.token_types[id];
-    if (type >= 1 && type <= 6) continue;
-    throw_<DataError>("[tokenizer] {}: 'tokenizer.ggml.token_type[{}]' is {}, expected 1 to 6.",
-                      vocabulary.source, id, type);
-  }
 }
 
+// Types that llama.cpp does not define are those of plain tokens.
 GgufTokenType type_of(const GgufVocabulary& vocabulary, size_t id) {
+  if (is_end_spelling(vocabulary.tokens[id])) return GgufTokenType::kControl;
   if (vocabulary.token_types.empty()) return GgufTokenType::kNormal;
-  return static_cast<GgufTokenType>(vocabulary.token_types[id]);
+  const int32_t type = vocabulary.token_types[id];
+  return type >= 1 && type <= 6 ? static_cast<GgufTokenType>(type) : GgufTokenType::kNormal;
 }
 
+// An id outside the vocabulary stands for none.
 std::optional<TokenId> special_id(const GgufVocabulary& vocabulary, const char* key,
                                   std::optional<int64_t> id) {
   if (!id) return std::nullopt;
   if (*id < 0 || *id >= static_cast<int64_t>(vocabulary.tokens.size())) {
-    throw_<DataError>("[tokenizer] {}: '{}' is {}, expected an id below {}.", vocabulary.source,
-                      key, *id, vocabulary.tokens.size());
+    log_warning("[tokenizer] {}: '{}' is {} and is not used: the vocabulary has {} tokens.",
+                vocabulary.source, key, *id, vocabulary.tokens.size());
+    return std::nullopt;
   }
   return static_cast<TokenId>(*id);
 }
@@ -88,58 +89,30 @@ std::vector<AddedToken> make_added_tokens(const GgufVocabulary& vocabulary) {
 // ---- Byte-level BPE
 // ------------------------------------------------------------------------------
 
-// Llama 3's pattern, as in its tokenizer.json.
-constexpr const char* kLlama3Pattern =
-    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*)"
-    R"(|\s*[\r\n]+|\s+(?!\S)|\s+)";
-// llama.cpp's own default: punctuation first, then GPT-2's pattern, then digits in threes.
-constexpr const char* kDefaultPunctuationPattern = R"([\p{P}\$\+<=>\^~\|]+)";
-
-PreTokenizer isolate(const char* pattern) {
-  return split_at(Regex(pattern), SplitBehavior::kIsolated, /*is_inverted=*/false);
-}
-
-struct PreType {
-  const char* name;
-  PreTokenizer (*make)();
-  bool is_llama3;
-};
-
-PreTokenizer make_gpt2() { return byte_level({}); }
-PreTokenizer make_digits_first() { return sequence({digits(/*individual=*/true), byte_level({})}); }
-PreTokenizer make_llama3() {
-  return sequence({isolate(kLlama3Pattern), byte_level({.uses_regex = false})});
-}
-PreTokenizer make_default() {
-  return sequence({isolate(kDefaultPunctuationPattern), isolate(kGpt2Pattern), isolate("\\p{N}+"),
-                   isolate("[0-9][0-9][0-9]"), byte_level({.uses_regex = false})});
-}
-
-constexpr PreType kPreTypes[] = {
-    {"gpt-2", make_gpt2, false},
-    {"smollm", make_digits_first, false},
-    {"starcoder", make_digits_first, false},
-    {"llama-bpe", make_llama3, true},
-    {"llama3", make_llama3, true},
-    {"llama-v3", make_llama3, true},
-    {"default", make_default, false},
-};
-
-const PreType& find_pre_type(const GgufVocabulary& vocabulary) {
-  const std::string name = vocabulary.pre.empty() ? "default" : vocabulary.pre;
-  for (const auto& type : kPreTypes) {
-    if (name == type.name) return type;
+GgufPreType find_pre_type(const GgufVocabulary& vocabulary) {
+  if (vocabulary.pre.empty()) {
+    log_warning(
+        "[tokenizer] {}: has no 'tokenizer.ggml.pre', 'default' is taken as in llama.cpp. Texts "
+        "may "
+        "be cut into other tokens than those that the model was trained on.",
+        vocabulary.source);
   }
-  throw_<DataError>(
-      "[tokenizer] {}: 'tokenizer.ggml.pre' is {}, expected one that cpx knows (gpt-2, smollm, "
-      "starcoder, llama-bpe, llama3, llama-v3, default).",
-      vocabulary.source, in_quotes(name));
+  auto type = find_gguf_pre_type(vocabulary.pre.empty() ? "default" : vocabulary.pre);
+  if (!type) {
+    throw_<DataError>(
+        "[tokenizer] {}: 'tokenizer.ggml.pre' is {}, expected one that cpx knows ({}). Use the "
+        "model's Hugging Face folder, or write one of these that cuts texts alike into the file "
+        "with gguf_set_metadata.py of llama.cpp's gguf package.",
+        vocabulary.source, in_quotes(vocabulary.pre), known_gguf_pre_types());
+  }
+  return *type;
 }
 
 StringMap<TokenId> make_vocabulary_map(const GgufVocabulary& vocabulary) {
   StringMap<TokenId> map;
   map.reserve(vocabulary.tokens.size());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (vocabulary.tokens[id].empty()) continue;  // a place without a token
     const auto [known, is_new] = map.emplace(vocabulary.tokens[id], static_cast<TokenId>(id));
     if (is_new) continue;
     throw_<DataError>("[tokenizer] {}: 'tokenizer.ggml.tokens' has {} twice, as {} and {}.",
@@ -170,20 +143,17 @@ Bpe::MergeMap make_merges(const GgufVocabulary& vocabulary, const StringMap<Toke
 }
 
 std::shared_ptr<const Tokenizer> make_byte_level(const GgufVocabulary& vocabulary) {
-  const PreType& pre = find_pre_type(vocabulary);
+  GgufPreType pre = find_pre_type(vocabulary);
   auto map = make_vocabulary_map(vocabulary);
   auto merges = make_merges(vocabulary, map);
   PipelineParts parts;
   parts.model = std::make_unique<const Bpe>(std::move(map), std::move(merges),
-                                            BpeOptions{.ignores_merges = pre.is_llama3});
+                                            BpeOptions{.ignores_merges = pre.ignores_merges});
   parts.added_tokens = make_added_tokens(vocabulary);
-  parts.pre_tokenizer = pre.make();
-  if (vocabulary.add_space_prefix.value_or(false)) {
-    parts.pre_tokenizer = sequence({byte_level_prefix_space(), std::move(parts.pre_tokenizer)});
-  }
+  parts.pre_tokenizer = std::move(pre.pre_tokenizer);
   parts.decoder = byte_level_decoder();
   parts.traits = make_traits(vocabulary);
-  if (vocabulary.add_bos.value_or(pre.is_llama3) && parts.traits.bos_id) {
+  if (vocabulary.add_bos.value_or(pre.adds_bos) && parts.traits.bos_id) {
     parts.post_processor.before = {*parts.traits.bos_id};
   }
   if (vocabulary.add_eos.value_or(false) && parts.traits.eos_id) {
@@ -200,6 +170,7 @@ std::shared_ptr<const Tokenizer> make_sentencepiece(const GgufVocabulary& vocabu
     throw_<DataError>("[tokenizer] {}: 'tokenizer.ggml.scores' is missing, model 'llama' needs it.",
                       vocabulary.source);
   }
+  check_length(vocabulary, "tokenizer.ggml.scores", vocabulary.scores.size());
   std::vector<SentencePiece> pieces;
   pieces.reserve(vocabulary.tokens.size());
   for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {

@@ -67,10 +67,6 @@ PreTokenizer byte_level(ByteLevelOptions options) {
   };
 }
 
-PreTokenizer byte_level_prefix_space() {
-  return [](PieceList& pieces) { pieces.rewrite(prefix_space); };
-}
-
 PreTokenizer digits(bool individual) {
   return split_at(Regex(individual ? "\\p{N}" : "\\p{N}+"), SplitBehavior::kIsolated,
                   /*is_inverted=*/false);

@@ -37,9 +37,6 @@ struct MetaspaceOptions {
 /// Spells every piece in the byte alphabet.
 PreTokenizer byte_level(ByteLevelOptions options);
 
-/// A space before every piece that does not start with one.
-PreTokenizer byte_level_prefix_space();
-
 /// Cuts numbers (Unicode N) off, digit by digit or as runs.
 PreTokenizer digits(bool individual);
 

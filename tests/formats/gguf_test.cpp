@@ -117,9 +117,9 @@ TEST_F(Gguf, EveryKindOfValueIsRead) {
   EXPECT_EQ(file->find_double("i64"), -1.0);
   EXPECT_EQ(file->find_double("f64"), 1e300);
   EXPECT_EQ(file->find_double("huge"), 18446744073709551615.0);
-  EXPECT_THAT(*file->find_ints("ints"), ElementsAre(-1, 7));
-  EXPECT_THAT(*file->find_ints("bools"), ElementsAre(1, 0));
-  EXPECT_THAT(*file->find_doubles("floats"), ElementsAre(0.25));
+  EXPECT_THAT(file->find_ints("ints"), ElementsAre(-1, 7));
+  EXPECT_THAT(file->find_ints("bools"), ElementsAre(1, 0));
+  EXPECT_THAT(file->find_doubles("floats"), ElementsAre(0.25));
   EXPECT_THAT(*file->find_texts("texts"), ElementsAre("", "b"));
   EXPECT_EQ(file->find_int("none"), std::nullopt);
   EXPECT_EQ(file->find_texts("none"), nullptr);
@@ -139,10 +139,161 @@ TEST_F(Gguf, ValueOfAnotherTypeIsNamed) {
             place + "'text' is a text, expected a number.");
   EXPECT_EQ(message_of([&] { file->find_bool("f"); }),
             place + "'f' is a number, expected a boolean.");
+  EXPECT_EQ(message_of([&] { file->find_texts("f"); }),
+            place + "'f' is a number, expected an array of texts.");
   EXPECT_EQ(message_of([&] { file->find_ints("texts"); }),
             place + "'texts' is an array of texts, expected an array of integers.");
   EXPECT_EQ(message_of([&] { file->find_text("texts"); }),
             place + "'texts' is an array of texts, expected a text.");
+}
+
+TEST_F(Gguf, NumbersOfAnyWidthAreTakenWhereTheySayTheSame) {
+  GgufBuilder builder;
+  builder.add_float("whole", 5.0f).add_float("half", 0.5f).add_uint("one", 1).add_uint("two", 2);
+  builder.add("yes", 7, raw(uint8_t{1})).add("odd", 7, raw(uint8_t{200}));
+  builder.add("ints", kArray, raw(uint32_t{1}) + raw(uint64_t{2}) + "\x7f\xff");
+  builder.add("floats", kArray, raw(uint32_t{6}) + raw(uint64_t{2}) + raw(2.0f) + raw(-3.0f));
+  builder.add("halves", kArray, raw(uint32_t{12}) + raw(uint64_t{1}) + raw(0.5));
+  builder.add("huge", kArray,
+              raw(uint32_t{10}) + raw(uint64_t{2}) + raw(~uint64_t{0}) + raw(uint64_t{3}));
+  const auto file = GgufFile::open(write("x.gguf", builder.build()));
+  EXPECT_EQ(file->find_int("whole"), 5);
+  EXPECT_EQ(file->find_int("yes"), 1);
+  EXPECT_EQ(file->find_bool("one"), true);
+  EXPECT_EQ(file->find_bool("odd"), true);  // any byte but 0, as in llama.cpp
+  EXPECT_EQ(file->find_double("two"), 2.0);
+  EXPECT_THAT(file->find_doubles("ints"), ElementsAre(127.0, -1.0));
+  EXPECT_THAT(file->find_ints("floats"), ElementsAre(2, -3));
+  EXPECT_THAT(file->find_doubles("huge"), ElementsAre(18446744073709551615.0, 3.0));
+  EXPECT_TRUE(file->is_array("ints"));
+  EXPECT_FALSE(file->is_array("whole"));
+  EXPECT_FALSE(file->is_array("none"));
+  EXPECT_THAT(message_of([&] { file->find_int("half"); }),
+              HasSubstr("'half' is a number, expected an integer."));
+  EXPECT_THAT(message_of([&] { file->find_bool("two"); }),
+              HasSubstr("'two' is an integer, expected a boolean."));
+  EXPECT_THAT(message_of([&] { file->find_ints("halves"); }),
+              HasSubstr("'halves' is an array of numbers, expected an array of integers."));
+}
+
+TEST_F(Gguf, ArraysOfArraysArePassedOver) {
+  const std::string inner = raw(uint32_t{8}) + raw(uint64_t{1}) + GgufBuilder::text("a");
+  GgufBuilder builder;
+  builder.add("nested", kArray, raw(kArray) + raw(uint64_t{2}) + inner + inner);
+  builder.add_uint("behind", 7);
+  const auto file = GgufFile::open(write("x.gguf", builder.build()));
+  EXPECT_EQ(file->find_int("behind"), 7);
+  EXPECT_THAT(message_of([&] { file->find_texts("nested"); }),
+              HasSubstr("'nested' is an array of arrays, expected an array of texts."));
+}
+
+TEST_F(Gguf, ATensorOfATypeThatIsNotReadIsRefusedWhereItIsAskedFor) {
+  GgufBuilder builder;
+  builder.add_info("w", {256}, 17, 0).add_info("v", {8}, 0, 96).add_info("u", {3}, 99, 5);
+  builder.data.resize(128);
+  const auto path = write("x.gguf", builder.build());
+  const auto file = GgufFile::open(path);
+  EXPECT_EQ(file->tensors().size(), 3u);
+  EXPECT_EQ(file->tensor("v").bytes.size(), 32u);
+  const std::string hint =
+      ", expected one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, "
+      "Q6_K, IQ4_NL, IQ4_XS. Make the file again in one of these, for example with "
+      "'llama-quantize --allow-requantize IN OUT Q8_0'.";
+  const std::string place = fmt::format("[gguf] {}: ", path.string());
+  EXPECT_EQ(message_of([&] { file->tensor("w"); }),
+            place + "'w' is stored as IQ2_XS (type 17)" + hint);
+  EXPECT_EQ(message_of([&] { file->tensor("u"); }),
+            place + "'u' is stored as the unknown type 99" + hint);
+  EXPECT_EQ(message_of([&] { file->tensor("none"); }), place + "has no tensor 'none'.");
+}
+
+TEST_F(Gguf, EmptyTensorsAndSingleNumbersAreRead) {
+  GgufBuilder builder;
+  builder.add_info("empty", {4, 0}, 0, 0).add_info("w", {8}, 0, 0).add_info("number", {}, 0, 32);
+  builder.data.resize(64);
+  const auto file = GgufFile::open(write("x.gguf", builder.build()));
+  EXPECT_THAT(file->tensor("empty").shape, ElementsAre(0, 4));
+  EXPECT_EQ(file->tensor("empty").bytes.size(), 0u);
+  EXPECT_EQ(file->tensor("number").bytes.size(), 4u);
+}
+
+// ---- Split models -------------------------------------------------------------------------------
+
+// Part `number` of `count`, with a tensor "w<number>" that holds the number.
+GgufBuilder part(uint16_t number, uint16_t count, int32_t num_tensors) {
+  GgufBuilder builder;
+  builder.add("split.no", 2, raw(static_cast<uint16_t>(number - 1)));
+  builder.add("split.count", 2, raw(count)).add("split.tensors.count", 5, raw(num_tensors));
+  if (number == 1) builder.add_text("general.name", "whole");
+  builder.add_info(fmt::format("w{}", number), {1}, 0, 0);
+  builder.data = raw(static_cast<float>(number));
+  return builder;
+}
+
+class SplitGguf : public ScratchFolder {
+ protected:
+  std::filesystem::path write_part(int number, int num_tensors = 3) const {
+    return write(fmt::format("m-{:05}-of-00003.gguf", number),
+                 part(static_cast<uint16_t>(number), 3, num_tensors).build());
+  }
+
+  std::string refusal(const std::filesystem::path& path) const {
+    std::string message = message_of([&] { GgufFile::open(path); });
+    for (size_t at; (at = message.find(folder_.string())) != std::string::npos;) {
+      message.replace(at, folder_.string().size(), "FOLDER");
+    }
+    return message;
+  }
+};
+
+TEST_F(SplitGguf, PartsAreOneModel) {
+  for (const int number : {2, 3}) write_part(number);
+  const auto file = GgufFile::open(write_part(1));
+  EXPECT_EQ(file->find_text("general.name"), "whole");
+  EXPECT_EQ(file->tensors().size(), 3u);
+  for (const int number : {1, 2, 3}) {
+    const auto& tensor = file->tensor(fmt::format("w{}", number));
+    float value = 0.0f;
+    std::memcpy(&value, tensor.bytes.data(), sizeof(value));
+    EXPECT_EQ(value, static_cast<float>(number));
+    EXPECT_EQ(tensor.file->path().filename(), fmt::format("m-{:05}-of-00003.gguf", number));
+  }
+}
+
+TEST_F(SplitGguf, ASplitIntoOneIsWhole) {
+  EXPECT_EQ(GgufFile::open(write("x.gguf", part(1, 1, 7).build()))->tensors().size(), 1u);
+}
+
+TEST_F(SplitGguf, WhatDoesNotBelongTogetherIsNamed) {
+  EXPECT_EQ(refusal(write_part(1)),
+            "[gguf] FOLDER/m-00002-of-00003.gguf: is not there, expected part 2 of 3. Copy it "
+            "beside the first.");
+  EXPECT_EQ(refusal(write_part(2)),
+            "[gguf] FOLDER/m-00002-of-00003.gguf: is part 2 of 3 ('split.no', 'split.count'), "
+            "expected the first, whose name ends in '-00001-of-00003.gguf'. The others are found "
+            "beside it.");
+  write_part(3);
+  EXPECT_EQ(refusal(write_part(1, 4)),
+            "[gguf] FOLDER/m-00001-of-00003.gguf: the parts hold 3 tensors, expected 4 "
+            "('split.tensors.count').");
+  EXPECT_EQ(refusal(write("x.gguf", part(1, 3, 3).build())),
+            "[gguf] FOLDER/x.gguf: is the first of 3 parts ('split.count'), but its name does not "
+            "end in '-00001-of-00003.gguf', by which the others are found. Name it so, or join the "
+            "parts with 'llama-gguf-split --merge'.");
+  write("m-00002-of-00003.gguf", part(3, 3, 3).build());
+  EXPECT_EQ(refusal(write_part(1)),
+            "[gguf] FOLDER/m-00002-of-00003.gguf: is part 3 of 3 ('split.no', 'split.count'), "
+            "expected part 2 of 3.");
+  write("m-00002-of-00003.gguf", "GGUF");
+  EXPECT_THAT(refusal(write_part(1)),
+              HasSubstr("[gguf] FOLDER/m-00002-of-00003.gguf: the version takes 4 bytes"));
+  auto twice = part(2, 3, 3);
+  twice.table.clear();
+  twice.num_tensors = 0;
+  twice.add_info("w1", {1}, 0, 0);
+  write("m-00002-of-00003.gguf", twice.build());
+  EXPECT_EQ(refusal(write_part(1)),
+            "[gguf] FOLDER/m-00002-of-00003.gguf: the tensor 'w1' is there twice, expected once.");
 }
 
 TEST_F(Gguf, TensorsFollowTheAlignmentOfTheFile) {
@@ -157,21 +308,90 @@ TEST_F(Gguf, TensorsFollowTheAlignmentOfTheFile) {
   EXPECT_EQ(first, 3.0f);
 }
 
-TEST_F(Gguf, VocabularyWithUnequalCountsIsRefused) {
-  GgufBuilder builder;
-  builder.add_texts("tokenizer.ggml.tokens", {"a", "b"});
-  builder.add("tokenizer.ggml.scores", kArray, raw(uint32_t{6}) + raw(uint64_t{1}) + raw(0.25f));
-  const auto path = write("x.gguf", builder.build());
-  EXPECT_EQ(message_of([&] { read_gguf_vocabulary(*GgufFile::open(path)); }),
-            fmt::format("[gguf] {}: 'tokenizer.ggml.scores' has 1 elements, expected 2 (from "
-                        "'tokenizer.ggml.tokens').",
-                        path.string()));
-  GgufBuilder types;
-  types.add("tokenizer.ggml.token_type", kArray,
-            raw(uint32_t{5}) + raw(uint64_t{1}) + raw(int32_t{-4}));
-  EXPECT_THAT(
-      message_of([&] { read_gguf_vocabulary(*GgufFile::open(write("y.gguf", types.build()))); }),
-      HasSubstr("'tokenizer.ggml.token_type' holds -4, expected a small number."));
+// ---- Vocabularies -------------------------------------------------------------------------------
+
+class GgufVocabularyKeys : public ScratchFolder {
+ protected:
+  tokenizer::GgufVocabulary read(const GgufBuilder& builder) const {
+    return read_gguf_vocabulary(*GgufFile::open(write("x.gguf", builder.build())));
+  }
+
+  static GgufBuilder of_model(const std::string& model) {
+    return GgufBuilder().add_text("tokenizer.ggml.model", model);
+  }
+
+  // An array of two elements of `type`.
+  static GgufBuilder& add_two(GgufBuilder& builder, const char* key, uint32_t type,
+                              const std::string& elements) {
+    return builder.add(std::string("tokenizer.ggml.") + key, kArray,
+                       raw(type) + raw(uint64_t{2}) + elements);
+  }
+};
+
+TEST_F(GgufVocabularyKeys, ScoresAndTypesOfAnyWidthAreRead) {
+  GgufBuilder builder = of_model("llama");
+  add_two(builder, "scores", 5, raw(int32_t{-1}) + raw(int32_t{0}));
+  add_two(builder, "token_type", 0, std::string("\x03\x01", 2));
+  const auto integers = read(builder);
+  EXPECT_THAT(integers.scores, ElementsAre(-1.0f, 0.0f));
+  EXPECT_THAT(integers.token_types, ElementsAre(3, 1));
+  GgufBuilder wide = of_model("llama");
+  add_two(wide, "scores", 12, raw(-0.5) + raw(2.0));
+  add_two(wide, "token_type", 10, raw(uint64_t{6}) + raw(~uint64_t{0} >> 1));
+  EXPECT_THAT(read(wide).scores, ElementsAre(-0.5f, 2.0f));
+  EXPECT_THAT(read(wide).token_types, ElementsAre(6, 0));  // of no known type
+  GgufBuilder floats = of_model("llama");
+  add_two(floats, "token_type", 6, raw(2.0f) + raw(-1.0f));
+  EXPECT_THAT(read(floats).token_types, ElementsAre(2, 0));
+}
+
+TEST_F(GgufVocabularyKeys, WhatTheKindOfVocabularyDoesNotNeedIsNotLookedAt) {
+  GgufBuilder bytes = of_model("gpt2");
+  bytes.add_text("tokenizer.ggml.scores", "none").add_uint("tokenizer.ggml.add_space_prefix", 9);
+  EXPECT_THAT(read(bytes).scores, testing::IsEmpty());
+  GgufBuilder pieces = of_model("llama");
+  pieces.add_uint("tokenizer.ggml.pre", 4).add_uint("tokenizer.ggml.merges", 4);
+  EXPECT_EQ(read(pieces).pre, "");
+  GgufBuilder needed = of_model("llama");
+  needed.add_text("tokenizer.ggml.scores", "none");
+  EXPECT_THAT(message_of([&] { read(needed); }),
+              HasSubstr("'tokenizer.ggml.scores' is a text, expected an array of numbers."));
+}
+
+TEST_F(GgufVocabularyKeys, SpecialIdsAndSwitchesAreRead) {
+  GgufBuilder builder = of_model("gpt2");
+  for (const auto& [name, id] : std::map<std::string, uint32_t>{{"bos", 3},
+                                                                {"eos", 4},
+                                                                {"eot", 5},
+                                                                {"eom", 6},
+                                                                {"unknown", 7},
+                                                                {"padding", 8},
+                                                                {"fim_pad", 9},
+                                                                {"fim_rep", 10},
+                                                                {"fim_sep", 11}}) {
+    builder.add_uint("tokenizer.ggml." + name + "_token_id", id);
+  }
+  builder.add_uint("tokenizer.ggml.add_bos_token", 1).add_uint("tokenizer.ggml.add_eos_token", 0);
+  const auto read_back = read(builder);
+  EXPECT_EQ(read_back.bos_id, 3);
+  EXPECT_EQ(read_back.eos_id, 4);
+  EXPECT_EQ(read_back.eot_id, 5);
+  EXPECT_EQ(read_back.eom_id, 6);
+  EXPECT_EQ(read_back.unknown_id, 7);
+  EXPECT_EQ(read_back.padding_id, 8);
+  EXPECT_EQ(read_back.fim_pad_id, 9);
+  EXPECT_EQ(read_back.fim_repository_id, 10);
+  EXPECT_EQ(read_back.fim_file_id, 11);
+  EXPECT_EQ(read_back.add_bos, true);
+  EXPECT_EQ(read_back.add_eos, false);
+}
+
+// llama.cpp's defaults for files of old.
+TEST_F(GgufVocabularyKeys, ASentencePieceVocabularyHasItsUsualBosAndEos) {
+  EXPECT_EQ(read(of_model("llama")).bos_id, 1);
+  EXPECT_EQ(read(of_model("llama")).eos_id, 2);
+  EXPECT_EQ(read(of_model("gpt2")).bos_id, std::nullopt);
+  EXPECT_EQ(read(of_model("gpt2")).eos_id, std::nullopt);
 }
 
 struct BadGguf {
@@ -190,6 +410,13 @@ TEST_P(BadGgufFile, IsRefusedWithThePlaceAndTheReason) {
 
 GgufBuilder with_key(uint32_t type, const std::string& value) {
   return GgufBuilder().add("key", type, value);
+}
+
+// The start of a value: an array that holds one array that holds one array ...
+std::string arrays_in_arrays(int depth) {
+  std::string bytes;
+  for (int i = 0; i < depth; ++i) bytes += raw(kArray) + raw(uint64_t{1});
+  return bytes + raw(uint32_t{4}) + raw(uint64_t{0});
 }
 
 GgufBuilder with_tensor(const std::vector<uint64_t>& stored_shape, uint32_t type, uint64_t offset,
@@ -248,14 +475,13 @@ INSTANTIATE_TEST_SUITE_P(
         BadGguf{"UnknownElementType",
                 with_key(kArray, raw(uint32_t{77}) + raw(uint64_t{1}) + raw(uint64_t{0})).build(),
                 "'key' is of type 77, expected 0 to 12 in an array."},
-        BadGguf{"NestedArray",
-                with_key(kArray, raw(uint32_t{9}) + raw(uint64_t{1}) + raw(uint64_t{0})).build(),
-                "'key' is of type 9, expected an array of numbers or texts."},
-        BadGguf{"HugeElement",
-                with_key(kArray, raw(uint32_t{10}) + raw(uint64_t{1}) + raw(~uint64_t{0})).build(),
-                "'key' holds 18446744073709551615, expected at most 2^63 - 1."},
-        BadGguf{"Boolean2", with_key(7, raw(uint8_t{2})).build(),
-                "'key' is 2, expected a boolean, 0 or 1."},
+        BadGguf{"ArraysWithoutEnd", with_key(kArray, arrays_in_arrays(20)).build(),
+                "'key' is nested deeper than 8 arrays."},
+        BadGguf{"ArrayOfArraysIsCut",
+                with_key(kArray,
+                         raw(kArray) + raw(uint64_t{1}) + raw(uint32_t{4}) + raw(uint64_t{1000}))
+                    .build(),
+                "'key' has 1000 elements, but only 1 bytes are left in the file."},
         BadGguf{"DuplicateKey", GgufBuilder().add_uint("a", 1).add_uint("a", 1).build(),
                 "the metadata has 'a' twice, expected once."},
         BadGguf{"Alignment24", GgufBuilder().add_uint("general.alignment", 24).build(),
@@ -264,17 +490,12 @@ INSTANTIATE_TEST_SUITE_P(
                 "'general.alignment' is 0, expected a power of two from 8 to 1048576."},
         BadGguf{"AlignmentIsAText", GgufBuilder().add_text("general.alignment", "x").build(),
                 "'general.alignment' is no integer, expected a power of two from 8 to 1048576."},
-        BadGguf{"OnePartOfThree", GgufBuilder().add_uint("split.count", 3).build(),
-                "is one of 3 parts ('split.count'), expected a whole model. Join them with "
-                "'llama-gguf-split --merge'."},
-        BadGguf{"NoDimension", with_tensor({}, 0, 0, 64).build(),
-                "'w' has 0 dimensions, expected 1 to 4."},
+        BadGguf{"ManyParts", GgufBuilder().add_uint("split.count", 4000000000).build(),
+                "'split.count' is 4000000000, expected at most 99999."},
         BadGguf{"ManyDimensions", with_tensor({1, 1, 1, 1, 1}, 0, 0, 64).build(),
-                "'w' has 5 dimensions, expected 1 to 4."},
-        BadGguf{"ZeroDimension", with_tensor({4, 0}, 0, 0, 64).build(),
-                "'w' has a dimension of 0, expected 1 to 2^63 - 1."},
+                "'w' has 5 dimensions, expected at most 4."},
         BadGguf{"NegativeDimension", with_tensor({~uint64_t{0}}, 0, 0, 64).build(),
-                "'w' has a dimension of 18446744073709551615, expected 1 to 2^63 - 1."},
+                "'w' has a dimension of 18446744073709551615, expected at most 2^63 - 1."},
         BadGguf{"SizeOverflows",
                 with_tensor({uint64_t{1} << 40, uint64_t{1} << 40}, 0, 0, 64).build(),
                 "'w' is [1099511627776, 1099511627776], whose size in bytes does not fit 64 "
@@ -282,14 +503,6 @@ INSTANTIATE_TEST_SUITE_P(
         BadGguf{"CountOfBlocksOverflows",
                 with_tensor({uint64_t{1} << 32, uint64_t{1} << 31}, 2, 0, 64).build(),
                 "'w' is [2147483648, 4294967296], whose size in bytes does not fit 64 bits."},
-        BadGguf{"UnsupportedType", with_tensor({256}, 12, 0, 512).build(),
-                "'w' is stored as Q4_K (type 12), expected one of F32, F16, BF16, Q8_0, Q4_0, "
-                "Q4_1, Q6_K. Make the file again in one of these, for example with "
-                "'llama-quantize --allow-requantize IN OUT Q8_0'."},
-        BadGguf{"UnknownTensorType", with_tensor({256}, 99, 0, 512).build(),
-                "'w' is stored as the unknown type 99, expected one of F32, F16, BF16, Q8_0, "
-                "Q4_0, Q4_1, Q6_K. Make the file again in one of these, for example with "
-                "'llama-quantize --allow-requantize IN OUT Q8_0'."},
         BadGguf{"BrokenBlock", with_tensor({33}, 8, 0, 512).build(),
                 "'w' has rows of 33 numbers, expected a multiple of 32 for Q8_0."},
         BadGguf{"PastTheEnd", with_tensor({32}, 0, 32, 100).build(),

@@ -501,8 +501,47 @@ TEST_F(GgufModelConfigTest, WhatIsMissingOrNotComputedIsNamed) {
             "'llama.rope.freq_base' is -1, expected more than 0.");
   EXPECT_EQ(error(whole().add_float("llama.rope.scaling.factor", -2.0f)),
             "'llama.rope.scaling.factor' is -2, expected more than 0.");
-  EXPECT_EQ(error(whole().add_uint("tokenizer.ggml.eos_token_id", 96)),
-            "'tokenizer.ggml.eos_token_id' is 96, expected 0 to 95.");
+}
+
+GgufBuilder& add_sizes(GgufBuilder& builder, const char* key, const std::vector<int32_t>& sizes) {
+  std::string bytes = raw(uint32_t{5}) + raw(uint64_t{sizes.size()});
+  for (const int32_t size : sizes) bytes += raw(size);
+  return builder.add(key, 9, bytes);
+}
+
+TEST_F(GgufModelConfigTest, SizesMayBeGivenForEachLayer) {
+  auto builder = whole();
+  add_sizes(builder, "llama.attention.head_count_kv", {2, 2});
+  EXPECT_EQ(read(builder).num_key_value_heads, 2);
+  auto unequal = whole();
+  add_sizes(unequal, "llama.attention.head_count_kv", {2, 4});
+  EXPECT_EQ(error(unequal),
+            "'llama.attention.head_count_kv' holds 2 and 4, expected one number for all layers.");
+  auto empty = whole();
+  add_sizes(empty, "llama.attention.head_count_kv", {});
+  EXPECT_EQ(read(empty).num_key_value_heads, 4);
+}
+
+TEST_F(GgufModelConfigTest, EndsAreThoseThatTheFileNamesOrSpells) {
+  auto builder = small();
+  builder.add_texts("tokenizer.ggml.tokens", {"a", "<|eot_id|>", "b", "c"});
+  builder.add_uint("tokenizer.ggml.eos_token_id", 3).add_uint("tokenizer.ggml.eot_token_id", 2);
+  EXPECT_THAT(read(builder).stop_token_ids, ElementsAre(3, 2, 1));
+  EXPECT_EQ(read(builder).eos_token_id, 3);
+}
+
+TEST_F(GgufModelConfigTest, TokenIdsOutsideTheVocabularyStandForNone) {
+  const auto config = read(whole()
+                               .add_uint("tokenizer.ggml.eos_token_id", 96)
+                               .add_uint("tokenizer.ggml.bos_token_id", 95));
+  EXPECT_EQ(config.eos_token_id, std::nullopt);
+  EXPECT_EQ(config.bos_token_id, 95);
+  EXPECT_TRUE(config.stop_token_ids.empty());
+}
+
+TEST_F(GgufModelConfigTest, FrequencyDivisorsOfATypeThatIsNotReadAreNamed) {
+  EXPECT_EQ(error(with_divisors(17, {1.0f, 2.0f, 3.0f, 4.0f})),
+            "'rope_freqs.weight' is IQ2_XS (type 17) [4], expected F32 [4].");
 }
 
 }  // namespace model_config_test

@@ -87,6 +87,24 @@ TEST(LoadForDecoding, TypesAreThoseOfTheFile) {
   EXPECT_EQ(weight_types(*load_quantized(gguf_file("llama_tied_q4_1"))), "Q4_1");
 }
 
+TEST(LoadForDecoding, KQuantsBecomeTheNearestTypesThatHaveAProduct) {
+  const auto blocks = blocks_by_key(*load_quantized(gguf_file("llama_k_quants")));
+  const auto type_of = [&](const std::string& key) { return blocks.at(key + ".weight").type; };
+  EXPECT_EQ(blocks.size(), 16u);
+  EXPECT_EQ(type_of("model.embed_tokens"), StorageType::kQ4_1);               // Q4_K
+  EXPECT_EQ(type_of("lm_head"), StorageType::kQ8_0);                          // Q6_K
+  EXPECT_EQ(type_of("model.layers.0.self_attn.q_proj"), StorageType::kQ4_1);  // Q4_K
+  EXPECT_EQ(type_of("model.layers.0.self_attn.v_proj"), StorageType::kQ8_0);  // Q6_K
+  EXPECT_EQ(type_of("model.layers.1.self_attn.q_proj"), StorageType::kQ8_0);  // Q5_K
+  EXPECT_EQ(type_of("model.layers.1.mlp.down_proj"), StorageType::kQ8_0);     // IQ4_XS
+  // k in Q3_K: exact, and its rows in the model's order; o in Q5_0 and up in IQ4_NL: exact.
+  const auto dense = load_model(gguf_file("llama_k_quants"), torch::kFloat32, torch::kCPU);
+  for (const std::string name : {"self_attn.k_proj", "self_attn.o_proj", "mlp.up_proj"}) {
+    const auto key = "model.layers.1." + name + ".weight";
+    EXPECT_TRUE(at::equal(kernels::dequantized(blocks.at(key)), dense_weight(*dense, key))) << key;
+  }
+}
+
 // Beside the mapped file the model owns norms, and the rows of q and k in another order.
 TEST(LoadForDecoding, NothingElseOfAGgufIsCopied) {
   const auto model = load_quantized(gguf_file("llama_tied_q4_1"));

@@ -86,7 +86,8 @@ TEST(GgufModel, Float32EqualsTheFolderItCameFrom) {
 }
 
 class QuantisedGguf : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Fixtures, QuantisedGguf, testing::Values("llama_mixed", "llama_tied_q4_1"),
+INSTANTIATE_TEST_SUITE_P(Fixtures, QuantisedGguf,
+                         testing::Values("llama_mixed", "llama_tied_q4_1", "llama_k_quants"),
                          [](const auto& instance) { return instance.param; });
 
 TEST_P(QuantisedGguf, WeightsEqualThePeerBitForBitAndSoDoTheLogits) {

@@ -176,11 +176,12 @@ TEST(Tokenizer, GgufKeysSwitchBosEosAndPrefix) {
   EXPECT_EQ(tokenizer->decode(ids, /*skip_special_tokens=*/true), "the");
   EXPECT_EQ(tokenizer->piece(ids.front())[0], 't');
 
+  // llama.cpp looks at the key for sentencepiece vocabularies alone.
   GgufVocabulary bytes = read_gguf_vocabulary("gguf_gpt2");
   bytes.pre = "gpt-2";
+  const auto expected = make_tokenizer(bytes)->encode("the").ids;
   bytes.add_space_prefix = true;
-  const auto prefixed = make_tokenizer(bytes);
-  EXPECT_EQ(prefixed->encode("the").ids, prefixed->encode(" the").ids);
+  EXPECT_EQ(make_tokenizer(bytes)->encode("the").ids, expected);
 }
 
 TEST(Tokenizer, LongTextsCostLinearTime) {

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-generate as its user meets it.
+#include <algorithm>
 #include <filesystem>
+#include <fstream>
 #include <gmock/gmock.h>
+#include <iterator>
 #include <sstream>
 #include <string>
 #include <vector>
@@ -52,6 +55,46 @@ TEST_F(GenerateTool, OnePromptIsContinuedOnStandardOutput) {
   EXPECT_THAT(result.out, Not(HasSubstr("==")));
   EXPECT_THAT(result.err, HasSubstr("new tokens a second"));
   EXPECT_EQ(generate({"--prompt", "The kettle", "--temperature", "0"}).out, result.out);
+}
+
+// The fixture with EOS as token 0, and token 2 spelled as `end`, here and in the chat template.
+std::string gguf_with_end(const std::string& end) {
+  std::ifstream file(CPX_SOURCE_DIR "/tests/fixtures/gguf/llama_gqa_f32.gguf", std::ios::binary);
+  std::string bytes(std::istreambuf_iterator<char>(file), {});
+  const std::string eos = "tokenizer.ggml.eos_token_id";
+  bytes[bytes.find(eos) + eos.size() + sizeof(uint32_t)] = 0;  // behind the type of the value
+  const std::string spelling = "<|im_end|>";
+  for (size_t at = 0; (at = bytes.find(spelling, at)) != std::string::npos;) {
+    bytes.replace(at, spelling.size(), end);
+  }
+  return bytes;
+}
+
+// llama.cpp's keys for the ends of turns and messages count as much as the spelling of such an end.
+TEST_F(GenerateTool, AGgufsOwnIdsEndATextAsKnownSpellingsDo) {
+  write("spelled.gguf", gguf_with_end("<|im_end|>"));
+  write("unknown.gguf", gguf_with_end("<|zz_end|>"));
+  for (const std::string key : {"eot", "eom"}) {
+    // The key of BOS, which the vocabulary does not use, becomes that of the end.
+    std::string named = gguf_with_end("<|zz_end|>");
+    const std::string bos = "tokenizer.ggml.bos_token_id";
+    named.replace(named.find(bos), bos.size(), "tokenizer.ggml." + key + "_token_id");
+    named[named.find(key + "_token_id") + 12 + sizeof(uint32_t)] = 2;
+    write(key + ".gguf", named);
+  }
+  const auto num_stopped = [&](const std::string& name) {
+    const auto result =
+        run_tool("cpx-generate", {"--model", path(name + ".gguf"), "--prompt", "Hi", "--samples",
+                                  "150", "--max-new-tokens", "20", "--output", path("o.jsonl")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return std::ranges::count_if(lines("o.jsonl"), [](const auto& line) {
+      return line.dump().find("stop_token") != std::string::npos;
+    });
+  };
+  const auto expected = num_stopped("spelled");
+  EXPECT_GT(expected, num_stopped("unknown"));
+  EXPECT_EQ(num_stopped("eot"), expected);
+  EXPECT_EQ(num_stopped("eom"), expected);
 }
 
 TEST_F(GenerateTool, TheSeedAloneDecidesWhatIsSampled) {

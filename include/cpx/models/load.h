@@ -54,9 +54,9 @@ torch::Dtype decoding_dtype(const std::filesystem::path& path, WeightFormat form
 
 /// A model for decoding alone: nn::CausalLm::cached_states(), and logits() by row. Quantised
 /// weights stay in the mapped file where they are stored so, but for the rows of q and k, which a
-/// GGUF holds in another order. Q6_K becomes Q8_0. What is no whole number of blocks stays dense,
-/// as norms and biases do. With a half type `auto` is dense. Throws ConfigError where format, dtype
-/// and device do not fit, else as load_model().
+/// GGUF holds in another order. Types without a product become Q4_1 (Q4_K) or Q8_0. What is no
+/// whole number of blocks stays dense, as norms and biases do. With a half type `auto` is dense.
+/// Throws ConfigError where format, dtype and device do not fit, else as load_model().
 std::shared_ptr<Llama> load_for_decoding(const std::filesystem::path& path, WeightFormat format,
                                          torch::Dtype dtype, const torch::Device& device);
 

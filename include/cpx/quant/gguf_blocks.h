@@ -29,8 +29,10 @@ void quantize_blocks(tensor::StorageType type, std::span<const float> values,
                      std::span<std::byte> blocks);
 
 /// A weight of `shape` [O, I], stored as `from` in `bytes`, as blocks of `type`: uint8 [O, bytes of
-/// a row]. Goes row by row, shared among LibTorch's threads. Throws std::invalid_argument where a
-/// row is no whole number of blocks.
+/// a row]. Q4_K keeps its codes in Q4_1 (scales and minima rounded to float16), as IQ4_XS does in
+/// Q8_0; Q3_K, Q5_0 and IQ4_NL stand in Q8_0 exactly. Goes row by row, shared among LibTorch's
+/// threads. Throws std::invalid_argument where a row is no whole number of blocks, and where a
+/// number is not finite.
 torch::Tensor quantize(tensor::StorageType type, tensor::StorageType from,
                        std::span<const std::byte> bytes, at::IntArrayRef shape);
 
