@@ -12,35 +12,30 @@ namespace fs = std::filesystem;
 
 namespace {
 
-using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
+using Files = std::map<std::string, std::shared_ptr<const TensorFile>>;
 
 constexpr const char* kSingleName = "model.safetensors";
 constexpr const char* kIndexName = "model.safetensors.index.json";
+constexpr const char* kTorchSingleName = "pytorch_model.bin";
+constexpr const char* kTorchIndexName = "pytorch_model.bin.index.json";
 
 bool is_file(const fs::path& path) {
   std::error_code error;
   return fs::exists(path, error);
 }
 
-[[noreturn]] void fail_without_weights(const fs::path& folder, std::string_view auto_class) {
+[[noreturn]] void fail_without_weights(const fs::path& folder) {
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     throw_<DataError>("[model_folder] {}: is no folder, expected one with {} or {}.",
                       folder.string(), kSingleName, kIndexName);
   }
-  if (is_file(folder / "pytorch_model.bin") || is_file(folder / "pytorch_model.bin.index.json")) {
-    throw_<DataError>(
-        "[model_folder] {0}: holds pytorch_model.bin only, expected {1}. Convert it once: python "
-        "-c \"from transformers import {2} as M; M.from_pretrained('{0}', "
-        "torch_dtype='auto').save_pretrained('{0}')\"",
-        folder.string(), kSingleName, auto_class);
-  }
-  throw_<DataError>("[model_folder] {}: holds neither {} nor {}.", folder.string(), kSingleName,
-                    kIndexName);
+  throw_<DataError>("[model_folder] {}: holds none of {}, {}, {} and {}.", folder.string(),
+                    kSingleName, kIndexName, kTorchSingleName, kTorchIndexName);
 }
 
 Files read_single(const fs::path& path) {
-  const auto file = SafetensorsFile::open(path);
+  const auto file = open_tensor_file(path);
   Files files;
   for (const auto& name : file->names()) files[name] = file;
   return files;
@@ -52,13 +47,13 @@ bool is_file_name(std::string_view name) {
          name.find('\0') == std::string::npos;
 }
 
-std::shared_ptr<const SafetensorsFile> open_shard(const fs::path& index, const std::string& shard) {
+std::shared_ptr<const TensorFile> open_shard(const fs::path& index, const std::string& shard) {
   const auto path = index.parent_path() / shard;
   if (!is_file(path)) {
     throw_<DataError>("[model_folder] {}: names the shard {}, which is not there. Copy it here.",
                       index.string(), quote(shard));
   }
-  return SafetensorsFile::open(path);
+  return open_tensor_file(path);
 }
 
 Files read_sharded(const fs::path& index) {
@@ -66,7 +61,7 @@ Files read_sharded(const fs::path& index) {
   const auto map = json.find_object("weight_map");
   if (!map) json.fail_missing("weight_map");
 
-  std::map<std::string, std::shared_ptr<const SafetensorsFile>> shards;
+  std::map<std::string, std::shared_ptr<const TensorFile>> shards;
   Files files;
   for (const auto& [key, value] : map->members()) {
     const std::string name(key);
@@ -87,13 +82,17 @@ Files read_sharded(const fs::path& index) {
 
 }  // namespace
 
-ModelFolder::ModelFolder(const fs::path& folder, std::string_view auto_class) : folder_(folder) {
+ModelFolder::ModelFolder(const fs::path& folder) : folder_(folder) {
   if (is_file(folder / kSingleName)) {
     files_ = read_single(folder / kSingleName);
   } else if (is_file(folder / kIndexName)) {
     files_ = read_sharded(folder / kIndexName);
+  } else if (is_file(folder / kTorchSingleName)) {
+    files_ = read_single(folder / kTorchSingleName);
+  } else if (is_file(folder / kTorchIndexName)) {
+    files_ = read_sharded(folder / kTorchIndexName);
   } else {
-    fail_without_weights(folder, auto_class);
+    fail_without_weights(folder);
   }
 }
 
@@ -103,7 +102,7 @@ std::vector<std::string> ModelFolder::names() const {
   return names;
 }
 
-const SafetensorsFile& ModelFolder::file_of(const std::string& name) const {
+const TensorFile& ModelFolder::file_of(const std::string& name) const {
   const auto found = files_.find(name);
   if (found == files_.end()) {
     const auto nearest = nearest_name(name, names());

@@ -14,21 +14,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-std::shared_ptr<const SafetensorsFile> open_weights(const fs::path& folder) {
-  const fs::path path = folder / "adapter_model.safetensors";
-  std::error_code error;
-  if (!fs::exists(path, error) && fs::exists(folder / "adapter_model.bin", error)) {
-    throw_<DataError>(
-        "[peft] {0}: holds adapter_model.bin only, expected adapter_model.safetensors. Convert it "
-        "once: python -c \"import torch; from safetensors.torch import save_file; f = "
-        "torch.load('{0}/adapter_model.bin', map_location='cpu', weights_only=True); "
-        "save_file({{k: v.contiguous() for k, v in f.items()}}, "
-        "'{0}/adapter_model.safetensors')\"",
-        folder.string());
-  }
-  return SafetensorsFile::open(path);
-}
-
 // The model's own key of a stored tensor.
 std::string own_key(const std::string& place, const std::string& name) {
   if (!name.starts_with(kPeftPrefix)) {
@@ -84,8 +69,15 @@ void check_pairs(const std::string& place, const std::vector<NamedTensor>& facto
 
 }  // namespace
 
+fs::path peft_weights_file(const fs::path& folder) {
+  const fs::path safetensors = folder / "adapter_model.safetensors";
+  const fs::path torch = folder / "adapter_model.bin";
+  std::error_code error;
+  return !fs::exists(safetensors, error) && fs::exists(torch, error) ? torch : safetensors;
+}
+
 std::vector<std::string> peft_modules(const fs::path& folder) {
-  const auto file = open_weights(folder);
+  const auto file = open_tensor_file(peft_weights_file(folder));
   const std::string place = fmt::format("[peft] {}", file->path().string());
   std::vector<std::string> modules;
   for (const auto& name : file->names()) {
@@ -96,10 +88,13 @@ std::vector<std::string> peft_modules(const fs::path& folder) {
 }
 
 PeftAdapter read_peft(const fs::path& folder) {
-  PeftAdapter adapter{
-      .config = read_peft_config(folder), .factors = {}, .base_tensors = {}, .folder = folder};
-  const auto file = open_weights(folder);
-  const std::string place = fmt::format("[peft] {}", file->path().string());
+  PeftAdapter adapter{.config = read_peft_config(folder),
+                      .factors = {},
+                      .base_tensors = {},
+                      .folder = folder,
+                      .file = peft_weights_file(folder)};
+  const auto file = open_tensor_file(adapter.file);
+  const std::string place = fmt::format("[peft] {}", adapter.file.string());
   for (const auto& name : file->names()) {
     NamedTensor tensor{own_key(place, name), file->tensor(name)};
     if (!is_factor_a(tensor.name) && !is_factor_b(tensor.name)) {

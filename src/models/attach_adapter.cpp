@@ -61,7 +61,7 @@ void check_layer_targets(const std::vector<NamedLinear>& layers,
 class StoredFactors {
  public:
   explicit StoredFactors(const formats::PeftAdapter& adapter)
-      : adapter_(adapter), place_((adapter.folder / "adapter_model.safetensors").string()) {
+      : adapter_(adapter), place_(adapter.file.string()) {
     for (const auto& factor : adapter.factors) values_[factor.name] = factor.value;
   }
 
@@ -167,8 +167,7 @@ void check_base_tensors(const Llama& model, const formats::PeftAdapter& adapter)
     if (fault != nullptr) {
       throw_<DataError>(
           "[attach_adapter] {}: '{}' {}. The adapter was trained on another base ({}).",
-          (adapter.folder / "adapter_model.safetensors").string(), stored.name, fault,
-          adapter.config.base_model);
+          adapter.file.string(), stored.name, fault, adapter.config.base_model);
     }
   }
 }

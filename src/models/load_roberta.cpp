@@ -91,7 +91,7 @@ std::shared_ptr<Roberta> load_roberta(const fs::path& folder, const torch::Devic
                       folder.string());
   }
   const auto model = std::make_shared<Roberta>(formats::read_roberta_config(folder));
-  const auto source = open_folder_weights(folder, "AutoModelForSequenceClassification");
+  const auto source = open_folder_weights(folder);
   const auto slots = slots_of(*model);
   check_names(folder, slots, *source,
               {.missing_hint = missing_hint, .is_passed_over = is_passed_over});

@@ -14,8 +14,7 @@ namespace {
 
 class FolderWeights : public WeightSource {
  public:
-  FolderWeights(const std::filesystem::path& folder, std::string_view auto_class)
-      : folder_(folder, auto_class) {}
+  explicit FolderWeights(const std::filesystem::path& folder) : folder_(folder) {}
 
   std::string name_of(const std::string& key) const override { return key; }
   std::vector<std::string> names() const override { return folder_.names(); }
@@ -63,9 +62,8 @@ class FolderWeights : public WeightSource {
 
 }  // namespace
 
-std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder,
-                                                  std::string_view auto_class) {
-  return std::make_unique<FolderWeights>(folder, auto_class);
+std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder) {
+  return std::make_unique<FolderWeights>(folder);
 }
 
 }  // namespace cpx::models

@@ -46,9 +46,8 @@ class WeightSource {
   virtual bool is_ignored(const std::string& name) const = 0;
 };
 
-/// The weights of a model folder; `auto_class` as in formats::ModelFolder.
-std::unique_ptr<WeightSource> open_folder_weights(
-    const std::filesystem::path& folder, std::string_view auto_class = "AutoModelForCausalLM");
+/// The weights of a model folder.
+std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder);
 
 /// The weights of a model folder whose linear layers are GPTQ's or AWQ's, said by `config`: each
 /// such layer has a `weight`, made dense when it is asked for. Layers without a qweight are as in

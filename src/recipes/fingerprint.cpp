@@ -20,11 +20,28 @@ constexpr size_t kBlocksPerFile = 16;
 
 bool is_model_file(const std::filesystem::path& file) {
   return file.filename() == "config.json" || file.extension() == ".safetensors" ||
-         file.filename() == "pytorch_model.bin";
+         file.filename().string().starts_with("pytorch_model");
+}
+
+// The files of a GGUF: NAME-00001-of-00003.gguf is one of several.
+std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& first) {
+  const std::string name = first.filename().string();
+  const size_t cut = name.rfind("-00001-of-");
+  if (cut == std::string::npos) return {first};
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::directory_iterator(
+           first.has_parent_path() ? first.parent_path() : std::filesystem::path("."))) {
+    const std::string other = entry.path().filename().string();
+    const bool is_part = other.size() == name.size() && other.starts_with(name.substr(0, cut)) &&
+                         other.ends_with(name.substr(cut + 6));
+    if (is_part) files.push_back(entry.path());
+  }
+  std::sort(files.begin(), files.end());
+  return files;
 }
 
 std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
-  if (!std::filesystem::is_directory(model)) return {model};
+  if (!std::filesystem::is_directory(model)) return gguf_files(model);
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(model)) {
     if (entry.is_regular_file() && is_model_file(entry.path())) files.push_back(entry.path());

@@ -54,7 +54,7 @@ std::string describe(const TrainConfig& config, const std::optional<fs::path>& a
 training::Fingerprints cache_key(const TrainConfig& config, const models::Llama& trained,
                                  const std::optional<fs::path>& adapter) {
   return {{"model", model_fingerprint(config.model.path)},
-          {"adapter", adapter ? file_fingerprint(*adapter / "adapter_model.safetensors") : "none"},
+          {"adapter", adapter ? file_fingerprint(formats::peft_weights_file(*adapter)) : "none"},
           {"compute type", std::string(tensor::dtype_name(trained.dtype()))},
           {"quantization", std::string(config::enum_name(config.model.quantization))},
           {"device", trained.device().is_cpu() ? "cpu" : "cuda"}};

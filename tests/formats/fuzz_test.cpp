@@ -11,6 +11,7 @@
 #include "cpx/formats/model_config.h"
 #include "cpx/formats/peft.h"
 #include "cpx/formats/safetensors.h"
+#include "cpx/formats/torch_file.h"
 #include "tests/formats/scratch_folder.h"
 
 namespace cpx::formats {
@@ -24,6 +25,11 @@ constexpr int kNumFlips = 500;
 // Reads everything that the file holds, to the last byte.
 void read_safetensors(const fs::path& path) {
   const auto file = SafetensorsFile::open(path);
+  for (const auto& name : file->names()) file->tensor(name).clone();
+}
+
+void read_torch_file(const fs::path& path) {
+  const auto file = TorchFile::open(path);
   for (const auto& name : file->names()) file->tensor(name).clone();
 }
 
@@ -91,13 +97,15 @@ TEST_P(DamagedFile, FlippedBytesInTheHeaderAreRefusedOrLoad) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, DamagedFile,
-    testing::Values(Format{"Safetensors", "models/llama_gqa/model.safetensors", read_safetensors,
-                           2200},
-                    Format{"SafetensorsOfAnAdapter",
-                           "models/llama_tied_llama3/adapter/adapter_model.safetensors",
-                           read_safetensors, 5000},
-                    Format{"GgufHeader", "gguf/llama_mixed.gguf", read_gguf, 700},
-                    Format{"GgufOfAllTypes", "gguf/llama_mixed.gguf", read_gguf, 10000}),
+    testing::Values(
+        Format{"Safetensors", "models/llama_gqa/model.safetensors", read_safetensors, 2200},
+        Format{"SafetensorsOfAnAdapter",
+               "models/llama_tied_llama3/adapter/adapter_model.safetensors", read_safetensors,
+               5000},
+        Format{"TorchFile", "torch/odd.bin", read_torch_file, 2600},
+        Format{"TorchFileOfProtocol4", "torch/odd_protocol_4.bin", read_torch_file, 5897},
+        Format{"GgufHeader", "gguf/llama_mixed.gguf", read_gguf, 700},
+        Format{"GgufOfAllTypes", "gguf/llama_mixed.gguf", read_gguf, 10000}),
     [](const auto& test) { return test.param.name; });
 
 class DamagedJson : public ScratchFolder {

@@ -86,18 +86,9 @@ TEST_F(ModelFolderTest, IndexMustMapNamesToFilesOfTheFolder) {
   }
 }
 
-TEST_F(ModelFolderTest, PickledWeightsGetTheLineThatConvertsThem) {
-  write("pytorch_model.bin", "x");
-  const std::string folder = folder_.string();
-  EXPECT_EQ(error(),
-            named(": holds pytorch_model.bin only, expected model.safetensors. Convert it once: "
-                  "python -c \"from transformers import AutoModelForCausalLM as M; "
-                  "M.from_pretrained('" +
-                  folder + "', torch_dtype='auto').save_pretrained('" + folder + "')\""));
-}
-
 TEST_F(ModelFolderTest, FolderWithoutWeightsAndNoFolderAreNamed) {
-  EXPECT_EQ(error(), named(": holds neither model.safetensors nor model.safetensors.index.json."));
+  EXPECT_EQ(error(), named(": holds none of model.safetensors, model.safetensors.index.json, "
+                           "pytorch_model.bin and pytorch_model.bin.index.json."));
   EXPECT_THAT(message_of([&] { ModelFolder folder(folder_ / "none"); }),
               HasSubstr("/none: is no folder, expected one with model.safetensors or "
                         "model.safetensors.index.json."));

@@ -274,14 +274,12 @@ TEST_F(ClassifierFolder, WhatAClassifierDoesNotUseIsPassedOver) {
   EXPECT_EQ(testing::internal::GetCapturedStderr(), "");
 }
 
-TEST_F(ClassifierFolder, AFolderWithPicklesGetsTheLineThatConvertsIt) {
+TEST_F(ClassifierFolder, APickleThatIsNoneIsNamed) {
   fs::remove(folder_ / "model.safetensors");
   write("pytorch_model.bin", "pickle");
   EXPECT_EQ(error(),
-            "[model_folder] FOLDER: holds pytorch_model.bin only, expected model.safetensors. "
-            "Convert it once: python -c \"from transformers import "
-            "AutoModelForSequenceClassification as M; M.from_pretrained('FOLDER', "
-            "torch_dtype='auto').save_pretrained('FOLDER')\"");
+            "[torch_file] FOLDER/pytorch_model.bin: begins with 'pick', expected a zip archive of "
+            "torch.save.");
 }
 
 }  // namespace roberta_test

@@ -55,6 +55,26 @@ class ModelFingerprint : public testing::Test {
   std::filesystem::path folder_;
 };
 
+TEST_F(ModelFingerprint, SeesEveryPartOfASplitGguf) {
+  const auto print = [&](const std::string& second) {
+    write_file_atomically(folder_ / "m-00001-of-00002.gguf", "first");
+    write_file_atomically(folder_ / "m-00002-of-00002.gguf", second);
+    return model_fingerprint(folder_ / "m-00001-of-00002.gguf");
+  };
+  const auto before = print("weights 1");
+  EXPECT_NE(print("weights 2"), before);
+  write_file_atomically(folder_ / "n-00002-of-00002.gguf", "another model's");
+  EXPECT_EQ(print("weights 1"), before);
+}
+
+TEST_F(ModelFingerprint, SeesShardsOfTorchSave) {
+  const auto print = [&](const std::string& content) {
+    write_file_atomically(folder_ / "pytorch_model-00002-of-00002.bin", content);
+    return model_fingerprint(folder_);
+  };
+  EXPECT_NE(print("weights 1"), print("weights 2"));
+}
+
 TEST_F(ModelFingerprint, SeesAChangedByteOfASmallFile) {
   EXPECT_NE(with("weights 1"), with("weights 2"));
   EXPECT_EQ(with("weights 1"), with("weights 1"));

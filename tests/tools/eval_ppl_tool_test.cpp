@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-eval-ppl as its user meets it.
 #include <cmath>
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <string>
 #include <vector>
@@ -51,6 +52,27 @@ TEST_F(EvalPplTool, TheReportHasTheFieldsOfTheDesign) {
   EXPECT_TRUE(report.at("p_value").is_number());
   EXPECT_EQ(report.at("groups").size(), 1);
   EXPECT_TRUE(report.at("groups").contains("shelf"));
+}
+
+TEST_F(EvalPplTool, FilesOfTorchSaveGiveTheFiguresOfTheirSafetensors) {
+  namespace fs = std::filesystem;
+  const auto figures = [&](const std::string& folder, const std::string& adapter) {
+    const ToolResult result = eval_ppl({"--model", folder, "--adapter", adapter, "--shards",
+                                        path("eval.json"), "--report", path("report.json")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return nlohmann::json::parse(read("report.json")).at("sides").dump();
+  };
+  const std::string torch = std::string(CPX_SOURCE_DIR) + "/tests/fixtures/torch/llama_gqa/";
+  fs::create_directories(path("pickled/adapter"));
+  for (const char* name : {"config.json", "tokenizer.json", "tokenizer_config.json"}) {
+    fs::copy_file(fs::path(CPX_SOURCE_DIR) / model() / name, path("pickled/") + name);
+  }
+  fs::copy_file(torch + "pytorch_model.bin", path("pickled/pytorch_model.bin"));
+  fs::copy_file(fs::path(CPX_SOURCE_DIR) / model() / "adapter/adapter_config.json",
+                path("pickled/adapter/adapter_config.json"));
+  fs::copy_file(torch + "adapter_model.bin", path("pickled/adapter/adapter_model.bin"));
+  EXPECT_EQ(figures(path("pickled"), path("pickled/adapter")),
+            figures(model(), model() + "/adapter"));
 }
 
 TEST_F(EvalPplTool, BatchSizeDoesNotChangeTheFigures) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// PEFT LoRA folders: adapter_config.json and adapter_model.safetensors.
+// PEFT LoRA folders: adapter_config.json and adapter_model.safetensors, or adapter_model.bin.
 #pragma once
 
 #include <filesystem>
@@ -46,12 +46,17 @@ struct PeftAdapter {
   /// What PEFT stores beside them: "lm_head.base_layer.weight" and the like.
   std::vector<NamedTensor> base_tensors;
   std::filesystem::path folder;
+  std::filesystem::path file;  // that holds the tensors
 };
 
 /// Reads adapter_config.json, and the names of the tensors where only they tell the targets. Throws
 /// DataError that names the file, the key and its value where the adapter is of a kind that cpx
 /// does not compute (DoRA, biases, ...). What only says how it was trained is passed over.
 PeftConfig read_peft_config(const std::filesystem::path& folder);
+
+/// The file of an adapter's tensors: adapter_model.safetensors, or adapter_model.bin where only
+/// that is there.
+std::filesystem::path peft_weights_file(const std::filesystem::path& folder);
 
 /// Reads the whole folder.
 PeftAdapter read_peft(const std::filesystem::path& folder);

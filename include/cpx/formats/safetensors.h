@@ -14,6 +14,7 @@
 #include <torch/types.h>
 
 #include "cpx/core/mapped_file.h"
+#include "cpx/formats/tensor_file.h"
 
 namespace cpx::formats {
 
@@ -35,26 +36,23 @@ struct SafetensorsEntry {
 /// An opened safetensors file. Its header is checked as a whole when it is opened: the tensors
 /// must fit their shapes, lie in the file, leave no gap and not overlap. A tensor of a type that
 /// cpx cannot read may be there: only who asks for it gets an error.
-class SafetensorsFile {
+class SafetensorsFile final : public TensorFile {
  public:
   /// Throws DataError that names the file, the tensor and what is wrong with it.
   static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
 
   /// Names in the order of the data.
-  const std::vector<std::string>& names() const { return names_; }
-  bool contains(const std::string& name) const { return entries_.contains(name); }
-  /// Shape of `name`; throws DataError when there is no such tensor.
-  const std::vector<int64_t>& shape(const std::string& name) const;
-  /// Its type; throws DataError where cpx cannot read it, too.
-  torch::Dtype dtype(const std::string& name) const;
-
-  /// The tensor in the stored type, on the CPU. It lies in the mapped file, which lives as long
-  /// as the tensor, and must not be written to; only misaligned data and booleans are copied.
-  torch::Tensor tensor(const std::string& name) const;
+  const std::vector<std::string>& names() const override { return names_; }
+  bool contains(const std::string& name) const override { return entries_.contains(name); }
+  const std::vector<int64_t>& shape(const std::string& name) const override;
+  /// Throws DataError where cpx cannot read the type, too.
+  torch::Dtype dtype(const std::string& name) const override;
+  /// Only misaligned data and booleans are copied.
+  torch::Tensor tensor(const std::string& name) const override;
 
   /// The texts of the header's `__metadata__`.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
-  const std::filesystem::path& path() const { return file_->path(); }
+  const std::filesystem::path& path() const override { return file_->path(); }
 
  private:
   explicit SafetensorsFile(std::shared_ptr<const MappedFile> file);
