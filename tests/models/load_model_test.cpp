@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "cpx/formats/gguf.h"
 #include "tests/formats/scratch_folder.h"
 #include "tests/models/model_fixture.h"
 
@@ -191,6 +192,56 @@ TEST_F(LoadModel, AWrongShapeInAGgufIsToldWithItsOwnName) {
   EXPECT_EQ(error_of([&] { load_model(path, torch::kFloat32, torch::kCPU); }),
             "[load_model] FOLDER/model.gguf: 'blk.0.ffn_gate.weight' is [48, 32], expected "
             "[49, 32] (model.gguf: intermediate_size 49).");
+}
+
+// Gives the tensor `name` of a GGUF another type number: behind its name and two dimensions.
+void set_type(std::string& gguf, const std::string& name, char type) {
+  const size_t position = gguf.find(name);
+  ASSERT_NE(position, std::string::npos);
+  gguf[position + name.size() + sizeof(uint32_t) + 2 * sizeof(uint64_t)] = type;
+}
+
+TEST_F(LoadModel, AGgufTensorOfATypeThatIsNotReadIsNamedBeforeAnythingIsLoaded) {
+  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  set_type(bytes, "blk.1.ffn_down.weight", 17);
+  const auto path = write("model.gguf", bytes);
+  const std::string expected =
+      "[gguf] FOLDER/model.gguf: 'blk.1.ffn_down.weight' is stored as IQ2_XS (type 17), expected "
+      "one of F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL, "
+      "IQ4_XS. Make the file again in one of these, for example with 'llama-quantize "
+      "--allow-requantize IN OUT Q8_0'.";
+  EXPECT_EQ(error_of([&] { load_model(path, torch::kFloat32, torch::kCPU); }), expected);
+  EXPECT_EQ(error_of([&] { check_weights(path); }), expected);
+  EXPECT_EQ(read_config(path).num_hidden_layers, 2);  // needs no weight
+}
+
+// With one layer instead of two nothing of the second is used.
+TEST_F(LoadModel, AGgufTensorThatIsNotUsedMayBeOfAnyType) {
+  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  set_type(bytes, "blk.1.ffn_down.weight", 99);
+  const std::string key = "llama.block_count";
+  bytes[bytes.find(key) + key.size() + sizeof(uint32_t)] = 1;
+  testing::internal::CaptureStderr();
+  const auto model = load_model(write("model.gguf", bytes), torch::kFloat32, torch::kCPU);
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("9 tensors are not used"),
+            std::string::npos);
+  EXPECT_EQ(model->config().num_hidden_layers, 1);
+}
+
+// An infinite scale in the last two bytes of a block of Q6_K.
+TEST_F(LoadModel, AGgufBlockThatIsNotFiniteIsNamedWhereItIsTakenToAnotherType) {
+  const auto file = formats::GgufFile::open(fixture("gguf/llama_k_quants.gguf"));
+  auto bytes = bytes_of(file->path());
+  const auto& stored = file->tensor("blk.0.attn_v.weight");
+  const auto begin = static_cast<size_t>(stored.bytes.data() - stored.file->bytes().data());
+  bytes[begin + 208] = 0;
+  bytes[begin + 209] = 0x7c;
+  const auto path = write("model.gguf", bytes);
+  EXPECT_EQ(
+      error_of([&] { load_for_decoding(path, WeightFormat::kAuto, torch::kFloat32, torch::kCPU); }),
+      "[gguf] FOLDER/model.gguf: 'blk.0.attn_v.weight' (Q6_K) holds a number that is not "
+      "finite or too large, expected one that Q8_0 can hold. The file is damaged; copy or "
+      "download it again.");
 }
 
 TEST_F(LoadModel, WeightsOfTheComputeTypeStayInTheFile) {
