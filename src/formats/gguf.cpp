@@ -4,9 +4,9 @@
 #include <cmath>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "gguf_parser.h"
 #include "gguf_split.h"
-#include "quote.h"
 
 namespace cpx::formats {
 

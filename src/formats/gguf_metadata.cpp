@@ -3,7 +3,7 @@
 
 #include <algorithm>
 
-#include "quote.h"
+#include "cpx/core/text.h"
 
 namespace cpx::formats {
 

@@ -6,9 +6,9 @@
 #include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/formats/model_config.h"
 #include "model_config_check.h"
-#include "quote.h"
 
 namespace cpx::formats {
 

@@ -7,9 +7,9 @@
 #include <fmt/ranges.h>
 
 #include "byte_reader.h"
+#include "cpx/core/text.h"
 #include "gguf_metadata.h"
 #include "lfs_pointer.h"
-#include "quote.h"
 
 namespace cpx::formats {
 

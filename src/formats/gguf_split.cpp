@@ -2,8 +2,8 @@
 #include "gguf_split.h"
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "gguf_parser.h"
-#include "quote.h"
 
 namespace cpx::formats {
 

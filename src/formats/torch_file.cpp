@@ -12,10 +12,10 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
+#include "cpx/core/text.h"
 #include "cpx/formats/safetensors.h"
 #include "lfs_pointer.h"
 #include "pickle.h"
-#include "cpx/core/text.h"
 #include "zip_archive.h"
 
 namespace cpx::formats {

@@ -8,11 +8,11 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
+#include "cpx/core/text.h"
 #include "cpx/tokenizer/load.h"
 #include "decoder.h"
 #include "gguf_end_tokens.h"
 #include "gguf_pre_types.h"
-#include "json_node.h"
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
 
@@ -103,7 +103,7 @@ GgufPreType find_pre_type(const GgufVocabulary& vocabulary) {
         "[tokenizer] {}: 'tokenizer.ggml.pre' is {}, expected one that cpx knows ({}). Use the "
         "model's Hugging Face folder, or write one of these that cuts texts alike into the file "
         "with gguf_set_metadata.py of llama.cpp's gguf package.",
-        vocabulary.source, in_quotes(vocabulary.pre), known_gguf_pre_types());
+        vocabulary.source, quote(vocabulary.pre), known_gguf_pre_types());
   }
   return *type;
 }
@@ -116,7 +116,7 @@ StringMap<TokenId> make_vocabulary_map(const GgufVocabulary& vocabulary) {
     const auto [known, is_new] = map.emplace(vocabulary.tokens[id], static_cast<TokenId>(id));
     if (is_new) continue;
     throw_<DataError>("[tokenizer] {}: 'tokenizer.ggml.tokens' has {} twice, as {} and {}.",
-                      vocabulary.source, in_quotes(vocabulary.tokens[id]), known->second, id);
+                      vocabulary.source, quote(vocabulary.tokens[id]), known->second, id);
   }
   return map;
 }
@@ -135,7 +135,7 @@ Bpe::MergeMap make_merges(const GgufVocabulary& vocabulary, const StringMap<Toke
       return fmt::format("[tokenizer] {}: 'tokenizer.ggml.merges[{}]'", vocabulary.source, i);
     };
     if (space == std::string_view::npos || space + 1 == merge.size()) {
-      throw_<DataError>("{} is {}, expected 'left right'.", where(), in_quotes(merge));
+      throw_<DataError>("{} is {}, expected 'left right'.", where(), quote(merge));
     }
     Bpe::add_merge(map, merge.substr(0, space), merge.substr(space + 1), i, where, merges);
   }
@@ -200,7 +200,7 @@ std::shared_ptr<const Tokenizer> make_tokenizer(const GgufVocabulary& vocabulary
   throw_<DataError>(
       "[tokenizer] {}: 'tokenizer.ggml.model' is {}, expected gpt2 (byte-level BPE) or llama "
       "(sentencepiece).",
-      vocabulary.source, in_quotes(vocabulary.model));
+      vocabulary.source, quote(vocabulary.model));
 }
 
 }  // namespace cpx::tokenizer
