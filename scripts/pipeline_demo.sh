@@ -73,7 +73,7 @@ show "$bin/cpx-generate" --model "$model" --adapter "$out/run/final" --compare -
 cat <<END
 
 All is in $out ($SECONDS s in all):
-  shard.json, shard.json.meta.json   paraphrases with their ROUGE-L, and how they were made
+  shard.json, shard.json.meta   paraphrases with their ROUGE-L, and how they were made
   clean.json                         those that the classifier lets pass, with its scores
   run/                               the training run; run/final is the adapter
 END

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-generate: text that a model writes after prompts, or in a conversation.
+#include <algorithm>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "cpx/core/error.h"
 #include "cpx/recipes/generate.h"
@@ -25,12 +30,21 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
   cpx::tools::add_decoding_flags(app, command.decoding);
   app.add_flag("--compare", command.compare, "Base and --adapter side by side");
   app.add_option("--prompt", command.prompts, "A prompt (may be given several times)");
-  app.add_option("--input", command.input,
-                 "Prompts: one a line, or JSON (texts, or objects with the key text)");
+  app.add_option("--input", command.input, "Prompts: one a line, or JSON (texts, or objects)");
+  app.add_option("--key", command.key,
+                 "Key of the prompts in objects, a.b for an object in an object (default: prompt, "
+                 "prompt.text, text or input)");
   app.add_option("--template", command.decoding.prompt_form,
                  "auto (chat where the model has a template), plain, chat, llama2 or tulu")
       ->capture_default_str();
-  app.add_option("--output", command.output, "Write JSONL to this file");
+  app.add_option("--output", command.output,
+                 "Write JSONL to this file (-: standard output), a prompt's lines when they are "
+                 "whole; the same command goes on where it was stopped");
+  app.add_flag("--overwrite", command.overwrite,
+               "Begin anew where the output was made with other settings");
+  app.add_option("--logprobs", command.log_probs,
+                 "Add the tokens' natural log-probabilities to the output: raw (the model's own), "
+                 "processed (of what was drawn from) or both");
 }
 
 void check_flags(const CLI::App& app, const cpx::recipes::GenerateCommand& command) {
@@ -39,11 +53,21 @@ void check_flags(const CLI::App& app, const cpx::recipes::GenerateCommand& comma
   if (command.compare && !command.decoding.adapter) {
     faults.emplace_back("[command line] --compare: got no --adapter, expected one beside it.");
   }
+  constexpr std::string_view kLogProbs[] = {"", "raw", "processed", "both"};
+  if (std::ranges::find(kLogProbs, command.log_probs) == std::end(kLogProbs)) {
+    faults.push_back(
+        fmt::format("[command line] --logprobs: got '{}', expected raw, processed or both.",
+                    command.log_probs));
+  }
   const bool is_conversation = command.prompts.empty() && !command.input;
   if (is_conversation && (command.decoding.samples != 1 || command.output || command.compare)) {
     faults.emplace_back(
         "[command line] --samples, --output or --compare: got no --prompt and no --input, expected "
         "one of them.");
+  }
+  if (!command.input) cpx::tools::FlagEffects(app, faults).refuse({"--key"}, "without --input");
+  if (!command.output) {
+    cpx::tools::FlagEffects(app, faults).refuse({"--logprobs", "--overwrite"}, "without --output");
   }
   if (is_conversation) {
     cpx::tools::FlagEffects(app, faults).warn({"--batch"}, "in a conversation: one text at a time");

@@ -61,7 +61,9 @@ void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
   app.add_option("--cut-at", command.candidates.headers,
                  "An answer ends before this text (may be given again)")
       ->capture_default_str();
-  app.add_option("--output", command.output, "The shard: .json (a list) or .jsonl");
+  app.add_option("--output", command.output,
+                 "The shard: .json (a list) or .jsonl; or a folder (there, or NAME/) for a shard a "
+                 "group, neutral_<group>.json");
   app.add_flag("--overwrite", command.overwrite, "Begin anew where the output is there already");
 }
 
@@ -94,7 +96,8 @@ void check_flags(const CLI::App& app, const cpx::recipes::ParaphraseCommand& com
     faults.emplace_back("[command line] --input: got nothing, expected a file of texts.");
   }
   if (command.output.empty()) {
-    faults.emplace_back("[command line] --output: got nothing, expected a .json or .jsonl.");
+    faults.emplace_back(
+        "[command line] --output: got nothing, expected a .json, .jsonl or folder.");
   }
   constexpr std::string_view kPolarities[] = {"neutral", "toxic", "both"};
   if (std::find(std::begin(kPolarities), std::end(kPolarities), command.polarity) ==

@@ -17,15 +17,20 @@ constexpr const char* kExamples =
     "  ... --input shard.json --output scored.json     adds paraphrases_toxigenscore and\n"
     "                                                  paraphrases_toxic_toxigenscore\n"
     "  ... --input shard.json --keep-below 0.5 --keep-above 0.5 --output clean.json\n"
-    "                                                  texts on the wrong side are dropped";
+    "                                                  texts on the wrong side are dropped\n"
+    "  ... --input 'shards/*.json' --output clean/     a shard a group: neutral_<group>.json\n"
+    "The same command goes on where it was interrupted.";
 
 void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
   app.add_option("--model", command.model,
                  "Hugging Face folder of a RobertaForSequenceClassification");
-  app.add_option("--input", command.input,
-                 "A text a line, or JSON (objects in a list, or an object a line)");
+  app.add_option("--input", command.inputs,
+                 "A text a line, or JSON (objects in a list, or an object a line); patterns and "
+                 "several are allowed");
   app.add_option("--output", command.output,
-                 "Written at once when all is done: JSONL, or a list where the input is one");
+                 "JSONL, or a list where the first input is one; or a folder (there, or NAME/) for "
+                 "a shard a group, neutral_<group>.json. -: standard output");
+  app.add_flag("--overwrite", command.overwrite, "Begin anew where other settings were begun with");
   app.add_option("--key", command.keys,
                  "Key of the texts, may be repeated (default: text, or a shard's paraphrases and "
                  "paraphrases_toxic)");
@@ -50,7 +55,7 @@ void check_flags(const CLI::App& app, const cpx::recipes::ScoreCommand& command)
     faults.push_back(fmt::format("[command line] {}: got nothing, expected {}.", flag, expected));
   };
   require("--model", !command.model.empty(), "a Hugging Face folder of a classifier");
-  require("--input", !command.input.empty(), "a file of texts");
+  require("--input", !command.inputs.empty(), "a file of texts");
   require("--output", !command.output.empty(), "a file to write");
   const auto check_probability = [&](const char* flag, const std::optional<double>& value) {
     if (!value || (*value >= 0.0 && *value <= 1.0)) return;

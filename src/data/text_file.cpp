@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/data/text_file.h"
 
+#include <optional>
+#include <string_view>
+
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cpx/core/json_stream.h"
 #include "data_file.h"
@@ -12,22 +16,38 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kPlainTextKey = "text";
-
-std::string text_of(const JsonValue& value) {
-  if (value.is_text()) return value.text();
-  if (!value.is_object()) {
-    value.fail(fmt::format("a text, or an object with the key '{}'", kPlainTextKey));
-  }
-  const auto text = value.find(kPlainTextKey);
-  if (!text) throw DataError(missing(value, kPlainTextKey, "a text"));
-  return text->text();
+// The value under a key: by its whole name, or by names with dots between.
+std::optional<JsonValue> find_by_path(const JsonValue& object, std::string_view path) {
+  if (!object.is_object()) return std::nullopt;
+  if (auto whole = object.find(path)) return whole;
+  const size_t dot = path.find('.');
+  if (dot == path.npos) return std::nullopt;
+  const auto outer = object.find(path.substr(0, dot));
+  return outer ? find_by_path(*outer, path.substr(dot + 1)) : std::nullopt;
 }
 
-std::vector<std::string> read_json(const fs::path& file, std::vector<std::string>& faults) {
+std::string text_of(const JsonValue& value, const std::vector<std::string>& keys) {
+  if (value.is_text()) return value.text();
+  const std::string names = keys.size() == 1
+                                ? fmt::format("the key '{}'", keys.front())
+                                : fmt::format("one of the keys {}", fmt::join(keys, ", "));
+  if (!value.is_object()) value.fail(fmt::format("a text, or an object with {}", names));
+  std::optional<JsonValue> other;  // the first that is no text
+  for (const std::string& key : keys) {
+    const auto found = find_by_path(value, key);
+    if (found && found->is_text()) return found->text();
+    if (!other) other = found;
+  }
+  if (other) other->fail("a text");
+  throw DataError(missing(value, keys.front(),
+                          keys.size() == 1 ? "a text" : fmt::format("a text under {}", names)));
+}
+
+std::vector<std::string> read_json(const fs::path& file, const std::vector<std::string>& keys,
+                                   std::vector<std::string>& faults) {
   std::vector<std::string> texts;
   for_each_json(file, "text", faults,
-                [&](const JsonValue& value) { texts.push_back(text_of(value)); });
+                [&](const JsonValue& value) { texts.push_back(text_of(value, keys)); });
   return texts;
 }
 
@@ -39,11 +59,13 @@ std::vector<std::string> read_lines(const fs::path& file, std::vector<std::strin
 
 }  // namespace
 
-TextFileContent read_texts(const fs::path& file) {
+std::vector<std::string> usual_prompt_keys() { return {"prompt", "prompt.text", "text", "input"}; }
+
+TextFileContent read_texts(const fs::path& file, const std::vector<std::string>& keys) {
   TextFileContent content;
   std::vector<std::string> faults;
   const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
-  if (is_json) content.texts = *is_json ? read_json(file, faults) : read_lines(file, faults);
+  if (is_json) content.texts = *is_json ? read_json(file, keys, faults) : read_lines(file, faults);
   append_faults(file, faults, content.faults);
   return content;
 }

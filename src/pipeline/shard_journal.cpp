@@ -15,7 +15,7 @@ namespace fs = std::filesystem;
 namespace {
 
 constexpr const char* kJournalSuffix = ".journal";
-constexpr const char* kMetaSuffix = ".meta.json";
+constexpr const char* kMetaSuffix = ".meta";
 constexpr const char* kLockSuffix = ".lock";
 // How every journal begins; a file that begins otherwise is somebody else's.
 constexpr std::string_view kJournalStart = R"({"cpx_shard_journal":1,)";

@@ -55,7 +55,7 @@ std::optional<FinishedInput> parse_finished(std::string_view line);
 ShardSummary summarize(std::span<const FinishedInput> finished,
                        std::span<const data::Input> inputs);
 
-/// The content of `<output>.meta.json`.
+/// The content of `<output>.meta`.
 std::string meta_text(const Json& provenance, const ShardSummary& summary);
 
 /// The shard's content: the records that have all sides, as a list or a record a line.

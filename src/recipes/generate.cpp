@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <map>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
@@ -13,10 +15,12 @@
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_check.h"
-#include "cpx/core/output_file.h"
+#include "cpx/core/output_target.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/text_file.h"
 #include "cpx/data/text_file.h"
+#include "cpx/pipeline/growing_output.h"
+#include "decoding_settings.h"
 #include "exit_status.h"
 #include "faults.h"
 #include "text_writer.h"
@@ -49,7 +53,9 @@ const char* reason_name(generation::FinishReason reason) {
 std::vector<std::string> read_prompts(const GenerateCommand& command) {
   std::vector<std::string> prompts = command.prompts;
   if (command.input) {
-    data::TextFileContent content = data::read_texts(*command.input);
+    data::TextFileContent content = data::read_texts(
+        *command.input,
+        command.key.empty() ? data::usual_prompt_keys() : std::vector<std::string>{command.key});
     throw_first_of(content.faults);
     prompts.insert(prompts.end(), content.texts.begin(), content.texts.end());
   }
@@ -58,110 +64,244 @@ std::vector<std::string> read_prompts(const GenerateCommand& command) {
 
 // ---- Prompts ------------------------------------------------------------------------------------
 
-std::string answers_as_json(const std::vector<std::string>& prompts,
-                            const std::vector<SidedAnswer>& answers) {
-  std::string lines;
-  for (const auto& [side, answer] : answers) {
-    nlohmann::ordered_json line = {{"prompt", prompts[answer.prompt]}, {"sample", answer.sample}};
-    if (!side.empty()) line["side"] = side;
-    line["text"] = answer.text;
-    line["tokens"] = answer.num_tokens;
-    line["finish"] = reason_name(answer.reason);
-    lines += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  }
-  return lines;
-}
-
-void print_answers(const std::vector<std::string>& prompts,
-                   const std::vector<SidedAnswer>& answers) {
-  std::optional<uint64_t> before;
-  for (const auto& [side, answer] : answers) {
-    if (answer.prompt != before) std::cout << "== " << prompts[answer.prompt] << "\n";
-    before = answer.prompt;
-    std::cout << "-- " << answer.sample + 1 << (side.empty() ? std::string() : ", " + side) << "\n"
-              << answer.text << "\n";
-  }
-}
-
 // The sides that are asked for: name, and whether the adapter takes part.
 std::vector<std::pair<std::string, bool>> sides_of(const GenerateCommand& command) {
   if (command.compare) return {{"base", false}, {"adapter", true}};
   return {{"", true}};
 }
 
+// As --logprobs asks for: of the tokens, and of a stop token that ended the text.
+nlohmann::ordered_json log_probs_json(const TextWriter& writer, const Answer& answer,
+                                      const std::string& which) {
+  nlohmann::ordered_json json = {{"ids", answer.ids}, {"tokens", nlohmann::json::array()}};
+  for (const int64_t id : answer.ids) json["tokens"].push_back(writer.piece(id));
+  const auto add = [&](const char* name, double generation::TokenLogProbs::*value) {
+    if (which != name && which != "both") return;
+    json[name] = nlohmann::json::array();
+    for (const auto& one : answer.log_probs) json[name].push_back(one.*value);
+  };
+  add("raw", &generation::TokenLogProbs::raw);
+  add("processed", &generation::TokenLogProbs::processed);
+  return json;
+}
+
+// The texts of prompts one after the other: in the order of prompts, each when it is whole.
+class Texts {
+ public:
+  Texts(const GenerateCommand& command, const std::vector<std::string>& prompts,
+        pipeline::GrowingOutput* output, TextWriter& writer)
+      : command_(command), prompts_(prompts), output_(output), writer_(writer) {
+    if (output_ != nullptr) next_ = static_cast<uint64_t>(output_->num_done());
+  }
+
+  void add(const std::string& side, Answer answer) {
+    std::vector<SidedAnswer>& answers = unfinished_[answer.prompt];
+    answers.push_back({side, std::move(answer)});
+    while (!unfinished_.empty() && unfinished_.begin()->first == next_ &&
+           std::ssize(unfinished_.begin()->second) == lines_per_prompt(command_)) {
+      write(std::move(unfinished_.begin()->second));
+      unfinished_.erase(unfinished_.begin());
+      ++next_;
+    }
+  }
+
+  uint64_t num_written() const { return next_; }
+
+  static int64_t lines_per_prompt(const GenerateCommand& command) {
+    return std::ssize(sides_of(command)) * command.decoding.samples;
+  }
+
+ private:
+  void write(std::vector<SidedAnswer> answers) {
+    std::ranges::stable_sort(answers, [](const SidedAnswer& one, const SidedAnswer& other) {
+      if (one.answer.sample != other.answer.sample) {
+        return one.answer.sample < other.answer.sample;
+      }
+      return one.side > other.side;  // the base first
+    });
+    output_ != nullptr ? write_lines(answers) : print(answers);
+  }
+
+  void write_lines(const std::vector<SidedAnswer>& answers) {
+    std::string lines;
+    for (const auto& [side, answer] : answers) {
+      nlohmann::ordered_json line = {{"prompt", prompts_[answer.prompt]},
+                                     {"sample", answer.sample}};
+      if (!side.empty()) line["side"] = side;
+      line["text"] = answer.text;
+      line["tokens"] = answer.num_tokens;
+      line["finish"] = reason_name(answer.reason);
+      if (!command_.log_probs.empty()) {
+        line["logprobs"] = log_probs_json(writer_, answer, command_.log_probs);
+      }
+      lines += line.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+    }
+    output_->add(lines);
+  }
+
+  void print(const std::vector<SidedAnswer>& answers) const {
+    std::cout << "== " << prompts_[answers.front().answer.prompt] << "\n";
+    for (const auto& [side, answer] : answers) {
+      std::cout << "-- " << answer.sample + 1 << (side.empty() ? std::string() : ", " + side)
+                << "\n"
+                << answer.text << "\n";
+    }
+    std::cout << std::flush;
+  }
+
+  const GenerateCommand& command_;
+  const std::vector<std::string>& prompts_;
+  pipeline::GrowingOutput* output_;  // null: standard output, as text
+  TextWriter& writer_;
+  uint64_t next_ = 0;  // prompt to write
+  std::map<uint64_t, std::vector<SidedAnswer>> unfinished_;
+};
+
 void print_piece(uint64_t, int64_t, const std::string& piece) { std::cout << piece << std::flush; }
 
-// Prompts with their numbers, one after the other.
-WriterRun run_of(const std::vector<std::vector<int64_t>>& prompts) {
+// Prompts of these numbers, one after the other; `ids` are those of all, from number `first` on.
+WriterRun run_of(std::span<const std::vector<int64_t>> ids, uint64_t first) {
   WriterRun run{
-      .next = [&prompts, next = size_t(0)]() mutable -> std::optional<generation::Prompt> {
-        if (next == prompts.size()) return std::nullopt;
+      .next = [ids, first, next = size_t(0)]() mutable -> std::optional<generation::Prompt> {
+        if (next == ids.size()) return std::nullopt;
         const size_t number = next++;
-        return generation::Prompt{.ids = prompts[number], .number = number};
+        return generation::Prompt{.ids = ids[number], .number = first + number};
       },
-      .num_prompts = std::ssize(prompts)};
-  for (const auto& ids : prompts) {
-    run.max_prompt_tokens = std::max(run.max_prompt_tokens, std::ssize(ids));
+      .num_prompts = std::ssize(ids)};
+  for (const auto& prompt : ids) {
+    run.max_prompt_tokens = std::max(run.max_prompt_tokens, std::ssize(prompt));
   }
   return run;
 }
 
 std::vector<std::vector<int64_t>> ids_of(const TextWriter& writer,
-                                         const std::vector<std::string>& prompts) {
+                                         std::span<const std::string> prompts, uint64_t first) {
   std::vector<std::vector<int64_t>> all;
   for (const std::string& prompt : prompts) {
     all.push_back(writer.ids_of(prompt));
-    writer.check_length(fmt::format("prompt {}", all.size()), std::ssize(all.back()));
+    writer.check_length(fmt::format("prompt {}", first + all.size()), std::ssize(all.back()));
   }
   return all;
 }
 
-int answer_prompts(const GenerateCommand& command, const std::vector<std::string>& prompts) {
-  TextWriter writer(command.decoding);
-  const auto ids = ids_of(writer, prompts);
-  const int64_t samples = command.decoding.samples;
-  const bool streams = prompts.size() == 1 && samples == 1 && !command.compare && !command.output;
-  const auto total = static_cast<int64_t>(prompts.size() * sides_of(command).size()) * samples;
-  std::vector<SidedAnswer> answers;
-  generation::DecoderStatistics sum;
-  const auto start = std::chrono::steady_clock::now();
-  {
+// All that the texts depend on but the prompts.
+std::vector<pipeline::Setting> settings_of(const GenerateCommand& command,
+                                           const Decoding& decoding) {
+  std::vector<pipeline::Setting> settings = decoding_settings(decoding);
+  settings.push_back({"compare", command.compare});
+  settings.push_back({"logprobs", command.log_probs});
+  return settings;
+}
+
+// Writes prompts from one number on, and tells the rate.
+class Generation {
+ public:
+  Generation(const GenerateCommand& command, const Decoding& decoding,
+             const std::vector<std::string>& prompts, pipeline::GrowingOutput* output)
+      : command_(command),
+        decoding_(decoding),
+        writer_(decoding_),
+        first_(output == nullptr ? 0 : static_cast<uint64_t>(output->num_done())),
+        texts_(command, prompts, output, writer_),
+        ids_(ids_of(writer_, std::span(prompts).subspan(first_), first_)),
+        streams_(prompts.size() == 1 && Texts::lines_per_prompt(command) == 1 &&
+                 output == nullptr) {}
+
+  void run() {
+    const auto start = std::chrono::steady_clock::now();
+    const int64_t lines = Texts::lines_per_prompt(command_);
+    const auto num_before = static_cast<int64_t>(first_) * lines;
     std::optional<Progress> progress;
-    if (!streams) progress.emplace("generate", total);
-    for (const auto& [side, has_adapter] : sides_of(command)) {
-      std::optional<nn::AdapterOffGuard> off;
-      if (!has_adapter) off.emplace();
-      WriterRun run = run_of(ids);
-      if (streams) run.on_piece = print_piece;
-      run.on_answer = [&](Answer answer) {
-        answers.push_back({side, std::move(answer)});
-        if (progress) progress->update(std::ssize(answers), "texts");
-      };
-      const auto statistics = writer.write(run);
-      sum.num_new_tokens += statistics.num_new_tokens;
-      sum.num_prompt_tokens += statistics.num_prompt_tokens;
-      sum.prompt_seconds += statistics.prompt_seconds;
+    if (!streams_) {
+      progress.emplace("generate", num_before + std::ssize(ids_) * lines, num_before);
     }
+    num_texts_ = num_before;
+    for (size_t begin = 0; begin < ids_.size() && !interrupt_requested(); begin += window()) {
+      const size_t size = std::min(window(), ids_.size() - begin);
+      for (const auto& [side, has_adapter] : sides_of(command_)) {
+        write(std::span(ids_).subspan(begin, size), first_ + begin, side, has_adapter, progress);
+      }
+    }
+    progress.reset();
+    if (streams_) std::cout << "\n";
+    log_rate(std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
   }
-  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-  if (streams) std::cout << "\n";
-  log_info(
-      "{} prompt tokens in {:.3f} s, with {} new tokens in {:.2f} s: {:.1f} new tokens a second",
-      sum.num_prompt_tokens, sum.prompt_seconds, sum.num_new_tokens, elapsed.count(),
-      static_cast<double>(sum.num_new_tokens) / elapsed.count());
-  if (interrupt_requested()) {
-    log_warning("interrupted: nothing was written");
-    return kInterrupted;
+
+  uint64_t num_written() const { return texts_.num_written(); }
+
+ private:
+  // Prompts that are written before the other side's turn.
+  size_t window() const {
+    constexpr int64_t kBatchesAtOnce = 8;
+    if (!command_.compare) return ids_.size();
+    return static_cast<size_t>(std::max<int64_t>(
+        1, kBatchesAtOnce * decoding_.batch_size / std::max<int64_t>(1, decoding_.samples)));
   }
-  std::ranges::stable_sort(answers, {}, [](const SidedAnswer& one) {
-    return std::pair(one.answer.prompt, one.answer.sample);
-  });
-  if (command.output) {
-    write_file_atomically(*command.output, answers_as_json(prompts, answers));
-  } else if (!streams) {
-    print_answers(prompts, answers);
+
+  void write(std::span<const std::vector<int64_t>> ids, uint64_t first, const std::string& side,
+             bool has_adapter, std::optional<Progress>& progress) {
+    std::optional<nn::AdapterOffGuard> off;
+    if (!has_adapter) off.emplace();
+    WriterRun run = run_of(ids, first);
+    if (streams_) run.on_piece = print_piece;
+    run.on_answer = [&](Answer answer) {
+      if (!streams_) texts_.add(side, std::move(answer));
+      if (progress) progress->update(++num_texts_, "texts");
+    };
+    const auto statistics = writer_.write(run);
+    sum_.num_new_tokens += statistics.num_new_tokens;
+    sum_.num_prompt_tokens += statistics.num_prompt_tokens;
+    sum_.prompt_seconds += statistics.prompt_seconds;
   }
-  return kDone;
+
+  void log_rate(double seconds) const {
+    log_info(
+        "{} prompt tokens in {:.3f} s, with {} new tokens in {:.2f} s: {:.1f} new tokens a second",
+        sum_.num_prompt_tokens, sum_.prompt_seconds, sum_.num_new_tokens, seconds,
+        static_cast<double>(sum_.num_new_tokens) / seconds);
+  }
+
+  const GenerateCommand& command_;
+  const Decoding& decoding_;
+  TextWriter writer_;
+  uint64_t first_;
+  Texts texts_;
+  std::vector<std::vector<int64_t>> ids_;  // of the prompts from `first_` on
+  bool streams_;
+  int64_t num_texts_ = 0;
+  generation::DecoderStatistics sum_;
+};
+
+// The output that is asked for, perhaps with prompts that are done.
+std::optional<pipeline::GrowingOutput> open_output(const GenerateCommand& command,
+                                                   Decoding& decoding,
+                                                   const std::vector<std::string>& prompts) {
+  if (!command.output) return std::nullopt;
+  decoding = with_settled_type(decoding, {&*command.output, 1});
+  return std::optional<pipeline::GrowingOutput>(
+      std::in_place, *command.output, prompts, settings_of(command, decoding),
+      Texts::lines_per_prompt(command), command.overwrite);
+}
+
+int answer_prompts(const GenerateCommand& command, const std::vector<std::string>& prompts) {
+  Decoding decoding = command.decoding;
+  decoding.log_probs = !command.log_probs.empty();
+  auto output = open_output(command, decoding, prompts);
+  if (output && output->num_done() == output->num_prompts()) {
+    log_info("{}: made before with the same settings, nothing to do", command.output->string());
+    return kDone;
+  }
+  if (output && output->num_done() > 0) {
+    log_info("going on: {} of {} prompts are done", output->num_done(), output->num_prompts());
+  }
+  Generation generation(command, decoding, prompts, output ? &*output : nullptr);
+  generation.run();
+  if (output) output->finish();
+  if (!interrupt_requested()) return kDone;
+  const bool goes_on = output && !find_output(*command.output).is_stream();
+  log_warning("interrupted: {} of {} prompts are done{}", generation.num_written(), prompts.size(),
+              goes_on ? "; the same command goes on from there" : "");
+  return kInterrupted;
 }
 
 // ---- A conversation -----------------------------------------------------------------------------
@@ -195,7 +335,7 @@ int converse(const GenerateCommand& command) {
     const std::vector<std::vector<int64_t>> ids = {writer.uses_chat() ? writer.ids_of(messages)
                                                                       : writer.ids_of(line)};
     writer.check_length("conversation", std::ssize(ids.front()));
-    WriterRun run = run_of(ids);
+    WriterRun run = run_of(ids, 0);
     run.on_piece = print_piece;
     run.on_answer = [&](const Answer& answer) { messages.push_back({"assistant", answer.text}); };
     writer.write(run);

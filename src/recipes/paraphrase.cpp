@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <iostream>
+#include <iterator>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include <fmt/format.h>
@@ -17,10 +19,10 @@
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/pipeline/shard_journal.h"
 #include "cpx/pipeline/templates.h"
-#include "cpx/tensor/device.h"
+#include "decoding_settings.h"
 #include "exit_status.h"
 #include "faults.h"
-#include "fingerprint.h"
+#include "folder_output.h"
 #include "input_patterns.h"
 #include "text_writer.h"
 
@@ -32,7 +34,6 @@ using data::Input;
 using pipeline::Setting;
 
 constexpr size_t kInputsReported = 20;
-constexpr const char* kTypeSetting = "dtype";
 
 // One side of a record that is asked for.
 struct Side {
@@ -71,51 +72,44 @@ std::vector<Input> read_inputs(const ParaphraseCommand& command) {
   return inputs;
 }
 
-// `auto` is settled once: a machine that is busy may choose another type when it goes on.
-Decoding with_settled_type(const ParaphraseCommand& command) {
-  Decoding decoding = command.decoding;
-  if (decoding.dtype != "auto") return decoding;
-  if (const auto before = pipeline::recorded_setting(command.output, kTypeSetting)) {
-    decoding.dtype = *before;
-  } else {
-    decoding.dtype = tensor::dtype_name(compute_dtype(decoding));
+// A shard to be made and the inputs for it.
+struct Shard {
+  std::filesystem::path output = {};
+  std::vector<Input> inputs = {};
+};
+
+// One shard, or in a folder one a group, in the order of their first inputs.
+std::vector<Shard> shards_of(const ParaphraseCommand& command, std::vector<Input> inputs) {
+  std::vector<Shard> shards;
+  if (!is_folder_output(command.output)) {
+    shards.push_back({.output = command.output, .inputs = std::move(inputs)});
+    return shards;
   }
-  return decoding;
+  for (Input& input : inputs) {
+    const auto output = shard_of_group(command.output, input.group);
+    auto found = std::ranges::find(shards, output, &Shard::output);
+    if (found == shards.end()) {
+      shards.push_back({.output = output});
+      found = std::prev(shards.end());
+    }
+    found->inputs.push_back(std::move(input));
+  }
+  return shards;
 }
 
 // All that the shard depends on but the inputs.
 std::vector<Setting> settings_of(const ParaphraseCommand& command, const Decoding& decoding,
                                  const std::vector<Side>& sides) {
-  const generation::SamplingOptions& sampling = decoding.sampling;
-  std::vector<Setting> settings = {
-      {"model", model_fingerprint(decoding.model)},
-      {"adapter", decoding.adapter ? model_fingerprint(*decoding.adapter) : std::string()},
-      {"weights", decoding.weights},
-      {kTypeSetting, decoding.dtype},
-      {"polarity", command.polarity}};
+  std::vector<Setting> settings = decoding_settings(decoding);
+  settings.push_back({"polarity", command.polarity});
   for (const Side& side : sides) {
     settings.push_back({side.is_toxic ? "toxic_template" : "neutral_template", side.prompt.text});
   }
-  const std::vector<Setting> others = {
-      {"prompt_form", decoding.prompt_form},
-      {"system", decoding.system},
-      {"seed", static_cast<int64_t>(decoding.seed)},
-      {"samples", decoding.samples},
-      {"temperature", sampling.temperature},
-      {"top_k", sampling.top_k},
-      {"top_p", sampling.top_p},
-      {"min_p", sampling.min_p},
-      {"repetition_penalty", sampling.repetition_penalty},
-      {"no_repeat_ngram", sampling.no_repeat_ngram},
-      {"penalty_alpha", sampling.penalty_alpha},
-      {"min_new_tokens", sampling.min_new_tokens},
-      {"max_new_tokens", sampling.max_new_tokens},
-      {"stop", fmt::format("{}", fmt::join(decoding.stop_strings, " | "))},
-      {"keep", command.candidates.keep},
-      {"lower_case", command.candidates.lower_case},
-      {"use_stemmer", command.candidates.use_stemmer},
-      {"cut_at", fmt::format("{}", fmt::join(command.candidates.headers, " | "))}};
-  settings.insert(settings.end(), others.begin(), others.end());
+  const pipeline::CandidateOptions& candidates = command.candidates;
+  settings.push_back({"keep", candidates.keep});
+  settings.push_back({"lower_case", candidates.lower_case});
+  settings.push_back({"use_stemmer", candidates.use_stemmer});
+  settings.push_back({"cut_at", fmt::format("{}", fmt::join(candidates.headers, " | "))});
   return settings;
 }
 
@@ -124,13 +118,14 @@ std::vector<Setting> settings_of(const ParaphraseCommand& command, const Decodin
 class Paraphrasing {
  public:
   Paraphrasing(const ParaphraseCommand& command, const Decoding& decoding,
-               const std::vector<Side>& sides, pipeline::ShardJournal& journal)
+               const std::vector<Side>& sides, TextWriter& writer, pipeline::ShardJournal& journal,
+               const std::string& title)
       : command_(command),
         decoding_(decoding),
         sides_(sides),
         journal_(journal),
-        writer_(decoding),
-        progress_("paraphrase", std::ssize(journal.inputs()), journal.num_done()) {}
+        writer_(writer),
+        progress_(title, std::ssize(journal.inputs()), journal.num_done()) {}
 
   void run() {
     WriterRun run{.next = [this] { return next(); },
@@ -216,7 +211,7 @@ class Paraphrasing {
   const Decoding& decoding_;
   const std::vector<Side>& sides_;
   pipeline::ShardJournal& journal_;
-  TextWriter writer_;
+  TextWriter& writer_;
   Progress progress_;
   int64_t next_input_ = 0;
   size_t next_side_ = 0;
@@ -230,16 +225,16 @@ void report(const std::vector<std::string>& lines, const std::string& what,
     log_warning("{}: {}", what, lines[i]);
   }
   if (lines.size() > kInputsReported) {
-    log_warning("{}: {} more, all in {}.meta.json", what, lines.size() - kInputsReported,
+    log_warning("{}: {} more, all in {}.meta", what, lines.size() - kInputsReported,
                 output.string());
   }
 }
 
-void print_summary(const ParaphraseCommand& command, const pipeline::ShardSummary& summary) {
-  report(summary.left_out, "left out", command.output);
-  report(summary.too_few, "few", command.output);
+void print_summary(const std::filesystem::path& output, const pipeline::ShardSummary& summary) {
+  report(summary.left_out, "left out", output);
+  report(summary.too_few, "few", output);
   std::cout << fmt::format("{}: {} records, {} inputs left out, {} sides with few\n",
-                           command.output.string(), summary.num_records, summary.left_out.size(),
+                           output.string(), summary.num_records, summary.left_out.size(),
                            summary.too_few.size());
   const auto print = [](const char* side, const pipeline::CandidateCounts& counts) {
     if (counts.drawn > 0) std::cout << fmt::format("  {}: {}\n", side, describe(counts));
@@ -248,7 +243,82 @@ void print_summary(const ParaphraseCommand& command, const pipeline::ShardSummar
   print("toxic", summary.toxic);
 }
 
-void check_outputs(const ParaphraseCommand& command) {
+// Makes shards one after the other with one model; what is finished stands in their journals.
+class ShardMaking {
+ public:
+  // Opens all journals, so that one that cannot go on is told before the work.
+  ShardMaking(const ParaphraseCommand& command, std::vector<Shard> shards)
+      : command_(command), sides_(sides_of(command)), decoding_(command.decoding) {
+    for (const Shard& shard : shards) outputs_.push_back(shard.output);
+    decoding_ = with_settled_type(decoding_, outputs_);
+    // What is behind a header is cut off: it need not be written.
+    const auto& headers = command.candidates.headers;
+    decoding_.stop_strings.insert(decoding_.stop_strings.end(), headers.begin(), headers.end());
+    const std::vector<Setting> settings = settings_of(command, decoding_, sides_);
+    for (Shard& shard : shards) {
+      journals_.push_back(std::make_unique<pipeline::ShardJournal>(
+          shard.output, std::move(shard.inputs), settings, command.overwrite));
+    }
+  }
+
+  int run() {
+    for (size_t i = 0; i < journals_.size(); ++i) {
+      if (!make(outputs_[i], *journals_[i])) return kInterrupted;
+      journals_[i].reset();  // another process may have it
+    }
+    // One of several without a record keeps the others from nothing.
+    if (!faults_.empty()) throw_first_of(faults_);
+    return kDone;
+  }
+
+ private:
+  // False when interrupted.
+  bool make(const std::filesystem::path& output, pipeline::ShardJournal& journal) {
+    if (journal.is_complete()) {
+      std::cout << fmt::format("{}: made before with the same settings, nothing to do\n",
+                               output.string());
+      return true;
+    }
+    const auto num_inputs = std::ssize(journal.inputs());
+    if (journal.num_done() > 0) {
+      log_info("going on: {} of {} inputs are done", journal.num_done(), num_inputs);
+    }
+    if (journal.num_done() < num_inputs) ask(output, journal);
+    if (journal.num_done() < num_inputs) {
+      log_warning("interrupted: {} of {} inputs are done; the same command goes on from there",
+                  journal.num_done(), num_inputs);
+      return false;
+    }
+    finish(output, journal);
+    return true;
+  }
+
+  void ask(const std::filesystem::path& output, pipeline::ShardJournal& journal) {
+    if (!writer_) writer_.emplace(decoding_);
+    const std::string title = outputs_.size() == 1 ? "paraphrase" : output.filename().string();
+    Paraphrasing(command_, decoding_, sides_, *writer_, journal, title).run();
+  }
+
+  void finish(const std::filesystem::path& output, pipeline::ShardJournal& journal) {
+    try {
+      print_summary(output, journal.finish());
+    } catch (const DataError& error) {
+      if (outputs_.size() == 1) throw;
+      log_warning("{}", error.what());
+      faults_.emplace_back(error.what());
+    }
+  }
+
+  const ParaphraseCommand& command_;
+  std::vector<Side> sides_;
+  Decoding decoding_;
+  std::vector<std::filesystem::path> outputs_;
+  std::vector<std::unique_ptr<pipeline::ShardJournal>> journals_;
+  std::optional<TextWriter> writer_;  // loaded when it is first needed
+  std::vector<std::string> faults_;
+};
+
+void check_outputs(const ParaphraseCommand& command, const std::vector<Shard>& shards) {
   OutputCheck outputs;
   outputs.reads("--model", command.decoding.model);
   if (command.decoding.adapter) outputs.reads("--adapter", *command.decoding.adapter);
@@ -257,7 +327,7 @@ void check_outputs(const ParaphraseCommand& command) {
     if (std::filesystem::exists(name)) outputs.reads(flag, name);
   }
   add_inputs(outputs, "--input", command.inputs);
-  outputs.writes("--output", command.output);
+  for (const Shard& shard : shards) outputs.writes("--output", shard.output);
   outputs.check();
 }
 
@@ -265,32 +335,10 @@ void check_outputs(const ParaphraseCommand& command) {
 
 int run_paraphrase(const ParaphraseCommand& command) {
   generation::check(command.decoding.sampling);
-  check_outputs(command);
-  const std::vector<Side> sides = sides_of(command);
-  std::vector<Input> inputs = read_inputs(command);
-  Decoding decoding = with_settled_type(command);
-  // What is behind a header is cut off: it need not be written.
-  decoding.stop_strings.insert(decoding.stop_strings.end(), command.candidates.headers.begin(),
-                               command.candidates.headers.end());
-  pipeline::ShardJournal journal(command.output, std::move(inputs),
-                                 settings_of(command, decoding, sides), command.overwrite);
-  if (journal.is_complete()) {
-    std::cout << fmt::format("{}: made before with the same settings, nothing to do\n",
-                             command.output.string());
-    return kDone;
-  }
-  const auto num_inputs = std::ssize(journal.inputs());
-  if (journal.num_done() > 0) {
-    log_info("going on: {} of {} inputs are done", journal.num_done(), num_inputs);
-  }
-  if (journal.num_done() < num_inputs) Paraphrasing(command, decoding, sides, journal).run();
-  if (journal.num_done() < num_inputs) {
-    log_warning("interrupted: {} of {} inputs are done; the same command goes on from there",
-                journal.num_done(), num_inputs);
-    return kInterrupted;
-  }
-  print_summary(command, journal.finish());
-  return kDone;
+  prepare_folder_output("--output", command.output);
+  std::vector<Shard> shards = shards_of(command, read_inputs(command));
+  check_outputs(command, shards);
+  return ShardMaking(command, std::move(shards)).run();
 }
 
 }  // namespace cpx::recipes

@@ -116,6 +116,10 @@ std::vector<ChatMessage> TextWriter::conversation_with(const std::string& messag
   return messages;
 }
 
+std::string TextWriter::piece(int64_t id) const {
+  return tokenizer_->piece(static_cast<TokenId>(id));
+}
+
 void TextWriter::check_length(std::string_view where, int64_t num_tokens) const {
   const int64_t context = model_->shape().max_position;
   const int64_t room = context - decoding_.sampling.max_new_tokens;
@@ -141,11 +145,17 @@ generation::DecoderStatistics TextWriter::write(const WriterRun& run) {
           [&](Continuation end) {
             generation::TextStream& stream = texts.of(end.prompt, end.sample);
             tell(end.prompt, end.sample, stream.finish());
-            run.on_answer({.prompt = end.prompt,
-                           .sample = end.sample,
-                           .text = stream.text(),
-                           .num_tokens = std::ssize(end.ids),
-                           .reason = end.reason});
+            Answer answer{.prompt = end.prompt,
+                          .sample = end.sample,
+                          .text = stream.text(),
+                          .num_tokens = std::ssize(end.ids),
+                          .reason = end.reason};
+            if (decoding_.log_probs) {
+              if (end.stop_id) end.ids.push_back(*end.stop_id);
+              answer.ids = std::move(end.ids);
+              answer.log_probs = std::move(end.log_probs);
+            }
+            run.on_answer(std::move(answer));
             texts.end(end.prompt, end.sample);
           },
       .goes_on = [] { return !interrupt_requested(); }};
@@ -173,7 +183,8 @@ generation::DecoderOptions TextWriter::decoder_options(const WriterRun& run) con
                                      .seed = decoding_.seed,
                                      .batch_size = decoding_.batch_size,
                                      .max_prompt_tokens = run.max_prompt_tokens,
-                                     .samples_per_prompt = decoding_.samples};
+                                     .samples_per_prompt = decoding_.samples,
+                                     .log_probs = decoding_.log_probs};
   options.batch_size =
       std::clamp<int64_t>(run.num_prompts * decoding_.samples, 1, options.batch_size);
   std::ranges::copy(stop_ids(), std::back_inserter(options.sampling.stop_ids));

@@ -25,6 +25,10 @@ struct Answer {
   std::string text = {};
   int64_t num_tokens = 0;
   generation::FinishReason reason = generation::FinishReason::kLength;
+  /// Where Decoding::log_probs asks for them: the tokens, behind them a stop token that ended the
+  /// text, and their log-probabilities.
+  std::vector<int64_t> ids = {};
+  std::vector<generation::TokenLogProbs> log_probs = {};
 };
 
 /// What a run of prompts is made of and whom it tells.
@@ -51,6 +55,8 @@ class TextWriter {
   /// True where prompts take the form of the model's chat template.
   bool uses_chat() const { return uses_chat_; }
   torch::Dtype dtype() const { return model_->dtype(); }
+  /// A token as the vocabulary spells it.
+  std::string piece(int64_t id) const;
 
   /// Ids of a prompt in the form that is asked for.
   std::vector<int64_t> ids_of(const std::string& prompt) const;

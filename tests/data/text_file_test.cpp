@@ -82,5 +82,48 @@ TEST_F(TextFileTest, AFaultyTextIsLeftOut) {
   EXPECT_THAT(read("a.json", R"(["one", 2, "three"])").texts, ElementsAre("one", "three"));
 }
 
+// ---- prompts ------------------------------------------------------------------------------------
+
+class PromptTextsTest : public TempFolderTest {
+ protected:
+  TextFileContent read(const std::string& name, std::string_view content,
+                       const std::vector<std::string>& keys = usual_prompt_keys()) const {
+    TextFileContent result = read_texts(write(name, content), keys);
+    for (std::string& fault : result.faults) fault = without_folder(fault);
+    return result;
+  }
+};
+
+TEST_F(PromptTextsTest, StandUnderTheFirstKeyThatAnObjectHas) {
+  const auto content =
+      read("a.jsonl",
+           "{\"text\": \"no\", \"prompt\": \"one\"}\n"
+           "{\"text\": \"no\", \"prompt\": {\"text\": \"two\", \"toxicity\": 0.5}}\n"
+           "{\"input\": \"no\", \"text\": \"three\"}\n"
+           "{\"input\": \"four\", \"prompt\": null}\n"
+           "\"five\"\n");
+  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.texts, ElementsAre("one", "two", "three", "four", "five"));
+  EXPECT_THAT(read("a.txt", "one\ntwo\n").texts, ElementsAre("one", "two"));
+}
+
+TEST_F(PromptTextsTest, AKeyMayHaveDotsOrLeadIntoObjects) {
+  EXPECT_THAT(
+      read("a.json", R"([{"a": {"b": {"c": "deep"}}}, {"a.b.c": "flat"}])", {"a.b.c"}).texts,
+      ElementsAre("deep", "flat"));
+}
+
+TEST_F(PromptTextsTest, FaultsNameTheKeys) {
+  EXPECT_THAT(
+      read("a.jsonl", "{\"prompt\": {\"texts\": \"x\"}}\n{\"a\": 1, \"b\": 2}\n7\n").faults,
+      ElementsAre("[a.jsonl: text 1, line 1] 'prompt' is {\"texts\":\"x\"}, expected a text.",
+                  "[a.jsonl: text 2, line 2] 'prompt' is missing (keys: a, b), expected a text "
+                  "under one of the keys prompt, prompt.text, text, input.",
+                  "[a.jsonl: text 3, line 3] is 7, expected a text, or an object with one of the "
+                  "keys prompt, prompt.text, text, input."));
+  EXPECT_THAT(read("a.json", R"([{"text": "x"}])", {"question"}).faults,
+              ElementsAre("[a.json: text 1] 'question' is missing (keys: text), expected a text."));
+}
+
 }  // namespace text_file_test
 }  // namespace cpx::data

@@ -170,7 +170,7 @@ TEST_F(ShardJournalTest, RecordsAndMetaHaveTheseBytes) {
                          "\"paraphrases_toxic\":[\"Rudely: The bus was late.\"],"
                          "\"paraphrases_toxic_rouge\":[0.888888888888889]},\n{\"input\":"
                          "\"It \\\"rained\\\"\\nat C:\\\\\\\\dir.\""));
-  const Json meta = Json::parse(read_text_file(folder_ / "out.json.meta.json"));
+  const Json meta = Json::parse(read_text_file(folder_ / "out.json.meta"));
   EXPECT_EQ(meta["settings"].dump(),
             R"({"model":"models/tiny","seed":42,"temperature":0.7,"lower_case":false})");
   EXPECT_THAT(meta["inputs"].get<std::string>(), StartsWith("3 texts, "));
@@ -224,12 +224,12 @@ TEST_F(ShardJournalTest, KilledWhileTheShardIsPutInPlaceGivesTheSameFiles) {
   const Files expected = uninterrupted();
   const std::string journal = full_journal({0, 1, 2});
   const std::string shard = expected.at("out.json");
-  const std::string meta = expected.at("out.json.meta.json");
+  const std::string meta = expected.at("out.json.meta");
   const std::vector<Files> states = {
       {{".out.json.tmp", shard.substr(0, 9)}},
       {{"out.json", shard}},
-      {{"out.json", shard}, {".out.json.meta.json.tmp", meta.substr(0, 9)}},
-      {{"out.json", shard}, {"out.json.meta.json", meta}},
+      {{"out.json", shard}, {".out.json.meta.tmp", meta.substr(0, 9)}},
+      {{"out.json", shard}, {"out.json.meta", meta}},
   };
   for (const Files& state : states) {
     write("out.json.journal", journal);
@@ -282,10 +282,10 @@ TEST_F(ShardJournalTest, AnOutputOfOtherSettingsIsReplacedOnlyWithOverwrite) {
   EXPECT_EQ(files().at("out.json"), before.at("out.json"));  // until the new one is finished
   for (int64_t i = 0; i < 3; ++i) add(journal, i);
   journal.finish();
-  EXPECT_THAT(files().at("out.json.meta.json"), HasSubstr("\"seed\": 7"));
-  fs::remove(folder_ / "out.json.meta.json");
+  EXPECT_THAT(files().at("out.json.meta"), HasSubstr("\"seed\": 7"));
+  fs::remove(folder_ / "out.json.meta");
   EXPECT_EQ(message([&] { open(other); }),
-            "[out.json] is there already: out.json.meta.json does not exist, which told its "
+            "[out.json] is there already: out.json.meta does not exist, which told its "
             "settings. Choose another output, or give --overwrite.");
 }
 
@@ -350,7 +350,7 @@ TEST_F(ShardJournalTest, OneSideIsAddedToTheShardOfTheOther) {
             R"("paraphrases_rouge":[0.5],"note":1,"paraphrases_toxic":["one"],)"
             R"("paraphrases_toxic_rouge":[0.6666666666666666]})"
             "\n");
-  const Json meta = Json::parse(read_text_file(folder_ / "out.jsonl.meta.json"));
+  const Json meta = Json::parse(read_text_file(folder_ / "out.jsonl.meta"));
   EXPECT_FALSE(meta.contains("paraphrases"));
   EXPECT_EQ(meta["paraphrases_toxic"]["kept"], 1);
 }
@@ -371,7 +371,7 @@ TEST_F(ShardJournalTest, InputsWithoutParaphrasesAreLeftOutAndReported) {
   EXPECT_THAT(shard.faults, IsEmpty());
   ASSERT_EQ(shard.records.size(), 2);
   EXPECT_EQ(shard.records[1].id, "travel-2");
-  const Json meta = Json::parse(read_text_file(folder_ / "out.json.meta.json"));
+  const Json meta = Json::parse(read_text_file(folder_ / "out.json.meta"));
   EXPECT_EQ(meta["left_out"][0], summary.left_out[0]);
 }
 
@@ -451,7 +451,7 @@ TEST_F(ShardJournalTest, AFullDiskAtTheEndKeepsJournalAndOldOutput) {
                 StartsWith("[write] out.json: cannot be written: File too large"));
   }
   EXPECT_EQ(read_text_file(folder_ / "out.json"), "old");
-  EXPECT_FALSE(fs::exists(folder_ / "out.json.meta.json"));
+  EXPECT_FALSE(fs::exists(folder_ / "out.json.meta"));
   run();  // there is space again
   EXPECT_EQ(files(), expected);
 }

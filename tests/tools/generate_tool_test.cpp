@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-generate as its user meets it.
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -282,6 +283,146 @@ TEST_F(GenerateTool, QuantisedWeightsTakeAnAdapterAndAnyBatch) {
   const auto objects = lines("a.jsonl");
   ASSERT_EQ(objects.size(), 18);
   EXPECT_NE(objects[0]["text"], objects[3]["text"]);  // of the base, of the adapter
+}
+
+// ---- an output that grows -----------------------------------------------------------------------
+
+TEST_F(GenerateTool, AnOutputGoesOnWhereItWasStopped) {
+  write("prompts.txt", "The kettle\nGood morning\nThank you\nOne more\n");
+  for (const std::string extra : {"--samples=2", "--compare"}) {
+    const std::vector<std::string> command = {
+        "--input", path("prompts.txt"), extra, "--adapter", adapter(), "--output", path("a.jsonl")};
+    ASSERT_EQ(generate(command).exit_code, 0);
+    const std::string whole = read("a.jsonl");
+    EXPECT_EQ(num_lines(whole), 8U);
+    for (const size_t size :
+         {size_t{0}, size_t{7}, whole.find('\n') + 1, whole.size() / 2, whole.size() - 1}) {
+      write("a.jsonl", whole.substr(0, size));
+      const ToolResult again = generate(command);
+      EXPECT_EQ(again.exit_code, 0) << again.err;
+      EXPECT_EQ(read("a.jsonl"), whole) << extra << " " << size;
+    }
+    const ToolResult done = generate(command);
+    EXPECT_EQ(done.exit_code, 0);
+    EXPECT_THAT(done.err, HasSubstr("a.jsonl: made before with the same settings, nothing to do"));
+    std::filesystem::remove(path("a.jsonl.meta"));
+  }
+}
+
+TEST_F(GenerateTool, OtherSettingsThanTheOutputsAreAnError) {
+  const auto run = [&](std::vector<std::string> more) {
+    more.insert(more.end(), {"--output", path("a.jsonl")});
+    return generate(more);
+  };
+  ASSERT_EQ(run({"--prompt", "x"}).exit_code, 0);
+  const std::string before = read("a.jsonl");
+  const auto error = [&](const std::vector<std::string>& more) {
+    const ToolResult result = run(more);
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_EQ(read("a.jsonl"), before);
+    return result.err;
+  };
+  EXPECT_EQ(error({"--prompt", "x", "--seed", "7"}),
+            "cpx-generate: [" + path("a.jsonl") +
+                "] was made with other settings: 'seed' is 42 there and 7 now. Give those to go "
+                "on, choose another output, or give --overwrite.\n");
+  EXPECT_THAT(error({"--prompt", "x", "--top-k", "7"}), HasSubstr("'top_k' is 0 there and 7 now"));
+  EXPECT_THAT(error({"--prompt", "y"}), HasSubstr("'inputs' is \"1 text"));
+  EXPECT_THAT(error({"--prompt", "x", "--logprobs", "raw"}),
+              HasSubstr("'logprobs' is \"\" there and \"raw\" now"));
+  EXPECT_EQ(run({"--prompt", "y", "--overwrite"}).exit_code, 0);
+  EXPECT_EQ(lines("a.jsonl").front()["prompt"], "y");
+}
+
+TEST_F(GenerateTool, AnInterruptKeepsThePromptsThatAreDone) {
+  std::string prompts;
+  for (int i = 0; i < 2000; ++i) prompts += "Prompt " + std::to_string(i) + "\n";
+  write("prompts.txt", prompts);
+  BackgroundTool tool(
+      "cpx-generate",
+      {"--model", model(), "--template", "plain", "--dtype", "float32", "--max-new-tokens", "60",
+       "--batch", "2", "--input", path("prompts.txt"), "--output", path("a.jsonl")});
+  ASSERT_TRUE(tool.runs_until([&] { return exists("a.jsonl") && !read("a.jsonl").empty(); }));
+  tool.send(SIGTERM);
+  const ToolResult result = tool.wait();
+  EXPECT_EQ(result.exit_code, 1);
+  const auto done = num_lines(read("a.jsonl"));
+  EXPECT_GE(done, 1U);
+  EXPECT_LT(done, 2000U);
+  EXPECT_THAT(result.err, HasSubstr("interrupted: " + std::to_string(done) +
+                                    " of 2000 prompts are done; the same command goes on from "
+                                    "there\n"));
+}
+
+TEST_F(GenerateTool, PromptsStandWhereTheirFilesHaveThem) {
+  const auto prompts = [&](const std::string& file, const std::vector<std::string>& more = {}) {
+    std::vector<std::string> arguments = {"--input", path(file), "--output", "-"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ToolResult result = generate(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::vector<std::string> found;
+    std::istringstream text(result.out);
+    for (std::string line; std::getline(text, line);) {
+      found.push_back(nlohmann::json::parse(line)["prompt"]);
+    }
+    return found;
+  };
+  // The form of RealToxicityPrompts.
+  write(
+      "rtp.jsonl",
+      R"({"filename": "a", "prompt": {"text": "The kettle", "toxicity": 0.1}, "continuation": {"text": "no"}})"
+      "\n"
+      R"({"filename": "b", "prompt": {"text": "Good morning"}, "continuation": {"text": "no"}})"
+      "\n");
+  EXPECT_THAT(prompts("rtp.jsonl"), testing::ElementsAre("The kettle", "Good morning"));
+  EXPECT_THAT(prompts("rtp.jsonl", {"--key", "continuation.text"}),
+              testing::ElementsAre("no", "no"));
+  write("mixed.jsonl",
+        "{\"prompt\": \"one\", \"text\": \"no\"}\n{\"text\": \"two\"}\n{\"input\": \"three\"}\n"
+        "\"four\"\n");
+  EXPECT_THAT(prompts("mixed.jsonl"), testing::ElementsAre("one", "two", "three", "four"));
+  write("list.json", R"([{"question": "five", "text": "no"}, {"question": "six"}])");
+  EXPECT_THAT(prompts("list.json", {"--key", "question"}), testing::ElementsAre("five", "six"));
+}
+
+// ---- log-probabilities --------------------------------------------------------------------------
+
+TEST_F(GenerateTool, LogProbabilitiesStandBesideTheTokens) {
+  const auto line = [&](const std::string& which) {
+    const std::string name = which + ".jsonl";
+    EXPECT_EQ(generate({"--prompt", "The kettle", "--temperature", "0", "--repetition-penalty",
+                        "1.5", "--logprobs", which, "--output", path(name)})
+                  .exit_code,
+              0);
+    return lines(name).front();
+  };
+  const auto both = line("both");
+  const auto& found = both["logprobs"];
+  ASSERT_EQ(found["ids"].size(), both["tokens"]);
+  for (const char* key : {"tokens", "raw", "processed"}) {
+    EXPECT_EQ(found[key].size(), found["ids"].size()) << key;
+  }
+  EXPECT_NE(found["raw"], found["processed"]);
+  for (const auto& value : found["raw"]) EXPECT_LE(value, 0.0);
+  const auto raw = line("raw")["logprobs"];
+  EXPECT_EQ(raw["raw"], found["raw"]);
+  EXPECT_FALSE(raw.contains("processed"));
+  EXPECT_EQ(line("processed")["logprobs"]["processed"], found["processed"]);
+}
+
+TEST_F(GenerateTool, LogProbabilitiesWithoutAPlaceOrAKindAreTold) {
+  EXPECT_EQ(generate({"--prompt", "x", "--logprobs", "raw"}).err,
+            "cpx-generate: [command line] --logprobs: has no effect without --output. Leave it "
+            "out.\n");
+  EXPECT_EQ(generate({"--prompt", "x", "--overwrite"}).err,
+            "cpx-generate: [command line] --overwrite: has no effect without --output. Leave it "
+            "out.\n");
+  const ToolResult result =
+      generate({"--prompt", "x", "--logprobs", "top", "--output", path("a.jsonl")});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err,
+            "cpx-generate: [command line] --logprobs: got 'top', expected raw, processed or "
+            "both.\n");
 }
 
 TEST_F(GenerateTool, WrongWeightsAreTold) {

@@ -4,6 +4,7 @@
 #include <csignal>
 #include <filesystem>
 #include <gmock/gmock.h>
+#include <map>
 #include <string>
 #include <thread>
 #include <vector>
@@ -92,7 +93,7 @@ TEST_F(ParaphraseTool, MakesAShardOfBothSidesThatTrainingReads) {
     EXPECT_TRUE(std::is_sorted(scores.rbegin(), scores.rend()));
   }
   EXPECT_FALSE(exists("out.json.journal"));
-  const json meta = json::parse(read("out.json.meta.json"));
+  const json meta = json::parse(read("out.json.meta"));
   EXPECT_EQ(meta["settings"]["seed"], 42);
   EXPECT_EQ(meta["settings"]["top_k"], 25);
   EXPECT_EQ(meta["settings"]["neutral_template"], "Say it kindly: {input}");
@@ -232,7 +233,7 @@ TEST_F(ParaphraseTool, InputsWithTooFewCandidatesAreNamed) {
   ASSERT_EQ(few.exit_code, 0) << few.err;
   EXPECT_THAT(few.err, HasSubstr("1 of 3 kept from 5 drawn (4 duplicates)"));
   EXPECT_THAT(few.out, HasSubstr("3 records, 0 inputs left out, 6 sides with few"));
-  const json meta = json::parse(read("out.json.meta.json"));
+  const json meta = json::parse(read("out.json.meta"));
   EXPECT_NE(meta.dump().find("1 of 3 kept from 5 drawn"), std::string::npos);
 }
 
@@ -256,7 +257,7 @@ TEST_F(ParaphraseTool, WrongUseIsToldAtOnce) {
       "cpx-paraphrase: [command line] --form: got 'alpaca', expected auto, plain, chat, llama2 "
       "or tulu.\n"
       "cpx-paraphrase: [command line] --input: got nothing, expected a file of texts.\n"
-      "cpx-paraphrase: [command line] --output: got nothing, expected a .json or .jsonl.\n"
+      "cpx-paraphrase: [command line] --output: got nothing, expected a .json, .jsonl or folder.\n"
       "cpx-paraphrase: [command line] --polarity: got 'rude', expected neutral, toxic or "
       "both.\n"
       "cpx-paraphrase: [command line] --limit: got -1, expected 0 (all) or more.\n"
@@ -266,6 +267,104 @@ TEST_F(ParaphraseTool, WrongUseIsToldAtOnce) {
   EXPECT_EQ(one.err,
             "cpx-paraphrase: [command line] --template: got --polarity both, expected neutral or "
             "toxic beside it (or --template-neutral and --template-toxic).\n");
+}
+
+// ---- a folder of shards -------------------------------------------------------------------------
+
+class ParaphraseFolder : public ParaphraseTool {
+ protected:
+  ParaphraseFolder() {
+    write("hate_women_1k.txt", "She was late again\nThe door is open\n");
+    write("hate_mental_disability_1k.txt", "He forgot the keys\n");
+    write("more.jsonl",
+          "{\"input\": \"They parked on the lawn\", \"group\": \"women\", \"id\": \"w-9\"}\n");
+  }
+
+  Arguments folder_command(const std::string& output, const Arguments& more = {}) const {
+    Arguments arguments = command(more, output);
+    const auto input = std::ranges::find(arguments, path("inputs.txt"));
+    *input = path("hate_*.txt");
+    arguments.insert(input + 1, {"--input", path("more.jsonl")});
+    return arguments;
+  }
+
+  std::map<std::string, std::string> files(const std::string& folder) const {
+    std::map<std::string, std::string> found;
+    for (const auto& entry : std::filesystem::directory_iterator(path(folder))) {
+      const std::string name = entry.path().filename().string();
+      found[name] = read(folder + "/" + name);
+    }
+    return found;
+  }
+};
+
+TEST_F(ParaphraseFolder, HasAShardAGroupOfAllFiles) {
+  const ToolResult result = run_tool("cpx-paraphrase", folder_command("made/"));
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("neutral_mental_dis.json: 1 records, 0 inputs left out"),
+                                HasSubstr("neutral_women.json: 3 records, 0 inputs left out")));
+  const auto made = files("made");
+  EXPECT_EQ(made.size(), 4U);  // two shards, each with its meta file
+  const json women = json::parse(made.at("neutral_women.json"));
+  ASSERT_EQ(women.size(), 3U);
+  EXPECT_EQ(women[0]["input"], "She was late again");
+  EXPECT_EQ(women[0]["id"], "women-0");
+  EXPECT_EQ(women[2]["input"], "They parked on the lawn");
+  EXPECT_EQ(women[2]["id"], "w-9");
+  const ToolResult validated =
+      train({"--validate", "data.train=[" + path("made/neutral_*.json") + "]"});
+  EXPECT_EQ(validated.exit_code, 0) << validated.err;  // meta files do not match
+  EXPECT_THAT(validated.out, HasSubstr("2 files, 4 records"));
+}
+
+TEST_F(ParaphraseFolder, AShardIsTheOneThatItsInputsAloneMake) {
+  ASSERT_EQ(run_tool("cpx-paraphrase", folder_command("made/")).exit_code, 0);
+  Arguments alone = command({}, "alone.json");
+  std::ranges::replace(alone, path("inputs.txt"), path("hate_mental_disability_1k.txt"));
+  ASSERT_EQ(run_tool("cpx-paraphrase", alone).exit_code, 0);
+  EXPECT_EQ(read("made/neutral_mental_dis.json"), read("alone.json"));
+}
+
+TEST_F(ParaphraseFolder, GoesOnWhereItWasStopped) {
+  ASSERT_EQ(run_tool("cpx-paraphrase", folder_command("whole/")).exit_code, 0);
+  const auto whole = files("whole");
+  // Stopped in the first shard: nothing but journals.
+  BackgroundTool tool("cpx-paraphrase", folder_command("made/"));
+  ASSERT_TRUE(tool.runs_until([&] { return exists("made/neutral_women.json.journal"); }));
+  tool.send(SIGKILL);
+  tool.wait();
+  const ToolResult again = run_tool("cpx-paraphrase", folder_command("made/"));
+  EXPECT_EQ(again.exit_code, 0) << again.err;
+  EXPECT_EQ(files("made"), whole);
+  // Stopped between two shards.
+  std::filesystem::remove(path("made/neutral_women.json"));
+  std::filesystem::remove(path("made/neutral_women.json.meta"));
+  EXPECT_THAT(run_tool("cpx-paraphrase", folder_command("made")).out,
+              HasSubstr("neutral_mental_dis.json: made before with the same settings, nothing to "
+                        "do\n"));
+  EXPECT_EQ(files("made"), whole);
+}
+
+TEST_F(ParaphraseFolder, OtherSettingsAreToldBeforeTheWork) {
+  ASSERT_EQ(run_tool("cpx-paraphrase", folder_command("made/")).exit_code, 0);
+  std::filesystem::remove(path("made/neutral_mental_dis.json"));
+  std::filesystem::remove(path("made/neutral_mental_dis.json.meta"));
+  const ToolResult other = run_tool("cpx-paraphrase", folder_command("made/", {"--seed", "7"}));
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_EQ(last_line(other), "cpx-paraphrase: [" + path("made/neutral_women.json") +
+                                  "] is there already: 'seed' is 42 there and 7 now. Choose "
+                                  "another output, or give --overwrite.\n");
+  EXPECT_FALSE(exists("made/neutral_mental_dis.json"));
+}
+
+TEST_F(ParaphraseFolder, AGroupThatNoFileCanHaveIsTold) {
+  write("more.jsonl", "{\"input\": \"They parked on the lawn\", \"group\": \"a/b\"}\n");
+  const ToolResult result = run_tool("cpx-paraphrase", folder_command("made/"));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(last_line(result),
+            "cpx-paraphrase: [--output] group 'a/b': got 3 bytes, expected 1 to 200 without a '/': "
+            "it is part of a file's name in '" +
+                path("made/") + "'.\n");
 }
 
 TEST_F(ParaphraseTool, FlagsWithoutEffectAreTold) {
@@ -280,11 +379,12 @@ TEST_F(ParaphraseTool, FlagsWithoutEffectAreTold) {
 }
 
 TEST_F(ParaphraseTool, ASecondProcessIsRefusedWithTheFirstOnes) {
-  BackgroundTool first("cpx-paraphrase", command({"--max-new-tokens", "200"}));
-  while (!exists("out.json.journal")) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  const ToolResult second = paraphrase({"--max-new-tokens", "200"});
+  std::string inputs;
+  for (int i = 0; i < 2000; ++i) inputs += "Sentence " + std::to_string(i) + "\n";
+  write("inputs.txt", inputs);
+  BackgroundTool first("cpx-paraphrase", command({}));
+  ASSERT_TRUE(first.runs_until([&] { return exists("out.json.journal"); }));
+  const ToolResult second = paraphrase();
   first.send(SIGTERM);
   first.wait();
   EXPECT_EQ(second.exit_code, 1);

@@ -7,7 +7,6 @@
 #include <set>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -149,7 +148,7 @@ TEST_F(ScoreTool, AnotherKeyIsScoredAndTheRestOfAnObjectStays) {
 // Several windows, whose texts are sorted by their lengths inside.
 TEST_F(ScoreTool, TheOrderIsKeptAndBatchesChangeNothing) {
   std::string lines;
-  for (int i = 0; i < 700; ++i) {
+  for (int i = 0; i < 3000; ++i) {
     lines += "text " + std::to_string(i) + std::string(static_cast<size_t>(i * 7 % 31), '!') + "\n";
   }
   write("texts.txt", lines);
@@ -294,37 +293,127 @@ TEST_F(ScoreTool, ShardsOfLinesKeepTheirForm) {
 
 // ---- stops and errors --------------------------------------------------------------------------
 
-TEST_F(ScoreTool, AnInterruptLeavesNothingBehind) {
+TEST_F(ScoreTool, AnInterruptLeavesTheOldOutputAndAJournal) {
   std::string lines;
   for (int i = 0; i < 200'000; ++i) lines += "a line of text\n";
   write("texts.txt", lines);
   write("out.jsonl", "old");
   BackgroundTool tool("cpx-score", {"--model", kClassifier, "--device", "cpu", "--input",
                                     path("texts.txt"), "--output", path("out.jsonl")});
-  while (!exists(".out.jsonl.tmp")) std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  ASSERT_TRUE(tool.runs_until(
+      [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 2; }));
   tool.send(SIGTERM);
   const ToolResult result = tool.wait();
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_THAT(result.err, HasSubstr("interrupted: no output was written"));
+  EXPECT_THAT(result.err, HasSubstr(" records are done; the same command goes on from there\n"));
   EXPECT_EQ(read("out.jsonl"), "old");
-  EXPECT_FALSE(exists(".out.jsonl.tmp"));
+  EXPECT_FALSE(exists("out.jsonl.lock"));
 }
 
-TEST_F(ScoreTool, AFullDiskLeavesNothingBehind) {
+TEST_F(ScoreTool, AFullDiskLeavesTheOldOutput) {
   std::string lines;
   for (int i = 0; i < 300; ++i) lines += "a line of text\n";
   write("texts.txt", lines);
-  const ToolResult result = run_tool("cpx-score",
-                                     {"--model", kClassifier, "--device", "cpu", "--input",
-                                      path("texts.txt"), "--output", path("out.jsonl")},
-                                     {.file_bytes = 4096});
+  const std::vector<std::string> arguments = {"--model",  kClassifier,      "--device",
+                                              "cpu",      "--input",        path("texts.txt"),
+                                              "--output", path("out.jsonl")};
+  const ToolResult result = run_tool("cpx-score", arguments, {.file_bytes = 4096});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_THAT(result.err,
-              MatchesRegex("cpx-score: .write. " + path("out.jsonl.tmp") +
+              MatchesRegex("(.*\n)?cpx-score: .write. " + path("out.jsonl.journal") +
                            ": cannot be written: File too large .[0-9]+ MiB free there.. What was "
                            "there before is untouched; free space or choose another folder.\n"));
   EXPECT_FALSE(exists("out.jsonl"));
-  EXPECT_FALSE(exists(".out.jsonl.tmp"));
+  EXPECT_EQ(run_tool("cpx-score", arguments).exit_code, 0);  // there is space again
+  EXPECT_EQ(num_lines(read("out.jsonl")), 300U);
+  EXPECT_FALSE(exists("out.jsonl.journal"));
+}
+
+// ---- several files ------------------------------------------------------------------------------
+
+class ScoreFiles : public ScoreTool {
+ protected:
+  ScoreFiles() {
+    std::string lines;
+    for (int i = 0; i < 3000; ++i) lines += "line " + std::to_string(i) + " of text\n";
+    write("a.txt", lines);
+    write("b.txt", "one\ntwo\n");
+    write("neutral_women.json",
+          R"([{"input": "x", "paraphrases": ["a b", "c"], "paraphrases_toxic": ["d"]}])");
+    write("other.json", R"([{"group": "mental_disability", "paraphrases": ["e"],
+                             "paraphrases_toxic": ["f", "g"]},
+                            {"group": "women", "paraphrases": ["h"], "paraphrases_toxic": ["i"]}])");
+  }
+
+  ToolResult run(const std::vector<std::string>& inputs, const std::string& output,
+                 const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> arguments = {"--model", kClassifier, "--device",
+                                          "cpu",     "--output",  path(output)};
+    for (const std::string& input : inputs) {
+      arguments.insert(arguments.end(), {"--input", path(input)});
+    }
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_tool("cpx-score", arguments);
+  }
+};
+
+TEST_F(ScoreFiles, OneOutputHasTheRecordsOfAllInTheirOrder) {
+  const ToolResult result = run({"b.txt", "a.txt"}, "all.jsonl");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out, "3002 texts of 3002 records scored: probability of 'LABEL_1'\n");
+  ASSERT_EQ(run({"b.txt"}, "b.jsonl").exit_code, 0);
+  ASSERT_EQ(run({"a.txt"}, "a.jsonl").exit_code, 0);
+  EXPECT_EQ(read("all.jsonl"), read("b.jsonl") + read("a.jsonl"));
+  ASSERT_EQ(run({"?.txt"}, "pattern.jsonl").exit_code, 0);
+  EXPECT_EQ(read("pattern.jsonl"), read("a.jsonl") + read("b.jsonl"));
+}
+
+TEST_F(ScoreFiles, AFolderHasAShardAGroup) {
+  const ToolResult result = run({"neutral_women.json", "other.json"}, "clean/");
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  const Json women = Json::parse(read("clean/neutral_women.json"));
+  ASSERT_EQ(women.size(), 2U);
+  EXPECT_EQ(women[0]["input"], "x");
+  EXPECT_EQ(women[1]["paraphrases"], Json::parse(R"(["h"])"));
+  EXPECT_EQ(women[1]["paraphrases_toxigenscore"].size(), 1U);
+  EXPECT_EQ(Json::parse(read("clean/neutral_mental_dis.json")).size(), 1U);
+  EXPECT_FALSE(exists("clean/score.journal"));
+  EXPECT_FALSE(exists("clean/.lock"));
+}
+
+TEST_F(ScoreFiles, GoesOnBehindAnyWindowWithTheSameBytes) {
+  ASSERT_EQ(run({"a.txt", "b.txt"}, "whole.jsonl").exit_code, 0);
+  BackgroundTool tool(
+      "cpx-score", {"--model", kClassifier, "--device", "cpu", "--input", path("a.txt"), "--input",
+                    path("b.txt"), "--output", path("out.jsonl")});
+  ASSERT_TRUE(tool.runs_until(
+      [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 250; }));
+  tool.send(SIGKILL);
+  tool.wait();
+  const std::string journal = read("out.jsonl.journal");
+  for (const size_t size : {journal.size(), journal.size() / 2, size_t{40}}) {
+    write("out.jsonl.journal", journal.substr(0, size));
+    const ToolResult again = run({"a.txt", "b.txt"}, "out.jsonl");
+    ASSERT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(read("out.jsonl"), read("whole.jsonl"));
+    EXPECT_FALSE(exists("out.jsonl.journal"));
+  }
+}
+
+TEST_F(ScoreFiles, AJournalOfOtherSettingsIsAnErrorThatNamesTheFirst) {
+  std::string lines;
+  for (int i = 0; i < 300; ++i) lines += "a line of text\n";
+  write("texts.txt", lines);
+  const std::vector<std::string> arguments = {"--model",  kClassifier,      "--device",
+                                              "cpu",      "--input",        path("texts.txt"),
+                                              "--output", path("out.jsonl")};
+  ASSERT_EQ(run_tool("cpx-score", arguments, {.file_bytes = 4096}).exit_code, 1);
+  const ToolResult other = run({"texts.txt"}, "out.jsonl", {"--label", "0"});
+  EXPECT_EQ(other.exit_code, 1);
+  EXPECT_EQ(other.err, "cpx-score: [" + path("out.jsonl.journal") +
+                           "] was begun with other settings: 'label' is \"1\" there and \"0\" now. "
+                           "Give those to go on, or --overwrite to begin anew.\n");
+  EXPECT_EQ(run({"texts.txt"}, "out.jsonl", {"--label", "0", "--overwrite"}).exit_code, 0);
 }
 
 TEST_F(ScoreTool, WithoutFlagsItTellsAllThatAreNeeded) {
@@ -377,7 +466,7 @@ TEST_F(ScoreTool, BadFilesAreOneLine) {
   expect_error(1, {"--input", path("empty.txt")},
                "[" + path("empty.txt") + "] got no line with text, expected a text a line.");
   expect_error(1, {"--input", path("none.txt")},
-               "[read] " + path("none.txt") + ": cannot be read: No such file or directory.");
+               "[" + path("none.txt") + "] no such file: got nothing there, expected a file.");
   expect_error(1, {"--input", path("shard.json"), "--key", "paraphrase"},
                "[" + path("shard.json") +
                    ": record 1] 'paraphrase' is missing (keys: group, id, input, paraphrases, "

@@ -3,7 +3,7 @@
 // run that was killed goes on where it was; the shard is put in place when all is finished.
 //
 //   <output>            the shard: .json (a list) or .jsonl (a record a line)
-//   <output>.meta.json  how it was made: settings, counts, and the inputs without paraphrases
+//   <output>.meta  how it was made: settings, counts, and the inputs without paraphrases
 //   <output>.journal    work in progress: a line of settings, then a line a finished input
 //   <output>.lock       while a process works on it
 #pragma once

@@ -23,6 +23,7 @@ struct Decoding {
   int64_t samples = 1;  // texts a prompt
   generation::SamplingOptions sampling = {.temperature = 0.8, .top_p = 0.95};
   std::vector<std::string> stop_strings = {};
+  bool log_probs = false;  // tokens come with their log-probabilities
   uint64_t seed = 42;
   int64_t batch_size = 20;
 

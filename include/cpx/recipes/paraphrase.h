@@ -23,7 +23,7 @@ struct ParaphraseCommand {
   std::string neutral_template = "published-neutral";  // a built-in name or a file
   std::string toxic_template = "published-toxic";
   pipeline::CandidateOptions candidates;
-  std::filesystem::path output;  // .json or .jsonl
+  std::filesystem::path output;  // .json or .jsonl, or a folder: a shard a group
   bool overwrite = false;
 };
 

@@ -14,8 +14,10 @@ namespace cpx::recipes {
 /// The command line of cpx-score.
 struct ScoreCommand {
   std::filesystem::path model;
-  std::filesystem::path input;   // texts a line, or JSON
-  std::filesystem::path output;  // JSONL, or a JSON list where it was one
+  std::vector<std::string> inputs;  // texts a line, or JSON; or patterns
+  /// JSONL, or a JSON list where the first input is one; or a folder: a shard a group.
+  std::filesystem::path output;
+  bool overwrite = false;  // begins anew where other settings were begun with
 
   std::vector<std::string> keys;  // none: `text`, or a shard's paraphrases
   std::string label = "1";        // name or index
@@ -32,8 +34,9 @@ struct ScoreCommand {
   std::string device = "auto";
 };
 
-/// Runs the command: the output appears at once when all is done, a summary goes to standard
-/// output. Returns the exit code.
+/// Runs the command, or goes on with it where it was interrupted: what is finished stands in a
+/// journal beside the output, which appears when all is done; a summary goes to standard output.
+/// Returns the exit code.
 int run_score(const ScoreCommand& command);
 
 }  // namespace cpx::recipes
