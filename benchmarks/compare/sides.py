@@ -263,7 +263,7 @@ def cpx_generate(name, samples, threads, weights="float32", against=None):
         return [
             f"{places.bin}/cpx-generate", *source, "--threads", str(threads), "--template", "plain", "--prompt", PROMPT,
             "--samples", str(samples), "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(NEW_TOKENS),
-            "--max-new-tokens", str(NEW_TOKENS), "--output", f"{places.scratch}/texts.jsonl",
+            "--max-new-tokens", str(NEW_TOKENS), "--output", f"{places.scratch}/texts.jsonl", "--overwrite",
         ]  # fmt: skip
 
     def read(finished, _):
@@ -280,7 +280,7 @@ def cpx_prefill(name, threads):
         return [
             f"{places.bin}/cpx-generate", "--model", places.gguf, "--weights", "auto", "--threads", str(threads),
             "--template", "plain", "--prompt", LONG_PROMPT, "--samples", "1", "--temperature", "0",
-            "--max-new-tokens", "2", "--output", f"{places.scratch}/texts.jsonl",
+            "--max-new-tokens", "2", "--output", f"{places.scratch}/texts.jsonl", "--overwrite",
         ]  # fmt: skip
 
     def read(finished, _):
@@ -378,7 +378,7 @@ def ppo_rollout_alone(name, threads):
             f"{places.inputs}/adapter-qv", "--threads", str(threads), "--template", "plain",
             "--input", f"{places.scratch}/{ROLLOUT_INPUTS}", "--samples", "1", "--batch", str(ROLLOUT_SIZE),
             "--temperature", "1", "--top-p", "1", "--min-new-tokens", str(RESPONSE_TOKENS),
-            "--max-new-tokens", str(RESPONSE_TOKENS), "--output", f"{places.scratch}/texts.jsonl",
+            "--max-new-tokens", str(RESPONSE_TOKENS), "--output", f"{places.scratch}/texts.jsonl", "--overwrite",
         ]  # fmt: skip
 
     def read(finished, _):
