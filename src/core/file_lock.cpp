@@ -43,7 +43,8 @@ bool is_still_there(int fd, const fs::path& path) {
 }  // namespace
 
 int open_locked(const fs::path& path) {
-  while (true) {
+  constexpr int kTries = 100;  // each in vain only where another process ends just then
+  for (int i = 0; i < kTries; ++i) {
     const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0) return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
@@ -53,6 +54,8 @@ int open_locked(const fs::path& path) {
     if (is_still_there(fd, path)) return fd;
     close(fd);
   }
+  errno = EAGAIN;
+  return -1;
 }
 
 FileLock::FileLock(fs::path lock_file, std::string_view where, const fs::path& output)
