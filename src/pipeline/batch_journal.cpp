@@ -66,6 +66,14 @@ BatchJournal::BatchJournal(Place place, std::span<const Setting> settings, bool 
   }
 }
 
+// Settings alone are nothing to go on with, and would stand in the way of others.
+BatchJournal::~BatchJournal() {
+  if (!file_ || num_lines_ > 0) return;
+  file_.reset();
+  std::error_code ignored;
+  fs::remove(place_.journal, ignored);
+}
+
 void BatchJournal::begin(const std::string& header) {
   num_lines_ = 0;
   file_.emplace(place_.journal);

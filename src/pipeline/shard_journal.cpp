@@ -128,7 +128,13 @@ bool ShardJournal::is_made_before(bool overwrite) {
   return true;
 }
 
-ShardJournal::~ShardJournal() = default;
+// Settings alone are nothing to go on with, and would stand in the way of others.
+ShardJournal::~ShardJournal() {
+  if (!file_ || num_done_ > 0) return;
+  file_.reset();
+  std::error_code ignored;
+  fs::remove(journal_, ignored);
+}
 
 void ShardJournal::begin() {
   file_ = std::make_unique<OutputFile>(journal_);

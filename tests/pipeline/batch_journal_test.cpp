@@ -74,6 +74,14 @@ TEST_F(BatchJournalTest, KeepsBatchesAcrossProcesses) {
   EXPECT_FALSE(fs::exists(journal_));
 }
 
+TEST_F(BatchJournalTest, OneWithoutABatchIsRemoved) {
+  {
+    BatchJournal journal = open();
+    EXPECT_TRUE(fs::exists(journal_));
+  }
+  EXPECT_TRUE(fs::is_empty(folder_));
+}
+
 TEST_F(BatchJournalTest, CutAtAnyByteHasItsWholeBatches) {
   {
     BatchJournal journal = open();

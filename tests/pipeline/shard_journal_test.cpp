@@ -310,6 +310,14 @@ TEST_F(ShardJournalTest, AJournalOfOtherSettingsIsGivenUpOnlyWithOverwrite) {
   EXPECT_EQ(open(other).num_done(), 0);
 }
 
+TEST_F(ShardJournalTest, AJournalWithoutAFinishedInputIsRemoved) {
+  {
+    ShardJournal journal = open();
+    EXPECT_TRUE(fs::exists(folder_ / "out.json.journal"));
+  }
+  EXPECT_THAT(files(), IsEmpty());
+}
+
 TEST_F(ShardJournalTest, ADamagedJournalIsOneClearLine) {
   const std::string journal = full_journal({0, 1});
   const size_t second = journal.find('\n') + 1;

@@ -401,19 +401,18 @@ TEST_F(ScoreFiles, GoesOnBehindAnyWindowWithTheSameBytes) {
 }
 
 TEST_F(ScoreFiles, AJournalOfOtherSettingsIsAnErrorThatNamesTheFirst) {
-  std::string lines;
-  for (int i = 0; i < 300; ++i) lines += "a line of text\n";
-  write("texts.txt", lines);
-  const std::vector<std::string> arguments = {"--model",  kClassifier,      "--device",
-                                              "cpu",      "--input",        path("texts.txt"),
-                                              "--output", path("out.jsonl")};
-  ASSERT_EQ(run_tool("cpx-score", arguments, {.file_bytes = 4096}).exit_code, 1);
-  const ToolResult other = run({"texts.txt"}, "out.jsonl", {"--label", "0"});
+  BackgroundTool tool("cpx-score", {"--model", kClassifier, "--device", "cpu", "--input",
+                                    path("a.txt"), "--output", path("out.jsonl")});
+  ASSERT_TRUE(tool.runs_until(
+      [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 250; }));
+  tool.send(SIGKILL);
+  tool.wait();
+  const ToolResult other = run({"a.txt"}, "out.jsonl", {"--label", "0"});
   EXPECT_EQ(other.exit_code, 1);
   EXPECT_EQ(other.err, "cpx-score: [" + path("out.jsonl.journal") +
                            "] was begun with other settings: 'label' is \"1\" there and \"0\" now. "
                            "Give those to go on, or --overwrite to begin anew.\n");
-  EXPECT_EQ(run({"texts.txt"}, "out.jsonl", {"--label", "0", "--overwrite"}).exit_code, 0);
+  EXPECT_EQ(run({"a.txt"}, "out.jsonl", {"--label", "0", "--overwrite"}).exit_code, 0);
 }
 
 TEST_F(ScoreTool, WithoutFlagsItTellsAllThatAreNeeded) {

@@ -32,6 +32,11 @@ class BatchJournal {
   /// anew), is no journal, is in use, or cannot be written.
   BatchJournal(Place place, std::span<const Setting> settings, bool overwrite);
 
+  /// A journal without a batch is removed.
+  ~BatchJournal();
+  BatchJournal(const BatchJournal&) = delete;
+  BatchJournal& operator=(const BatchJournal&) = delete;
+
   /// Lines of the whole batches.
   int64_t num_lines() const { return num_lines_; }
 

@@ -70,6 +70,7 @@ class ShardJournal {
   /// other settings or inputs (with `overwrite` either begins anew); when a file cannot be written.
   ShardJournal(std::filesystem::path output, std::vector<data::Input> inputs,
                std::span<const Setting> settings, bool overwrite = false);
+  /// A journal without a finished input is removed.
   ~ShardJournal();
   ShardJournal(const ShardJournal&) = delete;
   ShardJournal& operator=(const ShardJournal&) = delete;
