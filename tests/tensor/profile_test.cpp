@@ -95,9 +95,11 @@ TEST_F(ProfilerTest, ATraceThatCannotBeWrittenIsADataError) {
     profiler.stop("/proc/no/trace.json");
     ADD_FAILURE() << "expected DataError";
   } catch (const DataError& error) {
-    EXPECT_STREQ(error.what(),
-                 "[--profile] /proc/no/trace.json: the trace cannot be written. Choose another "
-                 "place.");
+    EXPECT_STREQ(
+        error.what(),
+        "[write] /proc/no/trace.json: cannot be written: No such file or directory (unknown "
+        "free space). What was there before is untouched; free space or choose another "
+        "folder.");
   }
 }
 
