@@ -3,9 +3,12 @@
 #include "cpx/core/error.h"
 #include "cpx/recipes/eval_ppl.h"
 #include "flag_effects.h"
+#include "path_option.h"
 #include "tool_main.h"
 
 namespace {
+
+using cpx::tools::add_path_option;
 
 constexpr const char* kExamples =
     "  cpx-eval-ppl --model models/SmolLM2-135M-Instruct.Q4_1.gguf \\\n"
@@ -16,17 +19,18 @@ constexpr const char* kExamples =
     "  ... --neutral data/demo/everyday.txt --compare runs/demo/best    one side alone";
 
 void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
-  app.add_option("--model", command.model, "Hugging Face folder or .gguf");
-  app.add_option("--adapter", command.adapter, "PEFT LoRA folder");
-  app.add_option("--compare", command.compare,
-                 "Another PEFT folder: base (or --adapter) and this one side by side");
-  app.add_option("--shards", command.shards, "Contrast shards: toxic and neutral texts by group");
-  app.add_option("--toxic", command.toxic,
-                 "Toxic texts: one a line, or JSON (texts, or objects with the key text)");
-  app.add_option("--neutral", command.neutral, "Neutral texts, in the same forms");
-  app.add_option("--report", command.report,
-                 "Write the report as JSON to this file (-: standard "
-                 "output)");
+  add_path_option(app, "--model", command.model, "Hugging Face folder or .gguf");
+  add_path_option(app, "--adapter", command.adapter, "PEFT LoRA folder");
+  add_path_option(app, "--compare", command.compare,
+                  "Another PEFT folder: base (or --adapter) and this one side by side");
+  add_path_option(app, "--shards", command.shards,
+                  "Contrast shards: toxic and neutral texts by group");
+  add_path_option(app, "--toxic", command.toxic,
+                  "Toxic texts: one a line, or JSON (texts, or objects with the key text)");
+  add_path_option(app, "--neutral", command.neutral, "Neutral texts, in the same forms");
+  add_path_option(app, "--report", command.report,
+                  "Write the report as JSON to this file (-: standard "
+                  "output)");
   app.add_option("--mode", command.mode,
                  "texts: each by itself; published: joined, in windows of 4096")
       ->capture_default_str();

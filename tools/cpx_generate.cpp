@@ -12,9 +12,12 @@
 #include "cpx/recipes/generate.h"
 #include "decoding_flags.h"
 #include "flag_effects.h"
+#include "path_option.h"
 #include "tool_main.h"
 
 namespace {
+
+using cpx::tools::add_path_option;
 
 constexpr const char* kExamples =
     "  cpx-generate --model models/SmolLM2-135M-Instruct.Q4_1.gguf --prompt 'Write a short note to "
@@ -30,16 +33,17 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
   cpx::tools::add_decoding_flags(app, command.decoding);
   app.add_flag("--compare", command.compare, "Base and --adapter side by side");
   app.add_option("--prompt", command.prompts, "A prompt (may be given several times)");
-  app.add_option("--input", command.input, "Prompts: one a line, or JSON (texts, or objects)");
+  add_path_option(app, "--input", command.input,
+                  "Prompts: one a line, or JSON (texts, or objects)");
   app.add_option("--key", command.key,
                  "Key of the prompts in objects, a.b for an object in an object (default: prompt, "
                  "prompt.text, text or input)");
   app.add_option("--template", command.decoding.prompt_form,
                  "auto (chat where the model has a template), plain, chat, llama2 or tulu")
       ->capture_default_str();
-  app.add_option("--output", command.output,
-                 "Write JSONL to this file (-: standard output), a prompt's lines when they are "
-                 "whole; the same command goes on where it was stopped");
+  add_path_option(app, "--output", command.output,
+                  "Write JSONL to this file (-: standard output), a prompt's lines when they are "
+                  "whole; the same command goes on where it was stopped");
   app.add_flag("--overwrite", command.overwrite,
                "Begin anew where the output was made with other settings");
   app.add_option("--logprobs", command.log_probs,

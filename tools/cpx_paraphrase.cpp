@@ -12,9 +12,12 @@
 #include "cpx/recipes/paraphrase.h"
 #include "decoding_flags.h"
 #include "flag_effects.h"
+#include "path_option.h"
 #include "tool_main.h"
 
 namespace {
+
+using cpx::tools::add_path_option;
 
 constexpr const char* kExamples =
     "  cpx-paraphrase --model models/SmolLM2-135M-Instruct.Q4_1.gguf --input messages.txt\n"
@@ -29,25 +32,26 @@ constexpr const char* kExamples =
 
 void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
   cpx::tools::add_decoding_flags(app, command.decoding);
-  app.add_option("--input", command.inputs,
-                 "Texts: .txt (one a line, or the published lists), .json, .jsonl or shards; "
-                 "patterns and several are allowed");
+  add_path_option(app, "--input", command.inputs,
+                  "Texts: .txt (one a line, or the published lists), .json, .jsonl or shards; "
+                  "patterns and several are allowed");
   app.add_option("--limit", command.limit, "At most so many texts of each file (0: all)")
       ->capture_default_str();
   app.add_option("--polarity", command.polarity, "neutral, toxic or both")->capture_default_str();
-  app.add_option("--template-neutral", command.neutral_template,
-                 "What is asked for a neutral paraphrase: a file with {input}, or "
-                 "published-neutral")
+  add_path_option(app, "--template-neutral", command.neutral_template,
+                  "What is asked for a neutral paraphrase: a file with {input}, or "
+                  "published-neutral")
       ->capture_default_str();
-  app.add_option("--template-toxic", command.toxic_template,
-                 "What is asked for a toxic one: a file with {input}, or published-toxic")
+  add_path_option(app, "--template-toxic", command.toxic_template,
+                  "What is asked for a toxic one: a file with {input}, or published-toxic")
       ->capture_default_str();
   app.add_option_function<std::string>(
-      "--template",
-      [&command](const std::string& name) {
-        command.neutral_template = command.toxic_template = name;
-      },
-      "The same for a --polarity of one side");
+         "--template",
+         [&command](const std::string& name) {
+           command.neutral_template = command.toxic_template = name;
+         },
+         "The same for a --polarity of one side")
+      ->transform(cpx::tools::path_of_flag);
   app.add_option("--form", command.decoding.prompt_form,
                  "How the model is asked: plain, chat, llama2, tulu; auto: chat where it has a "
                  "template")
@@ -61,9 +65,10 @@ void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
   app.add_option("--cut-at", command.candidates.headers,
                  "An answer ends before this text (may be given again)")
       ->capture_default_str();
-  app.add_option("--output", command.output,
-                 "The shard: .json (a list) or .jsonl; or a folder (there, or NAME/) for a shard a "
-                 "group, neutral_<group>.json");
+  add_path_option(
+      app, "--output", command.output,
+      "The shard: .json (a list) or .jsonl; or a folder (there, or NAME/) for a shard a "
+      "group, neutral_<group>.json");
   app.add_flag("--overwrite", command.overwrite, "Begin anew where the output is there already");
 }
 

@@ -3,9 +3,12 @@
 #include "cpx/core/error.h"
 #include "cpx/recipes/score.h"
 #include "flag_effects.h"
+#include "path_option.h"
 #include "tool_main.h"
 
 namespace {
+
+using cpx::tools::add_path_option;
 
 constexpr const char* kExamples =
     "  cpx-score --model models/toxigen_roberta --input texts.txt --output scored.jsonl\n"
@@ -22,14 +25,15 @@ constexpr const char* kExamples =
     "The same command goes on where it was interrupted.";
 
 void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
-  app.add_option("--model", command.model,
-                 "Hugging Face folder of a RobertaForSequenceClassification");
-  app.add_option("--input", command.inputs,
-                 "A text a line, or JSON (objects in a list, or an object a line); patterns and "
-                 "several are allowed");
-  app.add_option("--output", command.output,
-                 "JSONL, or a list where the first input is one; or a folder (there, or NAME/) for "
-                 "a shard a group, neutral_<group>.json. -: standard output");
+  add_path_option(app, "--model", command.model,
+                  "Hugging Face folder of a RobertaForSequenceClassification");
+  add_path_option(app, "--input", command.inputs,
+                  "A text a line, or JSON (objects in a list, or an object a line); patterns and "
+                  "several are allowed");
+  add_path_option(
+      app, "--output", command.output,
+      "JSONL, or a list where the first input is one; or a folder (there, or NAME/) for "
+      "a shard a group, neutral_<group>.json. -: standard output");
   app.add_flag("--overwrite", command.overwrite, "Begin anew where other settings were begun with");
   app.add_option("--key", command.keys,
                  "Key of the texts, may be repeated (default: text, or a shard's paraphrases and "

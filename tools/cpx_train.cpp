@@ -8,9 +8,12 @@
 #include "cpx/recipes/train.h"
 #include "cpx/recipes/train_config.h"
 #include "flag_effects.h"
+#include "path_option.h"
 #include "tool_main.h"
 
 namespace {
+
+using cpx::tools::add_path_option;
 
 constexpr const char* kExamples =
     "  cpx-train --config configs/demo.yaml                        train\n"
@@ -24,7 +27,7 @@ constexpr const char* kExamples =
     "All keys of a config: cpx-train --help-config, or docs/config.md.";
 
 void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_config) {
-  app.add_option("--config", command.config, "The run's config (YAML)");
+  add_path_option(app, "--config", command.config, "The run's config (YAML)");
   app.add_option("overrides", command.overrides, "Keys set on the command line: a.b=value");
   app.add_flag("--validate", command.validate,
                "Check config and data, report all faults at once, train nothing");
@@ -34,14 +37,14 @@ void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_co
   app.add_option("--inspect", command.inspect,
                  "Show this many examples as pieces, ids, masks and roles")
       ->check(CLI::PositiveNumber);
-  app.add_option("--resume", command.resume,
-                 "Go on from a checkpoint or run folder, or auto: the last checkpoint, if any");
-  app.add_option(
-      "--profile", command.profile,
+  add_path_option(app, "--resume", command.resume,
+                  "Go on from a checkpoint or run folder, or auto: the last checkpoint, if any");
+  add_path_option(
+      app, "--profile", command.profile,
       "Write a Chrome trace of a step here, and print where the time of five steps goes");
   app.add_flag("--overwrite", command.overwrite, "Remove the run that stands in training.output");
-  app.add_option("--template", command.chat_template,
-                 "Jinja file in place of the model's chat template");
+  add_path_option(app, "--template", command.chat_template,
+                  "Jinja file in place of the model's chat template");
   app.add_flag("--help-config", help_config, "All keys of a config with default and meaning");
 }
 

@@ -9,13 +9,14 @@
 
 #include "cpx/core/log.h"
 #include "flag_effects.h"
+#include "path_option.h"
 
 namespace cpx::tools {
 
 void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
   auto& sampling = decoding.sampling;
-  app.add_option("--model", decoding.model, "Hugging Face folder or .gguf");
-  app.add_option("--adapter", decoding.adapter, "PEFT LoRA folder");
+  add_path_option(app, "--model", decoding.model, "Hugging Face folder or .gguf");
+  add_path_option(app, "--adapter", decoding.adapter, "PEFT LoRA folder");
   app.add_option("--system", decoding.system, "A chat's first message");
   app.add_option("--samples", decoding.samples, "Texts a prompt")->capture_default_str();
   app.add_option("--temperature", sampling.temperature, "0: greedy")->capture_default_str();

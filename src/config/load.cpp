@@ -10,6 +10,7 @@
 #include "cpx/config/print.h"
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
+#include "cpx/core/path.h"
 #include "cpx/core/text_file.h"
 #include "overrides.h"
 #include "scalar.h"
@@ -217,19 +218,31 @@ class Loader {
 
   void load(std::string* target, const Value& value, const Rule& rule, const YamlNode& node,
             const std::string& key) {
-    if (node.kind == Kind::kText && !node.text.empty()) {
-      *target = node.text;
-    } else {
+    if (node.kind != Kind::kText || node.text.empty()) {
       wrong_value(value, rule, node, key);
+    } else if (rule.is_path) {
+      load_path(*target, node, key);
+    } else {
+      *target = node.text;
     }
   }
 
   void load(std::filesystem::path* target, const Value& value, const Rule& rule,
             const YamlNode& node, const std::string& key) {
     if (node.kind == Kind::kText && !node.text.empty()) {
-      *target = node.text;
+      load_path(*target, node, key);
     } else {
       wrong_value(value, rule, node, key);
+    }
+  }
+
+  // A path or a pattern of paths.
+  template <class T>
+  void load_path(T& target, const YamlNode& node, const std::string& key) {
+    try {
+      target = expand_home(node.text).string();
+    } catch (const DataError& error) {
+      fault(node.origin, key, fmt::format("{}.", error.what()));
     }
   }
 

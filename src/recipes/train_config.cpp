@@ -50,11 +50,13 @@ void AdapterOptions::visit_fields(FieldVisitor& visit) {
 void DataOptions::visit_fields(FieldVisitor& visit) {
   visit.field("train", train,
               "Files to train on; * and ? stand for any characters of the file name",
-              {.required = true, .non_empty = true});
-  visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/");
+              {.required = true, .non_empty = true, .is_path = true});
+  visit.field("eval", eval, "Files to evaluate on; none: no evaluation, and no best/",
+              {.is_path = true});
   visit.field("retain", retain,
               "Files of plain texts (a text a line; JSON texts, or objects with text) that are "
-              "held where the base has them; objective.retain is their weight");
+              "held where the base has them; objective.retain is their weight",
+              {.is_path = true});
   visit.field("template", text_template,
               "Form that texts are put in: plain as they are; chat is the model's own");
   visit.field("append_eos", append_eos, "Ends each text that was not cut by the EOS token");
@@ -806,8 +808,10 @@ std::string train_config_markdown() {
          "YAML; every key can be set on the command line as `key=value`, with the value in YAML "
          "(lists are\n`[x, y]`). Keys that are not listed are errors. Where a key counts or "
          "limits, "
-         "0 switches it off.\nRelative paths are relative to the working folder. The keys below an "
-         "objective's heading\nare its own: beside another name they are errors.\n\n" +
+         "0 switches it off.\nRelative paths are relative to the working folder; `~/` at the "
+         "beginning "
+         "of a path is the home folder.\nThe keys below an objective's heading are its own: beside "
+         "another name they are errors.\n\n" +
          config::key_markdown(config::fields_of(defaults));
 }
 

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "cpx/core/path.h"
 #include "tests/config/sample_options.h"
 
 namespace cpx::config {
@@ -328,6 +329,53 @@ TEST(ConfigOverride, FaultsAreToldBesideThoseOfAnUnreadableFile) {
   EXPECT_THAT(faults_of("a: b: c", {"pen"}),
               ElementsAre(testing::StartsWith("[d.yaml:1:5] not YAML: "),
                           testing::StartsWith("[command line: pen] an override: ")));
+}
+
+// Where files are, in the ways that a config may say it.
+struct Places {
+  std::filesystem::path output;
+  std::optional<std::filesystem::path> cache;
+  std::vector<std::filesystem::path> folders;
+  std::vector<std::string> patterns;
+  std::string title;
+
+  void visit_fields(FieldVisitor& visit) {
+    visit.field("output", output, "A path");
+    visit.field("cache", cache, "A path or null");
+    visit.field("folders", folders, "Paths");
+    visit.field("patterns", patterns, "Patterns of paths", {.is_path = true});
+    visit.field("title", title, "No path");
+  }
+};
+
+TEST(ConfigPath, HomeFolderStandsForALeadingTilde) {
+  Places places;
+  const std::vector<std::string> overrides = {"cache=~/cache.bin"};
+  const Loaded loaded = load_text(fields_of(places),
+                                  "output: ~/runs/x\ncache: null\nfolders: [~/a, /b/~, \"~\"]\n"
+                                  "patterns: [~/shards/*.json, c]\ntitle: ~/x\n",
+                                  "d.yaml", overrides);
+  EXPECT_THAT(loaded.faults, IsEmpty());
+  const std::filesystem::path home = expand_home("~");
+  EXPECT_EQ(places.output, home / "runs/x");
+  EXPECT_EQ(places.cache, home / "cache.bin");
+  EXPECT_THAT(places.folders, ElementsAre(home / "a", "/b/~", home));
+  EXPECT_THAT(places.patterns, ElementsAre((home / "shards/*.json").string(), "c"));
+  EXPECT_EQ(places.title, "~/x");
+}
+
+TEST(ConfigPath, HomeFolderOfAnotherIsAFault) {
+  Places places;
+  const Loaded loaded =
+      load_text(fields_of(places), "output: ~ann/x\npatterns: [a, ~bo/*.json]\n", "d.yaml", {});
+  EXPECT_THAT(
+      loaded.faults,
+      ElementsAre("[d.yaml:1] output: got '~ann/x', expected '~/' for your own home folder, or "
+                  "'./~ann/x' for a file of that name: another user's home folder needs its whole "
+                  "path.",
+                  "[d.yaml:2] patterns[1]: got '~bo/*.json', expected '~/' for your own home "
+                  "folder, or './~bo/*.json' for a file of that name: another user's home folder "
+                  "needs its whole path."));
 }
 
 }  // namespace load_test

@@ -36,6 +36,7 @@ struct Rule {
   bool required = false;               // there is no default: the key must be given
   bool non_empty = false;              // for lists; texts and paths are never empty
   bool free_on_resume = false;         // may differ when a run is resumed
+  bool is_path = false;                // of a text: it names files, as a path does
   std::string_view instead_of_list{};  // one word that may stand in place of a list
   /// Of a section: the alternative of a OneOf beside it to which it belongs, and whether that is
   /// the current one. Beside another it is neither read nor printed.
