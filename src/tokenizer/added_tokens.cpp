@@ -3,7 +3,9 @@
 
 #include <algorithm>
 
+#include "cpx/core/log.h"
 #include "cpx/core/utf8.h"
+#include "json_node.h"
 #include "regex.h"
 
 namespace cpx::tokenizer {
@@ -55,6 +57,28 @@ size_t skip_spaces_right(std::string_view text, size_t position) {
 }
 
 }  // namespace
+
+void number_added_tokens(std::vector<AddedToken>& tokens, const BaseVocabulary& vocabulary,
+                         const std::string& source) {
+  auto next = static_cast<TokenId>(vocabulary.size);
+  std::unordered_map<std::string, TokenId> numbered;
+  for (AddedToken& token : tokens) {
+    const auto known = vocabulary.find(token.content);
+    const auto before = numbered.find(token.content);
+    TokenId id = known ? *known : before != numbered.end() ? before->second : next;
+    const bool is_new = !known && before == numbered.end();
+    if (is_new && vocabulary.has(id) && token.id != AddedToken::kNoId) id = token.id;
+    if (token.id != AddedToken::kNoId && token.id != id) {
+      log_warning(
+          "[tokenizer] {}: the added token {} is given id {} and has {}, as in Hugging Face's "
+          "tokenizers, which number added tokens behind the vocabulary's {}.",
+          source, in_quotes(token.content), token.id, id, vocabulary.size);
+    }
+    token.id = id;
+    numbered.emplace(token.content, id);
+    next = std::max(next, id + 1);
+  }
+}
 
 void ByteTrie::insert(std::string_view key, int32_t value) {
   if (!key.empty()) starts_[static_cast<uint8_t>(key[0])] = true;

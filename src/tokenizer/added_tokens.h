@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -18,6 +19,9 @@ namespace cpx::tokenizer {
 
 /// A token that is found as a whole; the flags are those of tokenizer.json's `added_tokens`.
 struct AddedToken {
+  /// Of a token that a file names without its id.
+  static constexpr TokenId kNoId = -1;
+
   std::string content;
   TokenId id = 0;
   /// Not found inside a longer word.
@@ -29,6 +33,20 @@ struct AddedToken {
   bool normalized = false;
   bool is_special = false;
 };
+
+/// The vocabulary that tokens are added to.
+struct BaseVocabulary {
+  std::function<std::optional<TokenId>(const std::string&)> find;
+  std::function<bool(TokenId)> has;  // whether a token has that id
+  int64_t size = 0;                  // number of tokens
+};
+
+/// Numbers `tokens` as Hugging Face's tokenizers 0.23 (AddedVocabulary::add_tokens) does, whatever
+/// the files say: a token of the vocabulary has its id there, every other one the number after the
+/// highest one before it, the first of them the vocabulary's size. Tells where that is another id
+/// than the file's, which stays only where its number is taken. `source` is for messages.
+void number_added_tokens(std::vector<AddedToken>& tokens, const BaseVocabulary& vocabulary,
+                         const std::string& source);
 
 /// Byte strings with a number each; finds the longest of them that starts at a position.
 class ByteTrie {

@@ -3,10 +3,13 @@
 #include <utility>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
+#include "cpx/core/log.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/text.h"
 #include "cpx/tokenizer/load.h"
 #include "folder_config.h"
+#include "json_node.h"
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
 #include "tokenizer_json.h"
@@ -21,30 +24,32 @@ bool has_token(const std::vector<AddedToken>& tokens, const std::string& content
                      [&](const AddedToken& token) { return token.content == content; });
 }
 
-// Adds what the config adds to `tokens`; `find` gives the id of a spelling in the vocabulary.
-template <class Find>
-void add_configured_tokens(const FolderConfig& config, const Find& find,
-                           std::vector<AddedToken>& tokens) {
-  for (const auto& token : config.added_tokens) {
-    if (!has_token(tokens, token.content)) tokens.push_back(token);
+// Adds what the config adds to `tokens`, in transformers' order, and numbers them. A special token
+// that is only named and that the vocabulary lacks becomes a token of its own.
+void add_configured_tokens(const FolderConfig& config, const BaseVocabulary& vocabulary,
+                           std::vector<AddedToken>& tokens, const std::string& source) {
+  std::vector<AddedToken> with_ids = config.added_tokens;
+  std::ranges::stable_sort(with_ids, {}, &AddedToken::id);
+  for (AddedToken& token : with_ids) {
+    if (!has_token(tokens, token.content)) tokens.push_back(std::move(token));
   }
   for (const auto& named : config.named_tokens) {
-    const auto id = find(named.token.content);
-    if (!id || has_token(tokens, named.token.content)) continue;
+    if (has_token(tokens, named.token.content)) continue;
     tokens.push_back(named.token);
-    tokens.back().id = *id;
+    tokens.back().id = AddedToken::kNoId;
   }
+  number_added_tokens(tokens, vocabulary, source);
 }
 
-// The id of a named BOS or EOS, which must be in the vocabulary.
-template <class Find>
-std::optional<TokenId> resolve(const std::optional<NamedToken>& named, const Find& find,
+// The id of a named token, which is among `tokens` or in the vocabulary.
+std::optional<TokenId> resolve(const std::optional<NamedToken>& named,
+                               const BaseVocabulary& vocabulary,
                                const std::vector<AddedToken>& tokens) {
   if (!named) return std::nullopt;
   for (const auto& token : tokens) {
     if (token.content == named->token.content) return token.id;
   }
-  const auto id = find(named->token.content);
+  const auto id = vocabulary.find(named->token.content);
   if (!id) {
     throw_<DataError>("{} is {}, which is not in the vocabulary.", named->place,
                       quote(named->token.content));
@@ -52,62 +57,112 @@ std::optional<TokenId> resolve(const std::optional<NamedToken>& named, const Fin
   return id;
 }
 
+// A BOS or EOS that no file gives an id: a slip of the pen, mostly.
+void warn_of_new_token(const std::optional<NamedToken>& named, const BaseVocabulary& vocabulary,
+                       const FolderConfig& config, std::optional<TokenId> id) {
+  if (!named || vocabulary.find(named->token.content) || *id < vocabulary.size) return;
+  if (has_token(config.added_tokens, named->token.content)) return;
+  log_warning(
+      "[tokenizer] {} is '{}', which is not in the vocabulary of {} tokens: it becomes a token of "
+      "its own with id {}, as in transformers.",
+      named->place, named->token.content, vocabulary.size, *id);
+}
+
 std::optional<TokenId> to_token_id(std::optional<int64_t> id) {
   if (!id || *id < 0 || *id >= kMaxVocabularySize) return std::nullopt;
   return static_cast<TokenId>(*id);
 }
 
-template <class Find>
-TokenizerTraits make_traits(const FolderConfig& config, const Find& find,
+TokenizerTraits make_traits(const FolderConfig& config, const BaseVocabulary& vocabulary,
                             const std::vector<AddedToken>& tokens, const ModelTokenIds& fallback) {
   TokenizerTraits traits;
-  traits.bos_id = resolve(config.bos, find, tokens);
-  traits.eos_id = resolve(config.eos, find, tokens);
+  traits.bos_id = resolve(config.bos, vocabulary, tokens);
+  traits.eos_id = resolve(config.eos, vocabulary, tokens);
   if (!traits.bos_id) traits.bos_id = to_token_id(fallback.bos_id);
   if (!traits.eos_id) traits.eos_id = to_token_id(fallback.eos_id);
   traits.chat_template = config.chat_template;
   return traits;
 }
 
-// add_bos_token and add_eos_token, where they are given, overrule the post-processor.
-void configure(PostProcessor& processor, const FolderConfig& config,
-               const TokenizerTraits& traits) {
-  const auto ids = [](bool is_added, std::optional<TokenId> id) {
-    return is_added && id ? std::vector<TokenId>{*id} : std::vector<TokenId>{};
-  };
-  if (config.add_bos) processor.before = ids(*config.add_bos, traits.bos_id);
-  if (config.add_eos) processor.after = ids(*config.add_eos, traits.eos_id);
+// "add_bos_token is true, but ... does not put '<s>' in front of a text": where a flag says
+// otherwise than the post-processor.
+void warn_of_flag(std::string_view key, std::optional<bool> flag, std::optional<TokenId> id,
+                  const std::vector<TokenId>& added, const PipelineParts& parts,
+                  const std::filesystem::path& file) {
+  const bool is_added = id && std::ranges::find(added, *id) != added.end();
+  if (!flag || !id || *flag == is_added) return;
+  const bool is_bos = key == "add_bos_token";
+  const auto token = std::ranges::find(parts.added_tokens, *id, &AddedToken::id);
+  log_warning(
+      "[tokenizer] {}: '{}' is {}, but the post_processor of tokenizer.json {} {} {} of a text. As "
+      "in transformers 5 the post_processor decides.",
+      (file.parent_path() / "tokenizer_config.json").string(), key, *flag,
+      is_added ? "puts" : "does not put",
+      token == parts.added_tokens.end() ? fmt::format("token {}", *id) : in_quotes(token->content),
+      is_bos ? "in front" : "at the end");
+}
+
+// What transformers 5.23 does: stored flags are dropped where there is a tokenizer.json, and its
+// class for Code Llama alone puts BOS in front whatever the file says.
+void settle_special_tokens(PipelineParts& parts, const FolderConfig& config,
+                           const std::filesystem::path& file) {
+  PostProcessor& processor = parts.post_processor;
+  if (config.tokenizer_class.starts_with("CodeLlamaTokenizer") && parts.traits.bos_id) {
+    processor.before = {*parts.traits.bos_id};
+    processor.after.clear();
+  }
+  warn_of_flag("add_bos_token", config.add_bos, parts.traits.bos_id, processor.before, parts, file);
+  warn_of_flag("add_eos_token", config.add_eos, parts.traits.eos_id, processor.after, parts, file);
 }
 
 std::shared_ptr<const Tokenizer> load_json(const std::filesystem::path& file,
                                            const FolderConfig& config,
                                            const ModelTokenIds& fallback) {
   PipelineParts parts = read_tokenizer_json(file);
-  const auto find = [&](const std::string& piece) { return parts.model->find(piece); };
-  add_configured_tokens(config, find, parts.added_tokens);
-  parts.traits = make_traits(config, find, parts.added_tokens, fallback);
-  configure(parts.post_processor, config, parts.traits);
+  const BaseVocabulary vocabulary = parts.base_vocabulary();
+  add_configured_tokens(config, vocabulary, parts.added_tokens, file.string());
+  parts.traits = make_traits(config, vocabulary, parts.added_tokens, fallback);
+  warn_of_new_token(config.bos, vocabulary, config, parts.traits.bos_id);
+  warn_of_new_token(config.eos, vocabulary, config, parts.traits.eos_id);
+  settle_special_tokens(parts, config, file);
   return std::make_shared<const PipelineTokenizer>(std::move(parts), file.string());
+}
+
+SentencePieceOptions sentencepiece_options(const FolderConfig& config,
+                                           const std::filesystem::path& file, bool has_bos) {
+  SentencePieceOptions options;
+  options.dummy_prefix = config.is_legacy ? DummyPrefix::kAlways : DummyPrefix::kFirst;
+  if (!config.add_prefix_space.value_or(true)) options.dummy_prefix = DummyPrefix::kNone;
+  options.adds_bos = config.add_bos.value_or(true);
+  options.adds_eos = config.add_eos.value_or(false);
+  if (!config.add_bos && has_bos) {
+    log_warning(
+        "[tokenizer] {}: no tokenizer_config.json beside it says add_bos_token: got nothing, taken "
+        "as true, LlamaTokenizer's documented default (transformers 5 puts no BOS there).",
+        file.string());
+  }
+  return options;
 }
 
 std::shared_ptr<const Tokenizer> load_sentencepiece(const std::filesystem::path& file,
                                                     const FolderConfig& config,
                                                     const ModelTokenIds& fallback) {
   const std::string model = read_text_file(file);
-  const SentencePieceVocabulary vocabulary = read_sentencepiece_vocabulary(model, file.string());
-  const auto find = [&](const std::string& piece) { return vocabulary.find(piece); };
+  const SentencePieceVocabulary pieces = read_sentencepiece_vocabulary(model, file.string());
+  const auto size = std::ssize(pieces.ids);
+  const BaseVocabulary vocabulary{
+      .find = [&](const std::string& piece) { return pieces.find(piece); },
+      .has = [size](TokenId id) { return id < size; },
+      .size = size};
   std::vector<AddedToken> tokens;
-  add_configured_tokens(config, find, tokens);
-  const ModelTokenIds own_or_config{
-      .bos_id = vocabulary.bos_id ? vocabulary.bos_id : fallback.bos_id,
-      .eos_id = vocabulary.eos_id ? vocabulary.eos_id : fallback.eos_id};
-  TokenizerTraits traits = make_traits(config, find, tokens, own_or_config);
-
-  SentencePieceOptions options;
-  options.dummy_prefix = config.is_legacy ? DummyPrefix::kAlways : DummyPrefix::kFirst;
-  if (!config.add_prefix_space.value_or(true)) options.dummy_prefix = DummyPrefix::kNone;
-  options.adds_bos = config.add_bos.value_or(true);
-  options.adds_eos = config.add_eos.value_or(false);
+  add_configured_tokens(config, vocabulary, tokens, file.string());
+  const ModelTokenIds own_or_config{.bos_id = pieces.bos_id ? pieces.bos_id : fallback.bos_id,
+                                    .eos_id = pieces.eos_id ? pieces.eos_id : fallback.eos_id};
+  TokenizerTraits traits = make_traits(config, vocabulary, tokens, own_or_config);
+  warn_of_new_token(config.bos, vocabulary, config, traits.bos_id);
+  warn_of_new_token(config.eos, vocabulary, config, traits.eos_id);
+  const SentencePieceOptions options =
+      sentencepiece_options(config, file, traits.bos_id.has_value());
   return std::make_shared<const SentencePieceTokenizer>(model, std::move(tokens), options,
                                                         std::move(traits), file.string());
 }
@@ -132,14 +187,15 @@ std::shared_ptr<const Tokenizer> load_vocab_and_merges(const std::filesystem::pa
 
   PipelineParts parts;
   parts.model = read_vocab_and_merges(vocab, folder / "merges.txt");
-  const auto find = [&](const std::string& piece) { return parts.model->find(piece); };
-  add_configured_tokens(config, find, parts.added_tokens);
+  const BaseVocabulary known = parts.base_vocabulary();
+  for (const auto& named : {cls, sep}) resolve(named, known, config.added_tokens);
+  add_configured_tokens(config, known, parts.added_tokens, vocab.string());
   const bool adds_prefix_space = config.add_prefix_space.value_or(false);
   parts.pre_tokenizer = byte_level({.adds_prefix_space = adds_prefix_space});
   parts.decoder = byte_level_decoder();
-  parts.traits = make_traits(config, find, parts.added_tokens, {});
-  parts.post_processor = {.before = {*resolve(cls, find, parts.added_tokens)},
-                          .after = {*resolve(sep, find, parts.added_tokens)},
+  parts.traits = make_traits(config, known, parts.added_tokens, {});
+  parts.post_processor = {.before = {*resolve(cls, known, parts.added_tokens)},
+                          .after = {*resolve(sep, known, parts.added_tokens)},
                           .trims_offsets = true,
                           .keeps_prefix_space = adds_prefix_space};
   return std::make_shared<const PipelineTokenizer>(std::move(parts), vocab.string());
@@ -163,8 +219,8 @@ std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::p
   if (!has_json && !has_parts) {
     throw_<DataError>(
         "[load_tokenizer] {}: no tokenizer found, expected tokenizer.json, or vocab.json and "
-        "merges.txt, in this folder.",
-        folder.string());
+        "merges.txt, in this folder.{}",
+        folder.string(), download_hint(folder));
   }
   auto tokenizer = has_json ? load_tokenizer(folder) : load_vocab_and_merges(folder);
   check_special_tokens(*tokenizer, folder);
@@ -179,8 +235,8 @@ std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& fol
   if (!has_json && !is_file(model)) {
     throw_<DataError>(
         "[load_tokenizer] {}: no tokenizer found, expected tokenizer.json or tokenizer.model in "
-        "this folder.",
-        folder.string());
+        "this folder.{}",
+        folder.string(), download_hint(folder));
   }
   const FolderConfig config = read_folder_config(folder);
   return has_json ? load_json(json, config, fallback) : load_sentencepiece(model, config, fallback);

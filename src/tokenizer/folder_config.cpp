@@ -15,8 +15,9 @@ namespace cpx::tokenizer {
 
 namespace {
 
-constexpr const char* kNamedKeys[] = {"bos_token", "eos_token",  "unk_token", "pad_token",
-                                      "sep_token", "mask_token", "cls_token"};
+// In transformers' order (SPECIAL_TOKENS_ATTRIBUTES), which numbers those that are new.
+constexpr const char* kNamedKeys[] = {"bos_token", "eos_token", "unk_token", "sep_token",
+                                      "pad_token", "cls_token", "mask_token"};
 constexpr const char* kListKeys[] = {"additional_special_tokens", "extra_special_tokens"};
 
 // A special token given as text or as an object with flags.
@@ -110,6 +111,7 @@ void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
   read_flag("add_bos_token", config.add_bos);
   read_flag("add_eos_token", config.add_eos);
   read_flag("add_prefix_space", config.add_prefix_space);
+  if (const auto node = root.find("tokenizer_class")) config.tokenizer_class = node->text();
   config.is_legacy = root.boolean_or("legacy", false);
   if (const auto node = root.find("added_tokens_decoder")) {
     read_added_tokens_decoder(*node, config);

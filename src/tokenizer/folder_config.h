@@ -32,6 +32,8 @@ struct FolderConfig {
   std::optional<bool> add_bos;
   std::optional<bool> add_eos;
   std::optional<bool> add_prefix_space;
+  /// `tokenizer_class`; empty where it is not given.
+  std::string tokenizer_class;
   /// Llama's older behaviour around special tokens.
   bool is_legacy = false;
   std::string chat_template;

@@ -86,6 +86,16 @@ std::vector<AddedToken> make_added_tokens(const GgufVocabulary& vocabulary) {
   return tokens;
 }
 
+// Tokens that pad the vocabulary to the embedding's rows ("[PAD288]"): llama.cpp writes nothing for
+// them.
+std::vector<TokenId> unused_ids(const GgufVocabulary& vocabulary) {
+  std::vector<TokenId> ids;
+  for (size_t id = 0; id < vocabulary.tokens.size(); ++id) {
+    if (type_of(vocabulary, id) == GgufTokenType::kUnused) ids.push_back(static_cast<TokenId>(id));
+  }
+  return ids;
+}
+
 // ---- Byte-level BPE
 // ------------------------------------------------------------------------------
 
@@ -153,6 +163,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const GgufVocabulary& vocabular
   parts.pre_tokenizer = std::move(pre.pre_tokenizer);
   parts.decoder = byte_level_decoder();
   parts.traits = make_traits(vocabulary);
+  parts.silent_ids = unused_ids(vocabulary);
   if (vocabulary.add_bos.value_or(pre.adds_bos) && parts.traits.bos_id) {
     parts.post_processor.before = {*parts.traits.bos_id};
   }
@@ -185,7 +196,8 @@ std::shared_ptr<const Tokenizer> make_sentencepiece(const GgufVocabulary& vocabu
   const SentencePieceOptions options{
       .dummy_prefix = has_prefix ? DummyPrefix::kAlways : DummyPrefix::kNone,
       .adds_bos = vocabulary.add_bos.value_or(true),
-      .adds_eos = vocabulary.add_eos.value_or(false)};
+      .adds_eos = vocabulary.add_eos.value_or(false),
+      .hides_unused = true};
   return std::make_shared<const SentencePieceTokenizer>(
       make_sentencepiece_model(pieces, has_prefix), make_added_tokens(vocabulary), options,
       make_traits(vocabulary), vocabulary.source);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipeline_tokenizer.h"
 
+#include <unordered_set>
 #include <utility>
 
 #include "cpx/core/error.h"
@@ -8,9 +9,9 @@
 
 namespace cpx::tokenizer {
 
-void check_token_id(TokenId id, int64_t size) {
-  CPX_CHECK(id >= 0 && id < size, "[tokenizer] token id {} is not in the vocabulary of {} ids.", id,
-            size);
+bool is_known_id(TokenId id, int64_t size) {
+  CPX_CHECK(id >= 0, "[tokenizer] token id {}: expected 0 or more.", id);
+  return id < size;
 }
 
 std::optional<TokenId> PipelineParts::find(std::string_view piece) const {
@@ -18,6 +19,14 @@ std::optional<TokenId> PipelineParts::find(std::string_view piece) const {
     if (token.content == piece) return token.id;
   }
   return model->find(piece);
+}
+
+BaseVocabulary PipelineParts::base_vocabulary() const {
+  std::unordered_set<TokenId> ids;
+  for (const auto& [piece, id] : model->vocabulary()) ids.insert(id);
+  return {.find = [this](const std::string& piece) { return model->find(piece); },
+          .has = [ids = std::move(ids)](TokenId id) { return ids.contains(id); },
+          .size = std::ssize(model->vocabulary())};
 }
 
 bool PipelineParts::has_added(std::string_view piece) const {
@@ -32,6 +41,7 @@ PipelineTokenizer::PipelineTokenizer(PipelineParts parts, const std::string& sou
   for (const auto& [piece, id] : parts_.model->vocabulary()) set_piece(id, piece, source);
   for (const auto& token : added_tokens_.tokens()) set_piece(token.id, token.content, source);
   check_special_ids(source);
+  for (const TokenId id : parts_.silent_ids) pieces_[static_cast<size_t>(id)].reset();
 }
 
 void PipelineTokenizer::set_piece(TokenId id, const std::string& piece, const std::string& source) {
@@ -54,8 +64,6 @@ void PipelineTokenizer::check_special_ids(const std::string& source) const {
   };
   for (const TokenId id : parts_.post_processor.before) check(id);
   for (const TokenId id : parts_.post_processor.after) check(id);
-  if (parts_.traits.bos_id) check(*parts_.traits.bos_id);
-  if (parts_.traits.eos_id) check(*parts_.traits.eos_id);
 }
 
 Encoding PipelineTokenizer::encode(std::string_view text, bool add_special_tokens) const {
@@ -112,7 +120,7 @@ std::string PipelineTokenizer::decode(std::span<const TokenId> ids,
   std::vector<std::string> spellings;
   spellings.reserve(ids.size());
   for (const TokenId id : ids) {
-    check_token_id(id, vocabulary_size());
+    if (!is_known_id(id, vocabulary_size())) continue;
     if (skip_special_tokens && is_special(id)) continue;
     if (added_tokens_.find(id) != nullptr) {
       spellings.push_back(added_tokens_.decoded_spelling(id));
@@ -124,7 +132,7 @@ std::string PipelineTokenizer::decode(std::span<const TokenId> ids,
 }
 
 std::string PipelineTokenizer::piece(TokenId id) const {
-  check_token_id(id, vocabulary_size());
+  if (!is_known_id(id, vocabulary_size())) return {};
   return pieces_[static_cast<size_t>(id)].value_or("");
 }
 

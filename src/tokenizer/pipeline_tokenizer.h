@@ -37,8 +37,13 @@ struct PipelineParts {
   Decoder decoder;
   TokenizerTraits traits;
 
+  /// Ids that are decoded to nothing (a GGUF's padding tokens).
+  std::vector<TokenId> silent_ids;
+
   /// The id spelled like that, added tokens first.
   std::optional<TokenId> find(std::string_view piece) const;
+  /// The model's own tokens; valid while `model` lives.
+  BaseVocabulary base_vocabulary() const;
   /// True where an added token has that spelling.
   bool has_added(std::string_view piece) const;
 };
@@ -70,7 +75,7 @@ class PipelineTokenizer final : public Tokenizer {
   std::vector<std::optional<std::string>> pieces_;
 };
 
-/// Throws std::invalid_argument unless 0 <= id < size.
-void check_token_id(TokenId id, int64_t size);
+/// True where `id` is one of `size` ids, false above them; throws std::invalid_argument below 0.
+bool is_known_id(TokenId id, int64_t size);
 
 }  // namespace cpx::tokenizer

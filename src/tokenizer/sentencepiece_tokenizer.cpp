@@ -139,12 +139,6 @@ SentencePieceTokenizer::SentencePieceTokenizer(const std::string& model,
   if (!model_->has_dummy_prefix()) options_.dummy_prefix = DummyPrefix::kNone;
   decoder_ = llama_decoder(/*strips_space=*/options_.dummy_prefix != DummyPrefix::kNone);
   read_pieces(std::move(added_tokens), source);
-  for (const auto& id : {traits_.bos_id, traits_.eos_id}) {
-    if (id && (*id < 0 || *id >= vocabulary_size())) {
-      throw_<DataError>("[tokenizer] {}: special token id {} is not in the vocabulary of {} ids.",
-                        source, *id, vocabulary_size());
-    }
-  }
 }
 
 SentencePieceTokenizer::~SentencePieceTokenizer() = default;
@@ -240,15 +234,16 @@ std::string SentencePieceTokenizer::decode(std::span<const TokenId> ids,
   std::vector<std::string> spellings;
   spellings.reserve(ids.size());
   for (const TokenId id : ids) {
-    check_token_id(id, vocabulary_size());
+    if (!is_known_id(id, vocabulary_size())) continue;
     if (skip_special_tokens && is_special(id)) continue;
+    if (options_.hides_unused && is_unused(id)) continue;
     spellings.push_back(pieces_[static_cast<size_t>(id)]);
   }
   return tokenizer::decode(decoder_, std::move(spellings));
 }
 
 std::string SentencePieceTokenizer::piece(TokenId id) const {
-  check_token_id(id, vocabulary_size());
+  if (!is_known_id(id, vocabulary_size())) return {};
   return pieces_[static_cast<size_t>(id)];
 }
 
@@ -256,6 +251,11 @@ std::optional<TokenId> SentencePieceTokenizer::find(std::string_view piece) cons
   const auto found = ids_.find(piece);
   if (found == ids_.end()) return std::nullopt;
   return found->second;
+}
+
+bool SentencePieceTokenizer::is_unused(TokenId id) const {
+  const auto& processor = model_->with_prefix;
+  return id < processor.GetPieceSize() && processor.IsUnused(id);
 }
 
 bool SentencePieceTokenizer::is_special(TokenId id) const {

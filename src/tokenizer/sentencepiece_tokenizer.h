@@ -64,14 +64,15 @@ struct SentencePieceOptions {
   DummyPrefix dummy_prefix = DummyPrefix::kAlways;
   bool adds_bos = true;
   bool adds_eos = false;
+  bool hides_unused = false;  // pieces of type kUnused decode to nothing, as in llama.cpp
 };
 
 /// A loaded model and what stands beside it.
 class SentencePieceTokenizer final : public Tokenizer {
  public:
   /// `model` holds the bytes of a model file, `source` (its name) is for messages. Control pieces
-  /// of the model are added tokens as well, special ones. Throws DataError on a damaged model, on
-  /// ids that collide and on BOS or EOS outside the vocabulary.
+  /// of the model are added tokens as well, special ones. Throws DataError on a damaged model and
+  /// on ids that collide.
   SentencePieceTokenizer(const std::string& model, std::vector<AddedToken> added_tokens,
                          SentencePieceOptions options, TokenizerTraits traits,
                          const std::string& source);
@@ -91,6 +92,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   struct Model;
 
   void read_pieces(std::vector<AddedToken> added_tokens, const std::string& source);
+  bool is_unused(TokenId id) const;
   void append_text(const AlignedText& text, ByteRange range, Encoding& encoding) const;
 
   std::unique_ptr<const Model> model_;

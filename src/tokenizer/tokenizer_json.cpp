@@ -69,15 +69,11 @@ std::unique_ptr<const Bpe> read_model(const JsonValue& model) {
   return std::make_unique<const Bpe>(std::move(vocabulary), std::move(merges), options);
 }
 
-std::vector<AddedToken> read_added_tokens(const JsonValue& node, const Bpe& model) {
+std::vector<AddedToken> read_added_tokens(const JsonValue& node) {
   std::vector<AddedToken> tokens;
   for (const auto& element : node.elements()) {
     const auto id = element.at("id").integer(0, kMaxVocabularySize - 1);
     tokens.push_back(parse_added_token(element, static_cast<TokenId>(id)));
-    const auto known = model.find(tokens.back().content);
-    if (known && *known != id) {
-      element.at("id").fail(fmt::format("{} (from 'model.vocab')", *known));
-    }
   }
   return tokens;
 }
@@ -124,7 +120,7 @@ PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
   PipelineParts parts;
   parts.model = read_model(root.at("model"));
   if (const auto node = root.find("added_tokens")) {
-    parts.added_tokens = read_added_tokens(*node, *parts.model);
+    parts.added_tokens = read_added_tokens(*node);
   }
   if (const auto node = root.find("normalizer")) parts.normalizer = parse_normalizer(*node);
   if (const auto node = root.find("pre_tokenizer")) {
@@ -138,7 +134,9 @@ PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
 }
 
 std::shared_ptr<const Tokenizer> load_tokenizer_json(const std::filesystem::path& file) {
-  return std::make_shared<const PipelineTokenizer>(read_tokenizer_json(file), file.string());
+  PipelineParts parts = read_tokenizer_json(file);
+  number_added_tokens(parts.added_tokens, parts.base_vocabulary(), file.string());
+  return std::make_shared<const PipelineTokenizer>(std::move(parts), file.string());
 }
 
 }  // namespace cpx::tokenizer

@@ -12,7 +12,8 @@
 
 namespace cpx::tokenizer {
 
-/// The parts that the file describes; no traits (they stand in other files). Throws DataError that
+/// The parts that the file describes; no traits (they stand in other files). Added tokens have the
+/// file's ids: see number_added_tokens(). Throws DataError that
 /// names file, key and value.
 PipelineParts read_tokenizer_json(const std::filesystem::path& file);
 

@@ -223,13 +223,6 @@ TEST_F(BadTokenizer, UnsupportedModelOption) {
 
 TEST_F(BadTokenizer, WrongAddedTokens) {
   json content = small_tokenizer();
-  content["added_tokens"][0]["id"] = 2;
-  EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: the tokens '<s>' and 'ab' both have id 2.");
-  content["added_tokens"][0] = {{"id", 2}, {"content", "a"}};
-  EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: 'added_tokens[0].id' is 2, expected 0 (from "
-            "'model.vocab').");
   content["added_tokens"][0] = {{"id", 3}, {"content", ""}};
   EXPECT_EQ(error_of_json(content),
             "[tokenizer] tokenizer.json: 'added_tokens[0].content' is '', expected a text that is "
@@ -241,10 +234,6 @@ TEST_F(BadTokenizer, WrongAddedTokens) {
 
 TEST_F(BadTokenizer, WrongConfig) {
   folder_.write("tokenizer.json", small_tokenizer().dump());
-  folder_.write("tokenizer_config.json", R"({"bos_token": "<bos>"})");
-  EXPECT_EQ(error_of_folder(),
-            "[tokenizer] tokenizer_config.json: 'bos_token' is '<bos>', which is not in the "
-            "vocabulary.");
   folder_.write("tokenizer_config.json", R"({"eos_token": 7})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'eos_token' is 7, expected a text, or an object "
@@ -298,12 +287,11 @@ TEST_F(BadTokenizer, ShortenedSentencePieceModelsNeverCrash) {
   EXPECT_GT(num_refused, 10);
 }
 
-TEST_F(BadTokenizer, AddedTokenThatTakesAnothersId) {
+TEST_F(BadTokenizer, AddedTokenThatTakesAnothersIdIsNumberedAnew) {
   folder_.write("tokenizer.model",
                 read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model"));
   folder_.write("added_tokens.json", R"({"<new>": 5})");
-  EXPECT_EQ(error_of_folder(),
-            "[tokenizer] tokenizer.model: the added token '<new>' has id 5, which is '<0x02>'.");
+  EXPECT_EQ(load_tokenizer(folder_.path())->find("<new>"), 900);
 }
 
 // ---- GGUF

@@ -76,21 +76,6 @@ TEST(Tokenizer, PiecesAndIdsBelongTogether) {
   }
 }
 
-TEST(Tokenizer, IdsOutsideTheVocabularyAreRefused) {
-  for (const char* folder : {"gpt2", "sentencepiece_new"}) {
-    const auto tokenizer = load_tokenizer(fixture_folder(folder));
-    const auto size = static_cast<TokenId>(tokenizer->vocabulary_size());
-    for (const TokenId id : {TokenId{-1}, size}) {
-      const std::string expected = "[tokenizer] token id " + std::to_string(id) +
-                                   " is not in the vocabulary of " + std::to_string(size) + " ids.";
-      const std::vector<TokenId> ids{id};
-      EXPECT_EQ(error_of<std::invalid_argument>([&] { tokenizer->decode(ids, false); }), expected);
-      EXPECT_EQ(error_of<std::invalid_argument>([&] { tokenizer->piece(id); }), expected);
-      EXPECT_FALSE(tokenizer->is_special(id));
-    }
-  }
-}
-
 TEST(Tokenizer, ConfigNamesSpecialTokensAsTextOrObject) {
   const auto tokenizer = load_tokenizer(fixture_folder("smollm2"));
   ASSERT_TRUE(tokenizer->bos_id() && tokenizer->eos_id());
@@ -113,23 +98,6 @@ TEST(Tokenizer, SpecialTokensMapAndModelConfigFillGaps) {
   const auto mapped = load_tokenizer(folder.path(), {.bos_id = 5, .eos_id = 6});
   EXPECT_EQ(mapped->bos_id(), 5);
   EXPECT_EQ(mapped->eos_id(), mapped->find("<|im_end|>"));
-}
-
-TEST(Tokenizer, ConfigSwitchesBosAndEos) {
-  const TemporaryFolder folder;
-  std::filesystem::copy_file(fixture_folder("llama3") / "tokenizer.json",
-                             folder.path() / "tokenizer.json");
-  const auto ids_with = [&](const std::string& flags) {
-    folder.write(
-        "tokenizer_config.json",
-        R"({"bos_token": "<|begin_of_text|>", "eos_token": "<|endoftext|>")" + flags + "}");
-    return load_tokenizer(folder.path())->encode("a").ids.size();
-  };
-  EXPECT_EQ(ids_with(""), 2U);  // the post-processor's BOS
-  EXPECT_EQ(ids_with(R"(, "add_bos_token": false)"), 1U);
-  EXPECT_EQ(ids_with(R"(, "add_eos_token": true)"), 3U);
-  EXPECT_EQ(ids_with(R"(, "add_bos_token": false, "add_eos_token": true)"), 2U);
-  EXPECT_EQ(ids_with(R"(, "add_bos_token": null)"), 2U);
 }
 
 TEST(Tokenizer, ChatTemplateOfTheJinjaFileComesFirst) {

@@ -33,13 +33,15 @@ class Tokenizer {
   /// model's own post-processing applies (BOS and EOS where the tokenizer adds them).
   virtual Encoding encode(std::string_view text, bool add_special_tokens = true) const = 0;
 
-  /// Text of `ids`; ids outside the vocabulary throw std::invalid_argument.
+  /// Text of `ids`. Ids above the vocabulary, which a model with a padded embedding may draw, and
+  /// ids that stand for no token are nothing; negative ones throw std::invalid_argument.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const = 0;
 
-  /// Number of ids, added tokens included.
+  /// The highest id of a token, added tokens included, plus one.
   virtual int64_t vocabulary_size() const = 0;
 
-  /// The vocabulary's own spelling of `id` with its mark for a leading space.
+  /// The vocabulary's own spelling of `id` with its mark for a leading space; empty where decode()
+  /// gives nothing for want of a token.
   virtual std::string piece(TokenId id) const = 0;
 
   /// The id whose spelling is `piece`, or nothing.
@@ -50,6 +52,11 @@ class Tokenizer {
 
   virtual std::optional<TokenId> bos_id() const = 0;
   virtual std::optional<TokenId> eos_id() const = 0;
+
+  /// Throws TokenBeyondModel (limited.h) where the model has no row for `id`.
+  virtual void check_has_row(TokenId) const {}
+  /// True where encode() may throw so.
+  virtual bool exceeds_model() const { return false; }
 
   /// The chat template as stored beside the tokenizer (Jinja text); empty where there is none.
   virtual const std::string& chat_template() const = 0;
