@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/tokenizer/limited.h"
 
 namespace cpx::data {
 
@@ -149,7 +150,9 @@ class AnswerFilter {
 
   bool is_usable(const std::string& answer, bool is_chosen) {
     ++counts_.answers;
-    const EncodedPair encoded = encoder_.encode(item_.prompt, {&answer, 1});
+    const EncodedPair encoded = tokenizer::at_place(item_.where, [&] {
+      return encoder_.encode(item_.prompt, {&answer, 1});
+    });
     is_prompt_cut_ = is_prompt_cut_ || encoded.is_prompt_cut;
     if (encoded.num_predicted(0) == 0) {
       count(counts_.empty, counts_.first_empty);

@@ -9,6 +9,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
 #include "cpx/core/text_role.h"
+#include "cpx/tokenizer/limited.h"
 #include "epoch_order.h"
 
 namespace cpx::data {
@@ -35,7 +36,9 @@ Prompts::Prompts(std::span<const PreferenceItem> items, const TextEncoder& encod
   check_options(options);
   std::vector<Prompt> all;
   for (int64_t i = 0; i < std::ssize(items); ++i) {
-    Prompt prompt{.ids = encode(items[i], i, encoder), .item = i};
+    Prompt prompt{
+        .ids = tokenizer::at_place(items[i].where, [&] { return encode(items[i], i, encoder); }),
+        .item = i};
     if (std::ssize(prompt.ids) >= options.min_tokens) all.push_back(std::move(prompt));
   }
   num_short_ = std::ssize(items) - std::ssize(all);

@@ -6,6 +6,8 @@
 #include <utility>
 
 #include "cpx/core/error.h"
+#include "cpx/tokenizer/limited.h"
+#include "cpx/tokenizer/text_ends.h"
 
 namespace cpx::data {
 
@@ -47,7 +49,12 @@ TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, EncodeOptio
         "[text_encoder] append_eos: got a tokenizer without an EOS token, expected one that names "
         "it (tokenizer_config.json: eos_token). Set append_eos to false to do without.");
   }
-  if (options_.text_template != PromptTemplate::kChat) return;
+  if (options_.text_template == PromptTemplate::kChat) check_chat_template();
+  if (!tokenizer_->exceeds_model()) return;
+  tokenizer::at_place("every text", [&] { return encode(""); });  // what stands around a text
+}
+
+void TextEncoder::check_chat_template() {
   if (options_.chat_template.empty()) options_.chat_template = tokenizer_->chat_template();
   if (options_.chat_template.empty()) {
     throw_<DataError>(
@@ -94,10 +101,20 @@ EncodedText TextEncoder::encode_unframed(const std::string& text) const {
   return finish(tokenizer_->encode(text).ids);
 }
 
+std::string TextEncoder::describe_ends() const {
+  EncodeOptions uncut = options_;
+  uncut.max_tokens = 0;
+  const TextEncoder encoder(tokenizer_, std::move(uncut));
+  return tokenizer::describe_ends(*tokenizer_, encoder.encode("a").ids);
+}
+
 EncodedText TextEncoder::finish(std::vector<TokenId> ids) const {
   EncodedText encoded{.ids = std::move(ids)};
   const bool ends_in_eos = !encoded.ids.empty() && encoded.ids.back() == tokenizer_->eos_id();
-  if (options_.append_eos && !ends_in_eos) encoded.ids.push_back(*tokenizer_->eos_id());
+  if (options_.append_eos && !ends_in_eos) {
+    tokenizer_->check_has_row(*tokenizer_->eos_id());
+    encoded.ids.push_back(*tokenizer_->eos_id());
+  }
   if (options_.max_tokens > 0 && std::ssize(encoded.ids) > options_.max_tokens) {
     encoded.ids.resize(options_.max_tokens);
     encoded.is_cut = true;

@@ -2,6 +2,7 @@
 #include "cpx/formats/model_folder.h"
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/json.h"
 #include "cpx/core/nearest.h"
 #include "cpx/core/text.h"
@@ -30,8 +31,9 @@ bool is_file(const fs::path& path) {
     throw_<DataError>("[model_folder] {}: is no folder, expected one with {} or {}.",
                       folder.string(), kSingleName, kIndexName);
   }
-  throw_<DataError>("[model_folder] {}: holds none of {}, {}, {} and {}.", folder.string(),
-                    kSingleName, kIndexName, kTorchSingleName, kTorchIndexName);
+  throw_<DataError>("[model_folder] {}: holds none of {}, {}, {} and {}.{}", folder.string(),
+                    kSingleName, kIndexName, kTorchSingleName, kTorchIndexName,
+                    download_hint(folder));
 }
 
 Files read_single(const fs::path& path) {
@@ -50,8 +52,9 @@ bool is_file_name(std::string_view name) {
 std::shared_ptr<const TensorFile> open_shard(const fs::path& index, const std::string& shard) {
   const auto path = index.parent_path() / shard;
   if (!is_file(path)) {
-    throw_<DataError>("[model_folder] {}: names the shard {}, which is not there. Copy it here.",
-                      index.string(), quote(shard));
+    const std::string hint = download_hint(index);
+    throw_<DataError>("[model_folder] {}: names the shard {}, which is not there.{}",
+                      index.string(), quote(shard), hint.empty() ? " Copy it here." : hint);
   }
   return open_tensor_file(path);
 }

@@ -5,6 +5,7 @@
 #include <regex>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/json.h"
 #include "cpx/formats/peft.h"
 #include "peft_keys.h"
@@ -13,7 +14,6 @@ namespace cpx::formats {
 
 namespace {
 
-constexpr const char* kPeftWhere = "peft";
 constexpr int64_t kMaxRank = 1 << 20;
 
 // Switches that must be off. (PEFT itself switches fan_in_fan_out off for linear layers.)
@@ -134,7 +134,8 @@ PeftLayer PeftConfig::layer(const std::string& module) const {
   return found == own_layers.end() ? PeftLayer{.rank = rank, .alpha = alpha} : found->second;
 }
 
-PeftConfig read_peft_config(const std::filesystem::path& folder) {
+PeftConfig read_peft_config(const std::filesystem::path& name) {
+  const std::filesystem::path folder = resolve_hub_name(kPeftWhere, name, kExpectedAdapter);
   const auto path = folder / "adapter_config.json";
   const JsonValue fields = JsonValue::read_object(kPeftWhere, path);
   refuse_other_adapters(fields);
@@ -151,6 +152,9 @@ PeftConfig read_peft_config(const std::filesystem::path& folder) {
   config.own_layers = read_own_layers(fields, config, folder);
   const auto base_model = fields.find("base_model_name_or_path");  // for messages alone
   if (base_model && base_model->is_text()) config.base_model = base_model->text();
+  if (const auto revision = fields.find("revision"); revision && revision->is_text()) {
+    config.revision = revision->text();
+  }
   return config;
 }
 

@@ -9,6 +9,10 @@
 
 namespace cpx::formats {
 
+/// Opens messages about adapters.
+inline constexpr std::string_view kPeftWhere = "peft";
+inline constexpr std::string_view kExpectedAdapter = "a PEFT folder";
+
 /// PEFT's names are the model's own with this in front.
 inline constexpr std::string_view kPeftPrefix = "base_model.model.";
 inline constexpr std::string_view kFactorASuffix = ".lora_A.weight";

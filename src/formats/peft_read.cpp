@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/text.h"
 #include "cpx/formats/peft.h"
 #include "peft_keys.h"
@@ -87,7 +88,8 @@ std::vector<std::string> peft_modules(const fs::path& folder) {
   return modules;
 }
 
-PeftAdapter read_peft(const fs::path& folder) {
+PeftAdapter read_peft(const fs::path& name) {
+  const fs::path folder = resolve_hub_name(kPeftWhere, name, kExpectedAdapter);
   PeftAdapter adapter{.config = read_peft_config(folder),
                       .factors = {},
                       .base_tensors = {},

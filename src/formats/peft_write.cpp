@@ -55,6 +55,7 @@ OrderedJson config_json(const PeftConfig& config, std::span<const NamedTensor> f
                           "exclude_modules", "auto_mapping", "revision"}) {
     json[key] = nullptr;
   }
+  if (!config.revision.empty()) json["revision"] = config.revision;
   for (const char* key : {"rank_pattern", "alpha_pattern"}) json[key] = OrderedJson::object();
   return json;
 }

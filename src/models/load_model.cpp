@@ -120,11 +120,11 @@ struct OpenModel {
   std::unique_ptr<WeightSource> source;
 };
 
-OpenModel open_model(const fs::path& path) {
-  const auto kind = model_path_kind("load_model", path);
+OpenModel open_model(const fs::path& name) {
+  const auto [kind, path] = model_place("load_model", name);
   if (kind == ModelPathKind::kConfigFile) {
     throw_<DataError>("[load_model] {}: has no weights, expected a model folder or a .gguf.",
-                      path.string());
+                      name.string());
   }
   if (kind == ModelPathKind::kFolder) {
     const auto config = formats::read_model_config(path);

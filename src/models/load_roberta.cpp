@@ -5,7 +5,9 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/models/roberta.h"
+#include "cpx/tokenizer/limited.h"
 #include "cpx/tokenizer/load.h"
 #include "weight_slots.h"
 #include "weight_source.h"
@@ -84,7 +86,8 @@ bool is_passed_over(const std::string& name) {
 
 }  // namespace
 
-std::shared_ptr<Roberta> load_roberta(const fs::path& folder, const torch::Device& device) {
+std::shared_ptr<Roberta> load_roberta(const fs::path& name, const torch::Device& device) {
+  const fs::path folder = resolve_hub_name("load_roberta", name, "a classifier's folder");
   std::error_code error;
   if (!fs::is_directory(folder, error)) {
     throw_<DataError>("[load_roberta] {}: no such folder, expected a classifier's folder.",
@@ -107,14 +110,9 @@ std::shared_ptr<Roberta> load_roberta(const fs::path& folder, const torch::Devic
 std::shared_ptr<RobertaScorer> load_text_scorer(const fs::path& folder, const torch::Device& device,
                                                 int64_t batch_tokens) {
   auto model = load_roberta(folder, device);
-  auto tokenizer = tokenizer::load_roberta_tokenizer(folder);
-  // More ids than rows of the embedding would reach past its end.
-  if (tokenizer->vocabulary_size() > model->config().vocab_size) {
-    throw_<DataError>(
-        "[load_text_scorer] {}: the tokenizer has {} tokens, expected at most {} (config.json: "
-        "vocab_size).",
-        folder.string(), tokenizer->vocabulary_size(), model->config().vocab_size);
-  }
+  auto tokenizer = tokenizer::limited_to(
+      tokenizer::load_roberta_tokenizer(resolve_hub_name("load_text_scorer", folder, "")),
+      model->config().vocab_size, "config.json: vocab_size");
   return std::make_shared<RobertaScorer>(std::move(model), std::move(tokenizer), batch_tokens);
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/models/load.h"
 #include "model_path.h"
 
@@ -7,29 +8,25 @@ namespace cpx::models {
 
 namespace fs = std::filesystem;
 
-ModelPathKind model_path_kind(std::string_view where, const fs::path& path) {
+ModelPlace model_place(std::string_view where, const fs::path& name) {
+  const fs::path path = resolve_hub_name(where, name, "a model folder, a .gguf");
   std::error_code error;
   if (!fs::exists(path, error)) {
     throw_<DataError>("[{}] {}: no such file or folder, expected a model folder or a .gguf.", where,
                       path.string());
   }
-  if (fs::is_directory(path, error)) return ModelPathKind::kFolder;
-  if (path.extension() == ".gguf") return ModelPathKind::kGguf;
-  if (path.filename() == "config.json") return ModelPathKind::kConfigFile;
+  if (fs::is_directory(path, error)) return {ModelPathKind::kFolder, path};
+  if (path.extension() == ".gguf") return {ModelPathKind::kGguf, path};
+  if (path.filename() == "config.json") return {ModelPathKind::kConfigFile, path.parent_path()};
   throw_<DataError>("[{}] {}: is no model, expected a folder, a .gguf or a config.json.", where,
                     path.string());
 }
 
 formats::ModelConfig read_config(const fs::path& path) {
-  switch (model_path_kind("read_config", path)) {
-    case ModelPathKind::kFolder:
-      return formats::read_model_config(path);
-    case ModelPathKind::kGguf:
-      return formats::read_model_config(*formats::GgufFile::open(path));
-    case ModelPathKind::kConfigFile:
-      return formats::read_model_config(path.parent_path());
-  }
-  return {};
+  const ModelPlace place = model_place("read_config", path);
+  return place.kind == ModelPathKind::kGguf
+             ? formats::read_model_config(*formats::GgufFile::open(place.path))
+             : formats::read_model_config(place.path);
 }
 
 }  // namespace cpx::models

@@ -8,6 +8,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/kernels/attention.h"
+#include "cpx/tokenizer/limited.h"
 
 namespace cpx::models {
 
@@ -157,7 +158,10 @@ TokenIds RobertaScorer::encode(const std::string& text) const {
 
 torch::Tensor RobertaScorer::logits(std::span<const std::string> texts) {
   std::vector<TokenIds> encoded;
-  for (const std::string& text : texts) encoded.push_back(encode(text));
+  for (const std::string& text : texts) {
+    encoded.push_back(tokenizer::at_place(fmt::format("text {} of a batch", encoded.size() + 1),
+                                          [&] { return encode(text); }));
+  }
   const std::vector<size_t> order = longest_first(encoded);
   auto result = at::empty({std::ssize(texts), std::ssize(labels())}, at::kFloat);
   for (size_t begin = 0; begin < order.size();) {

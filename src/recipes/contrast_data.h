@@ -28,6 +28,7 @@ class ContrastData : public TrainData {
   int64_t num_units() const override { return groups_.num_groups(); }
   std::string_view unit_name() const override { return "groups"; }
   std::string summary() const override;
+  std::string ends() const override { return encoder_->describe_ends(); }
   std::string lengths() const override;
   void visit_texts(const std::function<void(std::string_view)>& visit) const override;
   std::string fingerprint() const override;

@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_file.h"
@@ -25,6 +26,7 @@
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"
+#include "cpx/tokenizer/limited.h"
 #include "exit_status.h"
 #include "faults.h"
 #include "input_patterns.h"
@@ -44,6 +46,7 @@ struct SideText {
   Side side;
   std::string group;
   std::string text;
+  std::string where;  // its place, for messages
 };
 
 std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
@@ -54,12 +57,14 @@ std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) 
   throw_first_of(faults);
   std::vector<SideText> texts;
   for (data::Record& record : content.records) {
-    for (std::string& text : record.neutral) {
-      texts.push_back({Side::kNeutral, record.group, std::move(text)});
-    }
-    for (std::string& text : record.toxic) {
-      texts.push_back({Side::kToxic, record.group, std::move(text)});
-    }
+    const auto add = [&](Side side, std::string_view kind, std::vector<std::string>& own) {
+      for (size_t i = 0; i < own.size(); ++i) {
+        texts.push_back({side, record.group, std::move(own[i]),
+                         fmt::format("{}: {} text {}", record.where, kind, i + 1)});
+      }
+    };
+    add(Side::kNeutral, "neutral", record.neutral);
+    add(Side::kToxic, "toxic", record.toxic);
   }
   return texts;
 }
@@ -69,7 +74,10 @@ void append_file(std::vector<SideText>& texts, const std::optional<std::filesyst
   if (!file) return;
   data::TextFileContent content = data::read_texts(*file);
   throw_first_of(content.faults);
-  for (std::string& text : content.texts) texts.push_back({side, "", std::move(text)});
+  for (size_t i = 0; i < content.texts.size(); ++i) {
+    texts.push_back(
+        {side, "", std::move(content.texts[i]), fmt::format("{}: text {}", file->string(), i + 1)});
+  }
 }
 
 std::vector<SideText> read_texts(const EvalPplCommand& command) {
@@ -92,6 +100,14 @@ std::optional<int64_t> num_distinct(const std::vector<SideText>& texts, Side sid
     ++num_texts;
   }
   return std::ssize(distinct) < num_texts ? std::optional(std::ssize(distinct)) : std::nullopt;
+}
+
+// Encodes all texts where one may have a token that the model lacks.
+void check_tokens(const data::TextEncoder& encoder, const std::vector<SideText>& texts) {
+  if (!encoder.tokenizer().exceeds_model()) return;
+  for (const SideText& text : texts) {
+    tokenizer::at_place(text.where, [&] { return encoder.encode(text.text); });
+  }
 }
 
 // Scores all texts as cpx does it: each by itself. Empty when interrupted.
@@ -174,6 +190,8 @@ class Evaluation {
                  {.append_eos = command.append_eos,
                   .max_tokens = command.mode == "published" ? 0 : command.max_tokens,
                   .chat_template = ""}) {
+    check_tokens(encoder_, texts_);
+    log_info("{}: {}", describe_model(command.model), encoder_.describe_ends());
     const auto wanted = tensor::parse_compute_dtype(command.dtype);
     dtype_ = wanted ? *wanted : tensor::choose_compute_dtype(device_);
   }

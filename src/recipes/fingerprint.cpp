@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cpx/core/hub.h"
 #include "cpx/core/mapped_file.h"
 #include "cpx/core/text_hash.h"
 
@@ -40,7 +41,8 @@ std::vector<std::filesystem::path> gguf_files(const std::filesystem::path& first
   return files;
 }
 
-std::vector<std::filesystem::path> model_files(const std::filesystem::path& model) {
+std::vector<std::filesystem::path> model_files(const std::filesystem::path& name) {
+  const std::filesystem::path model = resolve_hub_name("model", name, "a model folder, a .gguf");
   if (!std::filesystem::is_directory(model)) return gguf_files(model);
   std::vector<std::filesystem::path> files;
   for (const auto& entry : std::filesystem::directory_iterator(model)) {

@@ -178,8 +178,7 @@ std::vector<std::vector<int64_t>> ids_of(const TextWriter& writer,
                                          std::span<const std::string> prompts, uint64_t first) {
   std::vector<std::vector<int64_t>> all;
   for (const std::string& prompt : prompts) {
-    all.push_back(writer.ids_of(prompt));
-    writer.check_length(fmt::format("prompt {}", first + all.size()), std::ssize(all.back()));
+    all.push_back(writer.ids_of(fmt::format("prompt {}", first + all.size() + 1), prompt));
   }
   return all;
 }
@@ -332,9 +331,9 @@ int converse(const GenerateCommand& command) {
     } else {
       messages.push_back({"user", line});
     }
-    const std::vector<std::vector<int64_t>> ids = {writer.uses_chat() ? writer.ids_of(messages)
-                                                                      : writer.ids_of(line)};
-    writer.check_length("conversation", std::ssize(ids.front()));
+    constexpr std::string_view kWhere = "conversation";
+    const std::vector<std::vector<int64_t>> ids = {
+        writer.uses_chat() ? writer.ids_of(kWhere, messages) : writer.ids_of(kWhere, line)};
     WriterRun run = run_of(ids, 0);
     run.on_piece = print_piece;
     run.on_answer = [&](const Answer& answer) { messages.push_back({"assistant", answer.text}); };

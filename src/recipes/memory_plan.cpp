@@ -3,6 +3,7 @@
 
 #include <filesystem>
 
+#include "cpx/core/hub.h"
 #include "cpx/models/llama.h"
 
 namespace cpx::recipes {
@@ -10,8 +11,9 @@ namespace cpx::recipes {
 namespace {
 
 // Bytes of the files beside which the weights stand once more in the compute type.
-int64_t mapped_bytes(const std::filesystem::path& model, const formats::ModelConfig& config,
+int64_t mapped_bytes(const std::filesystem::path& name, const formats::ModelConfig& config,
                      torch::Dtype dtype) {
+  const std::filesystem::path model = resolve_hub_name("model", name, "a model folder, a .gguf");
   const bool is_gguf = model.extension() == ".gguf";
   const std::string computed = dtype == torch::kFloat32 ? "float32" : "bfloat16";
   if (!is_gguf && config.stored_dtype == computed && !config.quantization) return 0;

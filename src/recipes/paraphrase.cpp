@@ -146,12 +146,16 @@ class Paraphrasing {
                                    journal_.inputs()[static_cast<size_t>(input)].text);
   }
 
+  std::vector<int64_t> ids_of(int64_t input, size_t side) const {
+    return writer_.ids_of(journal_.inputs()[static_cast<size_t>(input)].where,
+                          prompt_of(input, side));
+  }
+
   void measure_prompts(WriterRun& run) const {
     for (int64_t i = 0; i < std::ssize(journal_.inputs()); ++i) {
       if (journal_.is_done(i)) continue;
       for (size_t side = 0; side < sides_.size(); ++side) {
-        const auto length = std::ssize(writer_.ids_of(prompt_of(i, side)));
-        writer_.check_length(journal_.inputs()[static_cast<size_t>(i)].where, length);
+        const auto length = std::ssize(ids_of(i, side));
         run.max_prompt_tokens = std::max(run.max_prompt_tokens, length);
         ++run.num_prompts;
       }
@@ -169,8 +173,7 @@ class Paraphrasing {
       next_side_ = 0;
       ++next_input_;
     }
-    return generation::Prompt{.ids = writer_.ids_of(prompt_of(input, side)),
-                              .number = number_of(input, side)};
+    return generation::Prompt{.ids = ids_of(input, side), .number = number_of(input, side)};
   }
 
   // Two numbers an input, whatever sides are asked for: a side's texts do not depend on the other.

@@ -25,6 +25,7 @@ class PreferenceData : public TrainData {
   int64_t num_units() const override { return pairs_.num_pairs(); }
   std::string_view unit_name() const override { return "pairs"; }
   std::string summary() const override;
+  std::string ends() const override { return encoder_.text_encoder().describe_ends(); }
   std::string lengths() const override;
   std::vector<std::string> warnings() const override;
   void visit_texts(const std::function<void(std::string_view)>& visit) const override;

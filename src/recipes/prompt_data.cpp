@@ -12,6 +12,7 @@
 #include "cpx/core/text.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/models/roberta.h"
+#include "cpx/tokenizer/text_ends.h"
 #include "inspect.h"
 
 namespace cpx::recipes {
@@ -160,6 +161,10 @@ std::string PromptData::summary() const {
                      counted(static_cast<int64_t>(num_files_), "file"), places_.size(),
                      prompts_.train().size(), held_out, prompts_.num_short(),
                      config_.rollout.min_prompt_tokens, without_input);
+}
+
+std::string PromptData::ends() const {
+  return tokenizer::describe_ends(encoder_->tokenizer(), prompts_.train().front().ids, "prompts");
 }
 
 std::string PromptData::lengths() const {

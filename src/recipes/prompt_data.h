@@ -23,6 +23,7 @@ class PromptData : public TrainData {
   int64_t num_units() const override;
   std::string_view unit_name() const override { return "prompts"; }
   std::string summary() const override;
+  std::string ends() const override;
   std::string lengths() const override;
   void check_fit(const nn::ModelShape& model) const override;
   std::string not_counted(const nn::ModelShape& model) const override;

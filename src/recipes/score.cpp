@@ -28,6 +28,7 @@
 #include "cpx/pipeline/batch_journal.h"
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/tensor/device.h"
+#include "cpx/tokenizer/limited.h"
 #include "exit_status.h"
 #include "faults.h"
 #include "fingerprint.h"
@@ -127,6 +128,13 @@ class LabelScorer {
     return scores;
   }
 
+  /// The classifier's tokenizer may have tokens that the classifier lacks.
+  bool exceeds_model() const { return scorer_->tokenizer().exceeds_model(); }
+  /// Throws DataError, opened by [where], for a text with such a token.
+  void check_tokens(std::string_view where, const std::string& text) const {
+    tokenizer::at_place(where, [&] { return scorer_->encode(text); });
+  }
+
   const std::string& label() const { return scorer_->labels()[static_cast<size_t>(label_)]; }
 
  private:
@@ -136,7 +144,7 @@ class LabelScorer {
     return {first, first + values.numel()};
   }
 
-  std::shared_ptr<nn::TextScorer> scorer_;
+  std::shared_ptr<models::RobertaScorer> scorer_;
   int64_t label_;
   bool is_raw_;
   bool is_filtered_;
@@ -262,6 +270,7 @@ class Scoring {
 
   /// Leaves out the first `num_done` records. False when interrupted.
   bool run(int64_t num_done) {
+    if (scorer_.exceeds_model()) check_tokens();
     const auto start = std::chrono::steady_clock::now();
     int64_t total = 0;
     for (const fs::path& file : files_) total += static_cast<int64_t>(fs::file_size(file));
@@ -296,6 +305,20 @@ class Scoring {
     }
     if (!window_.empty()) flush();
     return !interrupt_requested();
+  }
+
+  // Reads the inputs once before: a fault at their end is told before anything is computed.
+  void check_tokens() const {
+    for (const fs::path& file : files_) {
+      data::ScorableReader reader(file, command_.keys);
+      while (const auto record = reader.next()) {
+        for (const KeyTexts& key : record->keys) {
+          for (const std::string& text : key.texts) {
+            scorer_.check_tokens(fmt::format("{}: {}", record->where, key.key), text);
+          }
+        }
+      }
+    }
   }
 
   size_t window_bytes() const {

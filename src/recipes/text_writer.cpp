@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/formats/peft.h"
@@ -13,6 +14,8 @@
 #include "cpx/models/load.h"
 #include "cpx/nn/frozen_module.h"
 #include "cpx/tensor/device.h"
+#include "cpx/tokenizer/limited.h"
+#include "cpx/tokenizer/text_ends.h"
 
 namespace cpx::recipes {
 
@@ -84,9 +87,18 @@ TextWriter::TextWriter(const Decoding& decoding)
                                      compute_dtype(decoding), device);
   if (device.is_cpu()) nn::hold_in_memory(*model_);
   if (decoding.adapter) models::attach_adapter(*model_, formats::read_peft(*decoding.adapter));
-  log_info("{}{} in {} on {}", decoding.model.string(),
-           decoding.adapter ? " + " + decoding.adapter->string() : "",
+  log_info("{}{} in {} on {}", describe_model(decoding.model),
+           decoding.adapter ? " + " + describe_model(*decoding.adapter) : "",
            models::weight_types(*model_), tensor::device_description(device));
+  const std::vector<int64_t> sample = ids_of("every prompt", "a");
+  log_info("{}", tokenizer::describe_ends(
+                     *tokenizer_, std::vector<TokenId>(sample.begin(), sample.end()), "prompts"));
+}
+
+std::vector<int64_t> TextWriter::ids_of(std::string_view where, const std::string& prompt) const {
+  const std::vector<int64_t> ids = tokenizer::at_place(where, [&] { return ids_of(prompt); });
+  check_length(where, std::ssize(ids));
+  return ids;
 }
 
 std::vector<int64_t> TextWriter::ids_of(const std::string& prompt) const {
@@ -96,6 +108,13 @@ std::vector<int64_t> TextWriter::ids_of(const std::string& prompt) const {
     return encoded(tokenizer::render_training_text(frame, prompt), /*adds_special=*/true);
   }
   return encoded(prompt, /*adds_special=*/true);
+}
+
+std::vector<int64_t> TextWriter::ids_of(std::string_view where,
+                                        const std::vector<ChatMessage>& messages) const {
+  const std::vector<int64_t> ids = tokenizer::at_place(where, [&] { return ids_of(messages); });
+  check_length(where, std::ssize(ids));
+  return ids;
 }
 
 std::vector<int64_t> TextWriter::ids_of(const std::vector<ChatMessage>& messages) const {

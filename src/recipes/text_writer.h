@@ -58,21 +58,23 @@ class TextWriter {
   /// A token as the vocabulary spells it.
   std::string piece(int64_t id) const;
 
-  /// Ids of a prompt in the form that is asked for.
-  std::vector<int64_t> ids_of(const std::string& prompt) const;
-  /// Ids of a conversation up to where the answer begins.
-  std::vector<int64_t> ids_of(const std::vector<tokenizer::ChatMessage>& messages) const;
+  /// Ids of a prompt in the form that is asked for. Throws DataError, opened by [where], for a
+  /// prompt that is empty, leaves no room for the answer in the model's context, or has a token
+  /// that the model lacks.
+  std::vector<int64_t> ids_of(std::string_view where, const std::string& prompt) const;
+  /// The same of a conversation up to where the answer begins.
+  std::vector<int64_t> ids_of(std::string_view where,
+                              const std::vector<tokenizer::ChatMessage>& messages) const;
   /// A conversation that begins with `message`, behind the system message if there is one.
   std::vector<tokenizer::ChatMessage> conversation_with(const std::string& message) const;
-
-  /// Throws DataError, opened by [where], for a prompt that is empty or leaves no room for the
-  /// answer in the model's context.
-  void check_length(std::string_view where, int64_t num_tokens) const;
 
   /// Continues prompts until there are no more or the user interrupts.
   generation::DecoderStatistics write(const WriterRun& run);
 
  private:
+  std::vector<int64_t> ids_of(const std::string& prompt) const;
+  std::vector<int64_t> ids_of(const std::vector<tokenizer::ChatMessage>& messages) const;
+  void check_length(std::string_view where, int64_t num_tokens) const;
   std::vector<int64_t> encoded(const std::string& text, bool adds_special) const;
   generation::DecoderOptions decoder_options(const WriterRun& run) const;
   std::vector<int64_t> stop_ids() const;

@@ -19,7 +19,11 @@ using config::FieldVisitor;
 // ---- the keys ----------------------------------------------------------------------------------
 
 void ModelOptions::visit_fields(FieldVisitor& visit) {
-  visit.field("path", path, "Folder of a Hugging Face model, or a .gguf file", {.required = true});
+  visit.field(
+      "path", path,
+      "Folder of a Hugging Face model, a .gguf file, or owner/name[@revision] of the Hugging Face "
+      "cache",
+      {.required = true});
   visit.field(
       "dtype", dtype,
       "Type that is computed in; auto measures the CPU, or takes bfloat16 on a GPU; float16 "
@@ -44,7 +48,8 @@ void AdapterOptions::visit_fields(FieldVisitor& visit) {
       {.non_empty = true, .instead_of_list = kAllLinear});
   visit.field("rslora", rslora, "Multiplies by alpha / sqrt(rank) instead");
   visit.field("init_from", init_from,
-              "A PEFT folder to go on from; rank, alpha, rslora and target_modules come from it");
+              "A PEFT folder, or owner/name of the cache, to go on from; rank, alpha, rslora and "
+              "target_modules come from it");
 }
 
 void DataOptions::visit_fields(FieldVisitor& visit) {
@@ -190,7 +195,8 @@ void DpoOptions::visit_fields(FieldVisitor& visit) {
               {.at_least = 0, .below = 0.5});
   preferences.visit_fields(visit);
   visit.field("reference_adapter", reference_adapter,
-              "A PEFT folder that makes the reference; null: the adapter as it starts, which is "
+              "A PEFT folder, or owner/name of the cache, that makes the reference; null: the "
+              "adapter as it starts, which is "
               "the base model for a fresh one");
   visit.field("cache_reference", cache_reference,
               "Keeps the reference's log-probabilities on disk: later epochs and runs read them",
@@ -293,7 +299,9 @@ void RolloutOptions::visit_fields(FieldVisitor& visit) {
 }
 
 void RewardOptions::visit_fields(FieldVisitor& visit) {
-  visit.field("model", model, "Folder of a RoBERTa classifier; this or words must be given");
+  visit.field(
+      "model", model,
+      "Folder of a RoBERTa classifier, or owner/name of the cache; this or words must be given");
   visit.field("words", words,
               "In place of a classifier: label 0 counts the words of a response that are among "
               "these, label 1 the others");

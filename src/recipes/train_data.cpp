@@ -11,6 +11,7 @@
 #include "cpx/core/text_file.h"
 #include "cpx/data/preferences.h"
 #include "cpx/data/record.h"
+#include "cpx/tokenizer/limited.h"
 #include "faults.h"
 #include "preference_data.h"
 #include "prompt_data.h"
@@ -18,6 +19,48 @@
 namespace cpx::recipes {
 
 namespace {
+
+// Texts that have a token which the model lacks, a fault each. Encodes all texts, where that may
+// be.
+class TokenCheck {
+ public:
+  TokenCheck(const data::TextEncoder* encoder, std::vector<std::string>& faults)
+      : encoder_(encoder), faults_(faults) {}
+
+  bool is_needed() const { return encoder_ != nullptr && encoder_->tokenizer().exceeds_model(); }
+
+  void look_at(const data::Record& record, bool with_input) {
+    const auto look = [&](std::string_view kind, const std::vector<std::string>& texts) {
+      for (size_t i = 0; i < texts.size(); ++i) {
+        add_fault(fmt::format("{}: {} text {}", record.where, kind, i + 1),
+                  [&] { return encoder_->encode(texts[i]); });
+      }
+    };
+    if (with_input) {
+      add_fault(fmt::format("{}: input", record.where),
+                [&] { return encoder_->encode(record.input); });
+    }
+    look("neutral", record.neutral);
+    look("toxic", record.toxic);
+  }
+
+  void look_at(const training::RetainedText& text) {
+    add_fault(text.where, [&] { return encoder_->encode_unframed(text.text); });
+  }
+
+ private:
+  template <class Encode>
+  void add_fault(std::string_view where, const Encode& encode) {
+    try {
+      tokenizer::at_place(where, encode);
+    } catch (const DataError& error) {
+      faults_.emplace_back(error.what());
+    }
+  }
+
+  const data::TextEncoder* encoder_;
+  std::vector<std::string>& faults_;
+};
 
 std::unique_ptr<TrainData> load_contrast_data(const TrainConfig& config,
                                               std::span<const std::filesystem::path> files,
@@ -34,6 +77,12 @@ std::unique_ptr<TrainData> load_contrast_data(const TrainConfig& config,
   data::ShardContent content = data::read_shards(files, {.toxic = needs_toxic});
   faults.insert(faults.end(), content.faults.begin(), content.faults.end());
   if (content.records.empty() && !faults.empty()) return nullptr;
+  if (TokenCheck check(encoder.get(), faults); check.is_needed()) {
+    const bool with_input =
+        group_options(config).with_input || std::holds_alternative<CycleOptions>(config.objective);
+    for (const data::Record& record : content.records) check.look_at(record, with_input);
+    for (const training::RetainedText& text : retained.texts) check.look_at(text);
+  }
   return std::make_unique<ContrastData>(config, files.size(), std::move(content.records),
                                         std::move(retained), std::move(encoder));
 }

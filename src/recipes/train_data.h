@@ -41,6 +41,8 @@ class TrainData {
   virtual std::string_view unit_name() const = 0;
   /// "3 files, 42 records: 42 used, 0 skipped".
   virtual std::string summary() const = 0;
+  /// "texts begin with '<s>' (1) and end with '</s>' (2)".
+  virtual std::string ends() const = 0;
   /// Lengths of the texts; may take as long as encoding them all.
   virtual std::string lengths() const = 0;
   /// What a user should know of before the run, a line each.

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/text.h"
 #include "cpx/data/record.h"
 #include "cpx/models/load.h"
@@ -39,7 +40,8 @@ struct Batches {
   std::string source;
 };
 
-bool has_tokenizer(const std::filesystem::path& model) {
+bool has_tokenizer(const std::filesystem::path& name) {
+  const std::filesystem::path model = resolve_hub_name("model", name, "a model folder, a .gguf");
   return model.extension() == ".gguf" || std::filesystem::exists(model / "tokenizer.json") ||
          std::filesystem::exists(model / "tokenizer.model");
 }

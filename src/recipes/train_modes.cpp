@@ -203,6 +203,7 @@ int inspect_examples(const TrainCommand& command) {
       models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
   const LoadedData loaded = load_train_data(config, "data.train", config.data.train, encoder);
   throw_if_faulty(loaded);
+  std::cout << loaded.data->ends() << "\n\n";
   loaded.data->print_examples(*command.inspect);
   return 0;
 }

@@ -7,8 +7,10 @@
 #include <vector>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_check.h"
 #include "cpx/core/progress.h"
@@ -82,14 +84,16 @@ std::shared_ptr<models::Llama> make_model(const TrainConfig& config, torch::Dtyp
 training::RunInfo run_info(const TrainConfig& config, const RunData& data,
                            const training::StepTask& task) {
   const AdapterOptions& adapter = config.adapter;
+  const BaseModelName base = base_model_name(config.model.path);
   training::RunInfo info;
   info.peft = {.rank = adapter.rank,
                .alpha = adapter.alpha,
                .dropout = adapter.dropout,
                .rslora = adapter.rslora,
                .target_modules = adapter.target_modules,
-               .base_model = config.model.path.string()};
-  info.card.base_model = config.model.path.string();
+               .base_model = base.name,
+               .revision = base.revision};
+  info.card.base_model = base.name;
   info.card.objective = task.name();
   info.card.training_data = config.data.train;
   info.card.evaluation_data = config.data.eval;
@@ -146,11 +150,12 @@ void log_start(const TrainCommand& command, const TrainConfig& config, const mod
                const RunData& data, const training::TrainerOptions& options) {
   int64_t trainable = 0;
   for (const auto& parameter : model.trainable()) trainable += parameter.value.numel();
-  log_info("model   {} in {} on {}", config.model.path.string(), tensor::dtype_name(model.dtype()),
-           tensor::device_description(model.device()));
+  log_info("model   {} in {} on {}", describe_model(config.model.path),
+           tensor::dtype_name(model.dtype()), tensor::device_description(model.device()));
   log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
            static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
   log_info("data    {}", data.train->summary());
+  log_info("tokens  {}", data.train->ends());
   const RunLength length = run_length(config, data.train->num_units());
   log_info("steps   {} ({} an epoch){}", length.total_steps, length.steps_per_epoch,
            options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");

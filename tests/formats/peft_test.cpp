@@ -108,6 +108,18 @@ TEST_F(PeftTest, WhatIsWrittenReadsBackEqual) {
   }
 }
 
+TEST_F(PeftTest, TheRevisionOfTheBaseIsKept) {
+  auto adapter = read_peft(adapter_of(kAdapters[0]));
+  EXPECT_EQ(adapter.config.revision, "");
+  adapter.config.base_model = "ann/tiny";
+  adapter.config.revision = "v1";
+  write_peft(folder_, adapter.config, adapter.factors);
+  const Json json = Json::parse(bytes_of(folder_ / "adapter_config.json"));
+  EXPECT_EQ(json.at("base_model_name_or_path"), "ann/tiny");
+  EXPECT_EQ(json.at("revision"), "v1");
+  EXPECT_EQ(read_peft(folder_).config.revision, "v1");
+}
+
 TEST_F(PeftTest, AllLinearIsWrittenAsTheNamesOfTheModules) {
   const std::vector<NamedTensor> factors = {
       {"model.layers.0.mlp.up_proj.lora_A.weight", torch::ones({2, 3})},

@@ -192,16 +192,16 @@ TEST_F(ClassifierFolder, ATokenizerWithoutRobertasSpecialTokensIsRefused) {
             "</s> (tokenizer.json: post_processor).");
 }
 
-TEST_F(ClassifierFolder, ATokenizerWithMoreTokensThanTheModelIsRefused) {
-  configure({{"vocab_size", 399}});
-  rewrite([](auto& tensors) {
-    for (auto& [name, value] : tensors) {
-      if (name.ends_with("word_embeddings.weight")) value = value.narrow(0, 0, 399);
-    }
-  });
-  EXPECT_EQ(error(),
-            "[load_text_scorer] FOLDER: the tokenizer has 400 tokens, expected at most 399 "
-            "(config.json: vocab_size).");
+TEST_F(ClassifierFolder, OnlyATextWithATokenThatTheModelLacksIsAnError) {
+  const std::vector<std::string> good = {"a fine day", "a < new > day"};
+  const auto expected = load_it()->logits(good);
+  write("added_tokens.json", R"({"<new>": 400})");
+  const auto scorer = load_it();
+  EXPECT_TRUE(torch::equal(scorer->logits(good), expected));
+  const std::vector<std::string> bad = {"a fine day", "a <new> day"};
+  EXPECT_EQ(message_of([&] { scorer->logits(bad); }),
+            "[text 2 of a batch] the text has the token '<new>' with id 400, expected ids below "
+            "400 (config.json: vocab_size): the model has no row for it.");
 }
 
 TEST_F(ClassifierFolder, AnotherArchitectureIsToldAsSuch) {

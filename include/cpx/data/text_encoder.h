@@ -40,12 +40,13 @@ struct PromptedText {
 /// Encodes texts one way; may be used from several threads at once.
 class TextEncoder {
  public:
-  /// Throws DataError where EOS is asked for and the tokenizer has none, or where the template is
-  /// the model's and it has none, or none that is recognised.
+  /// Throws DataError where EOS is asked for and the tokenizer has none, where the template is the
+  /// model's and it has none, or none that is recognised, and where what stands around every text
+  /// (EOS, BOS, the template) has a token that the model lacks.
   TextEncoder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, EncodeOptions options);
 
   /// `text` in its template with the tokenizer's own special tokens (a chat template writes its
-  /// own) and EOS, cut to max_tokens.
+  /// own) and EOS, cut to max_tokens. Throws tokenizer::TokenBeyondModel.
   EncodedText encode(const std::string& text) const;
 
   /// The same for a text that has a frame of its own: without the template.
@@ -58,10 +59,14 @@ class TextEncoder {
   /// model's begins when it is asked: behind the template's generation prompt.
   PromptedText render(const std::string& prompt, const std::string& answer) const;
 
+  /// The special tokens at both ends of a text that is not cut, for the log.
+  std::string describe_ends() const;
+
   const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
   const EncodeOptions& options() const { return options_; }
 
  private:
+  void check_chat_template();
   EncodedText finish(std::vector<tokenizer::TokenId> ids) const;
 
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;

@@ -32,7 +32,8 @@ struct PeftConfig {
   /// By their names the modules with a rank or an alpha of their own (`rank_pattern`,
   /// `alpha_pattern`).
   std::map<std::string, PeftLayer> own_layers = {};
-  std::string base_model;  // `base_model_name_or_path`
+  std::string base_model = {};  // `base_model_name_or_path`
+  std::string revision = {};    // of a base model that is named "owner/name"; empty: none given
 
   PeftLayer layer(const std::string& module) const;
 };
@@ -49,16 +50,17 @@ struct PeftAdapter {
   std::filesystem::path file;  // that holds the tensors
 };
 
-/// Reads adapter_config.json, and the names of the tensors where only they tell the targets. Throws
-/// DataError that names the file, the key and its value where the adapter is of a kind that cpx
-/// does not compute (DoRA, biases, ...). What only says how it was trained is passed over.
+/// Reads adapter_config.json, and the names of the tensors where only they tell the targets;
+/// `folder` may be a name of the Hugging Face cache (core/hub.h). Throws DataError that names the
+/// file, the key and its value where the adapter is of a kind that cpx does not compute (DoRA,
+/// biases, ...). What only says how it was trained is passed over.
 PeftConfig read_peft_config(const std::filesystem::path& folder);
 
 /// The file of an adapter's tensors: adapter_model.safetensors, or adapter_model.bin where only
 /// that is there.
 std::filesystem::path peft_weights_file(const std::filesystem::path& folder);
 
-/// Reads the whole folder.
+/// Reads the whole folder, found in the same way.
 PeftAdapter read_peft(const std::filesystem::path& folder);
 
 /// Writes both files into the existing `folder` (not atomic: write into an AtomicFolder); `factors`

@@ -23,7 +23,8 @@ namespace cpx::models {
 /// config.json itself. Throws DataError.
 formats::ModelConfig read_config(const std::filesystem::path& path);
 
-/// The tokenizer of a model folder or .gguf. Throws DataError.
+/// The tokenizer of a model folder or .gguf. Where it has tokens that the model lacks, only texts
+/// with such a token are an error: see tokenizer::limited_to(). Throws DataError.
 std::shared_ptr<const tokenizer::Tokenizer> read_tokenizer(const std::filesystem::path& path);
 
 /// A model with its frozen weights in `dtype` on `device`. Weights that are stored in `dtype` and

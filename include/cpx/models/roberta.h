@@ -111,8 +111,10 @@ class RobertaScorer : public nn::TextScorer {
   LabelKind label_kind() const override { return model_->config().label_kind; }
   int64_t max_tokens() const override { return model_->config().max_tokens; }
 
-  /// Token ids of `text` with <s> and </s>, cut between them to max_tokens().
+  /// Token ids of `text` with <s> and </s>, cut between them to max_tokens(). Throws
+  /// tokenizer::TokenBeyondModel.
   std::vector<tokenizer::TokenId> encode(const std::string& text) const;
+  const tokenizer::Tokenizer& tokenizer() const { return *tokenizer_; }
 
  private:
   std::shared_ptr<Roberta> model_;
