@@ -60,9 +60,9 @@ void TextEncoder::check_chat_template() {
     throw_<DataError>(
         "[text_encoder] template chat: got a model without a chat template, expected one "
         "(tokenizer_config.json: chat_template). Choose the template plain, or give one with "
-        "--template FILE.");
+        "--chat-template FILE.");
   }
-  render("");  // a template that is not recognised is an error here, not at the first text
+  render("");  // a template that fails is an error here, not at the first text
 }
 
 std::string TextEncoder::render(const std::string& text) const {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/tokenizer/chat_template.h"
 
-#include <array>
+#include <map>
 #include <utility>
 
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
+#include "jinja_json.h"
 #include "jinja_template.h"
 #include "json_node.h"
 
@@ -24,27 +25,22 @@ constexpr TemplateName kTemplateNames[] = {
     {PromptTemplate::kChat, "chat"},
 };
 
-// The forms that are known, by what only their templates contain.
-bool has_known_form(std::string_view jinja) {
-  const auto has = [&](std::string_view mark) {
-    return jinja.find(mark) != std::string_view::npos;
-  };
-  const bool is_chatml = has("<|im_start|>") && has("<|im_end|>");
-  const bool is_llama3 = has("<|start_header_id|>") && has("<|eot_id|>");
-  const bool is_llama2_or_mistral = has("[INST]") && has("[/INST]");
-  const bool is_zephyr = has("<|user|>") && has("<|assistant|>");
-  return is_chatml || is_llama3 || is_llama2_or_mistral || is_zephyr;
+jinja::Value make_messages(std::span<const ChatMessage> messages) {
+  jinja::Values list;
+  for (const auto& message : messages) {
+    auto members = std::make_shared<jinja::Dict>();
+    members->set(jinja::make_text("role"), jinja::make_text(message.role));
+    members->set(jinja::make_text("content"), jinja::make_text(message.content));
+    list.push_back({jinja::DictRef(std::move(members))});
+  }
+  return jinja::make_list(std::move(list));
 }
 
-jinja::Value make_messages(std::span<const ChatMessage> messages) {
-  auto list = std::make_shared<std::vector<jinja::Value>>();
-  for (const auto& message : messages) {
-    auto members = std::make_shared<std::map<std::string, jinja::Value>>();
-    (*members)["role"] = {message.role};
-    (*members)["content"] = {message.content};
-    list->push_back({std::move(members)});
-  }
-  return {std::move(list)};
+// What transformers gives to a template besides the messages, where nothing else is asked for.
+std::map<std::string, jinja::Value> default_variables() {
+  return {{"tools", {jinja::None{}}},
+          {"documents", {jinja::None{}}},
+          {"add_generation_prompt", {false}}};
 }
 
 }  // namespace
@@ -87,22 +83,22 @@ std::string render_chat(const std::string& jinja, std::span<const ChatMessage> m
                         bool add_generation_prompt, std::string_view bos, std::string_view eos) {
   if (jinja.empty()) {
     throw_<DataError>(
-        "[render_chat] the model has no chat template. Give one with --template FILE.");
+        "[render_chat] the model has no chat template. Give one with --chat-template FILE.");
   }
-  if (!has_known_form(jinja)) {
-    throw_<DataError>(
-        "[render_chat] the model's chat template has none of the forms that cpx knows (ChatML, "
-        "Llama-2, Llama-3, Mistral, Zephyr): it starts with {}. Give one of these with --template "
-        "FILE.",
-        in_quotes(jinja));
-  }
-  jinja::Scope scope;
-  scope.set("messages", make_messages(messages));
-  scope.set("add_generation_prompt", {add_generation_prompt});
-  scope.set("bos_token", {std::string(bos)});
-  scope.set("eos_token", {std::string(eos)});
-  for (const char* absent : {"tools", "documents"}) scope.set(absent, {jinja::None{}});
-  return jinja::Template(jinja).render(std::move(scope));
+  auto variables = default_variables();
+  variables["messages"] = make_messages(messages);
+  variables["add_generation_prompt"] = {add_generation_prompt};
+  // A token that a model does not have is not defined, as in transformers.
+  if (!bos.empty()) variables["bos_token"] = jinja::make_text(std::string(bos));
+  if (!eos.empty()) variables["eos_token"] = jinja::make_text(std::string(eos));
+  return jinja::Template(jinja).render(std::move(variables), std::chrono::system_clock::now);
+}
+
+std::string render_template(std::string_view jinja, std::string_view variables,
+                            std::chrono::system_clock::time_point now) {
+  auto all = default_variables();
+  for (auto& [name, value] : jinja::read_json_members(variables)) all[name] = std::move(value);
+  return jinja::Template(jinja).render(std::move(all), [now] { return now; });
 }
 
 }  // namespace cpx::tokenizer

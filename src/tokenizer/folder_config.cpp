@@ -121,6 +121,22 @@ void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
   }
 }
 
+// Templates in files of their own stand in for those of tokenizer_config.json, as in transformers:
+// where there are only named ones, a model has none for a chat without tools.
+void read_template_files(const std::filesystem::path& folder, FolderConfig& config) {
+  const auto named = folder / "additional_chat_templates";
+  std::error_code error;
+  const bool has_named = std::any_of(
+      std::filesystem::directory_iterator(named, error), std::filesystem::directory_iterator(),
+      [](const auto& entry) { return entry.path().extension() == ".jinja"; });
+  for (const auto& file : {named / "default.jinja", folder / "chat_template.jinja"}) {
+    if (!is_file(file)) continue;
+    config.chat_template = read_text(file);
+    return;
+  }
+  if (has_named) config.chat_template.clear();
+}
+
 // added_tokens.json: spelling to id.
 void read_added_tokens_file(const JsonValue& root, FolderConfig& config) {
   if (!root.is_object()) root.fail("an object of token and id");
@@ -152,8 +168,7 @@ FolderConfig read_folder_config(const std::filesystem::path& folder) {
   read("tokenizer_config.json", read_tokenizer_config);
   read("special_tokens_map.json", read_named_tokens);
   read("added_tokens.json", read_added_tokens_file);
-  const auto jinja = folder / "chat_template.jinja";
-  if (is_file(jinja)) config.chat_template = read_text(jinja);
+  read_template_files(folder, config);
   return config;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the small files beside a tokenizer say: tokenizer_config.json, special_tokens_map.json,
-// added_tokens.json, chat_template.jinja. None of them has to be there.
+// added_tokens.json, chat_template.jinja, additional_chat_templates. None of them has to be there.
 #pragma once
 
 #include <filesystem>
@@ -36,6 +36,7 @@ struct FolderConfig {
   std::string tokenizer_class;
   /// Llama's older behaviour around special tokens.
   bool is_legacy = false;
+  /// For a chat without tools.
   std::string chat_template;
 };
 

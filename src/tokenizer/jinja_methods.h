@@ -1,34 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
-// Operators, filters, tests, methods and functions of the part of Jinja that chat templates use.
-// Each throws DataError on a name or on types it does not know.
+// The methods of Python's str, dict, list and tuple that a template can call.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
-#include <vector>
+#include <string_view>
 
-#include "jinja_expression.h"
+#include "jinja_context.h"
 #include "jinja_value.h"
+#include "python_text.h"
 
 namespace cpx::tokenizer::jinja {
 
-std::vector<Value> evaluate_all(const std::vector<Expression>& expressions, const Scope& scope);
+/// The method `name` of a value as a function. Undefined for one that changes the value, which the
+/// sandbox keeps away; nothing where Python has no such method. Methods that cpx does not know
+/// throw when they are called.
+std::optional<Value> find_method(const Value& value, const std::string& name);
 
-/// ==, !=, <, >, <=, >=, in, not in.
-bool compare(const std::string& name, const Value& left, const Value& right);
+/// What keys(), values() and items() give.
+Value dict_view(const Dict& dict, Sequence::Kind kind);
 
-/// + - ~ * % and / (which stands for //).
-Value combine(char symbol, const Value& left, const Value& right);
+/// As markupsafe.escape.
+std::string escape_html(std::string_view text);
 
-/// value[index]; undefined where there is no such element.
-Value subscript(const Value& value, const Value& index);
+/// python_replace() within the limits.
+std::string replace_checked(Context& context, std::string_view text, std::string_view part,
+                            std::string_view with, int64_t most);
 
-/// value[begin:end] of a list or text of ASCII; undefined limits stand for the ends.
-Value slice(const Value& value, const Value& begin, const Value& end);
-
-Value apply_filter(const std::string& name, const Value& value,
-                   const std::vector<Value>& arguments);
-bool test(const std::string& name, const Value& value);
-Value call_method(const std::string& name, const Value& value, const std::vector<Value>& arguments);
-Value call(const std::string& name, const std::vector<Value>& arguments);
+/// `text` filled up to `width` code points; Side::kBoth centers it.
+Value pad_text(Context& context, std::string_view text, int64_t width, std::string_view filling,
+               Side text_side);
 
 }  // namespace cpx::tokenizer::jinja

@@ -127,12 +127,12 @@ TEST(TextEncoder, AModelWithoutAChatTemplateIsAnErrorUnderChat) {
   EXPECT_EQ(message_of<DataError>(make(), {.text_template = PromptTemplate::kChat}),
             "[text_encoder] template chat: got a model without a chat template, expected one "
             "(tokenizer_config.json: chat_template). Choose the template plain, or give one with "
-            "--template FILE.");
+            "--chat-template FILE.");
 }
 
-TEST(TextEncoder, AnUnknownChatTemplateIsAnErrorBeforeTheFirstText) {
+TEST(TextEncoder, AChatTemplateThatFailsIsAnErrorBeforeTheFirstText) {
   EXPECT_THROW(TextEncoder(make(), {.text_template = PromptTemplate::kChat,
-                                    .chat_template = "{{ strange }}"}),
+                                    .chat_template = "{{ strange.thing }}"}),
                DataError);
 }
 

@@ -108,8 +108,14 @@ TEST(Tokenizer, ChatTemplateOfTheJinjaFileComesFirst) {
                R"({"chat_template": [{"name": "tool_use", "template": "T"},
                                      {"name": "default", "template": "D"}]})");
   EXPECT_EQ(load_tokenizer(folder.path())->chat_template(), "D");
-  folder.write("chat_template.jinja", "J");
+  std::filesystem::create_directory(folder.path() / "additional_chat_templates");
+  EXPECT_EQ(load_tokenizer(folder.path())->chat_template(), "D");
+  folder.write("additional_chat_templates/tool_use.jinja", "T");
+  EXPECT_EQ(load_tokenizer(folder.path())->chat_template(), "");  // as transformers: no default
+  folder.write("chat_template.jinja", "\xEF\xBB\xBFJ");
   EXPECT_EQ(load_tokenizer(folder.path())->chat_template(), "J");
+  folder.write("additional_chat_templates/default.jinja", "A");
+  EXPECT_EQ(load_tokenizer(folder.path())->chat_template(), "A");
 }
 
 TEST(Tokenizer, AddedTokensOfSentencePieceModelsComeFromTheConfig) {

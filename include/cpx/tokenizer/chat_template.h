@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompt templates: the fixed forms of the published recipes and the chat forms of models, which
-// are recognised from their Jinja text and rendered as transformers' apply_chat_template does.
+// Prompt templates: the fixed forms of the published recipes, and the chat templates of models,
+// which are rendered as transformers' apply_chat_template renders them.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,11 +29,18 @@ struct ChatMessage {
   std::string content;
 };
 
-/// The conversation as `jinja` (a model's chat template) renders it. ChatML, Llama-2, Llama-3,
-/// Mistral and Zephyr forms are recognised; any other is a DataError that points to --template.
-/// `bos` and `eos` are the spellings of the model's tokens. With `add_generation_prompt` the text
-/// ends where the assistant's answer begins.
+/// The conversation as `jinja` (a model's chat template) renders it, without tools. `bos` and `eos`
+/// are the spellings of the model's tokens; where a model has none, the template does not see it.
+/// With `add_generation_prompt` the text ends where the assistant's answer begins. Throws DataError
+/// where the template is empty, no valid Jinja, refuses the conversation or does what cpx does not
+/// know, each with the line of the template.
 std::string render_chat(const std::string& jinja, std::span<const ChatMessage> messages,
                         bool add_generation_prompt, std::string_view bos, std::string_view eos);
+
+/// A template with any variables: `variables` is a JSON object, whose `messages` may have tool
+/// calls; `tools` and `documents` are none unless it has them. `now` is what strftime_now() shows,
+/// in local time.
+std::string render_template(std::string_view jinja, std::string_view variables,
+                            std::chrono::system_clock::time_point now);
 
 }  // namespace cpx::tokenizer
