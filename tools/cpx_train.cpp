@@ -43,7 +43,7 @@ void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_co
       app, "--profile", command.profile,
       "Write a Chrome trace of a step here, and print where the time of five steps goes");
   app.add_flag("--overwrite", command.overwrite, "Remove the run that stands in training.output");
-  add_path_option(app, "--template", command.chat_template,
+  add_path_option(app, "--chat-template,--template", command.chat_template,
                   "Jinja file in place of the model's chat template");
   app.add_flag("--help-config", help_config, "All keys of a config with default and meaning");
 }

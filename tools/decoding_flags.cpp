@@ -18,6 +18,8 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
   add_path_option(app, "--model", decoding.model, "Hugging Face folder or .gguf");
   add_path_option(app, "--adapter", decoding.adapter, "PEFT LoRA folder");
   app.add_option("--system", decoding.system, "A chat's first message");
+  add_path_option(app, "--chat-template", decoding.chat_template,
+                 "Jinja file in place of the model's chat template");
   app.add_option("--samples", decoding.samples, "Texts a prompt")->capture_default_str();
   app.add_option("--temperature", sampling.temperature, "0: greedy")->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "Only the k likeliest tokens (0: all)")
@@ -82,6 +84,11 @@ void check_decoding_flags(const CLI::App& app, const recipes::Decoding& decoding
   if (std::find(std::begin(kForms), std::end(kForms), decoding.prompt_form) == std::end(kForms)) {
     faults.push_back(
         fmt::format("[command line] {}: got '{}', expected auto, plain, chat, llama2 or tulu.",
+                    form_flag, decoding.prompt_form));
+  }
+  if (decoding.chat_template && decoding.prompt_form != "auto" && decoding.prompt_form != "chat") {
+    faults.push_back(
+        fmt::format("[command line] --chat-template: got {} {}, expected auto or chat beside it.",
                     form_flag, decoding.prompt_form));
   }
   check_at_least_one("--samples", decoding.samples, faults);

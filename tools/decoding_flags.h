@@ -11,8 +11,8 @@
 
 namespace cpx::tools {
 
-/// Adds --model, --adapter, how texts are drawn, --seed, --batch, --weights and --dtype; defaults
-/// are what `decoding` holds.
+/// Adds --model, --adapter, --chat-template, how texts are drawn, --seed, --batch, --weights and
+/// --dtype; defaults are what `decoding` holds.
 void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding);
 
 /// Appends what is wrong with them, and warns of those without effect; `form_flag` is the flag of

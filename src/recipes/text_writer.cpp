@@ -9,6 +9,7 @@
 #include "cpx/core/hub.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
+#include "cpx/core/text_file.h"
 #include "cpx/formats/peft.h"
 #include "cpx/generation/text_stream.h"
 #include "cpx/models/load.h"
@@ -74,8 +75,10 @@ torch::Dtype compute_dtype(const Decoding& decoding) {
 
 TextWriter::TextWriter(const Decoding& decoding)
     : decoding_(decoding), tokenizer_(models::read_tokenizer(decoding.model)) {
-  uses_chat_ = decoding.prompt_form == "chat" ||
-               (decoding.prompt_form == "auto" && !tokenizer_->chat_template().empty());
+  chat_template_ =
+      decoding.chat_template ? read_text(*decoding.chat_template) : tokenizer_->chat_template();
+  uses_chat_ =
+      decoding.prompt_form == "chat" || (decoding.prompt_form == "auto" && !chat_template_.empty());
   if (!uses_chat_ && !decoding.system.empty()) {
     throw_<ConfigError>(
         "[command line] --system: has no effect with {}: the model has no chat template. Leave it "
@@ -122,7 +125,7 @@ std::vector<int64_t> TextWriter::ids_of(const std::vector<ChatMessage>& messages
     return id ? tokenizer_->piece(*id) : std::string();
   };
   return encoded(
-      tokenizer::render_chat(tokenizer_->chat_template(), messages,
+      tokenizer::render_chat(chat_template_, messages,
                              /*add_generation_prompt=*/true, spelling(tokenizer_->bos_id()),
                              spelling(tokenizer_->eos_id())),
       /*adds_special=*/false);

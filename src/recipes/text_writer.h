@@ -81,6 +81,7 @@ class TextWriter {
 
   const Decoding& decoding_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;
+  std::string chat_template_;
   std::shared_ptr<models::Llama> model_;
   bool uses_chat_ = false;
 };

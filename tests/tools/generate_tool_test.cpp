@@ -437,6 +437,35 @@ TEST_F(GenerateTool, WrongWeightsAreTold) {
             "cpx-generate: [weights] bfloat16: got dtype float32, expected auto or bfloat16.\n");
 }
 
+TEST_F(GenerateTool, AChatTemplateFileStandsInForTheModels) {
+  write("chat.jinja", "\xEF\xBB\xBF{% for m in messages %}{{ m.content }}{% endfor %}");
+  const auto answer = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {
+        "--model", model(),         "--dtype", "float32",  "--max-new-tokens",
+        "12",      "--temperature", "0",       "--prompt", "The kettle"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_tool("cpx-generate", arguments);
+  };
+  const ToolResult chat = answer({"--chat-template", path("chat.jinja")});
+  ASSERT_EQ(chat.exit_code, 0) << chat.err;
+  write("same.jinja", "The kettle");
+  EXPECT_EQ(answer({"--chat-template", path("same.jinja")}).out, chat.out);
+  write("other.jinja", "{{ messages[0].content | upper }}!");
+  EXPECT_NE(answer({"--chat-template", path("other.jinja")}).out, chat.out);
+
+  write("bad.jinja", "{{ messages[0].name.first }}");
+  const ToolResult bad = answer({"--chat-template", path("bad.jinja")});
+  EXPECT_EQ(bad.exit_code, 1);
+  EXPECT_THAT(bad.err,
+              HasSubstr("cpx-generate: [render_chat] the chat template cannot be rendered: "
+                        "line 1: 'dict object' has no attribute 'name'. Give another "
+                        "template with --chat-template FILE.\n"));
+  const ToolResult wrong = answer({"--chat-template", path("bad.jinja"), "--template", "plain"});
+  EXPECT_EQ(wrong.exit_code, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("[command line] --chat-template: got --template plain, expected "
+                                   "auto or chat beside it."));
+}
+
 TEST_F(GenerateTool, WrongUseIsToldAtOnce) {
   ToolResult result = run_tool(
       "cpx-generate", {"--compare", "--template", "alpaca", "--samples", "0", "--prompt", "x"});

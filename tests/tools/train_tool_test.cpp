@@ -303,6 +303,25 @@ TEST_F(TrainTool, InspectShowsPiecesIdsMasksAndRoles) {
   EXPECT_THAT(result.out, HasSubstr("<|im_end|>"));  // EOS is appended
 }
 
+TEST_F(TrainTool, AByteOrderMarkAndLineEndsOfAChatTemplateChangeNothing) {
+  const std::string jinja =
+      "{% for m in messages %}\n<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor "
+      "%}\n";
+  std::string windows = "\xEF\xBB\xBF";
+  for (const char c : jinja) windows += c == '\n' ? "\r\n" : std::string(1, c);
+  write("unix.jinja", jinja);
+  write("windows.jinja", windows);
+  const auto inspected = [&](const std::string& flag, const std::string& name) {
+    const ToolResult result = train({"--inspect", "1", "data.template=chat", flag, path(name)});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.out;
+  };
+  const std::string expected = inspected("--chat-template", "unix.jinja");
+  EXPECT_THAT(expected, HasSubstr("assistant"));
+  EXPECT_EQ(inspected("--chat-template", "windows.jinja"), expected);
+  EXPECT_EQ(inspected("--template", "unix.jinja"), expected);  // its older name
+}
+
 TEST_F(TrainTool, PrintConfigLoadsAgainToTheSame) {
   const ToolResult first = train({"--print-config", "optimizer.lr=0.125"});
   ASSERT_EQ(first.exit_code, 0) << first.err;

@@ -41,8 +41,8 @@ struct PromptedText {
 class TextEncoder {
  public:
   /// Throws DataError where EOS is asked for and the tokenizer has none, where the template is the
-  /// model's and it has none, or none that is recognised, and where what stands around every text
-  /// (EOS, BOS, the template) has a token that the model lacks.
+  /// model's and it has none, or one that fails, and where what stands around every text (EOS, BOS,
+  /// the template) has a token that the model lacks.
   TextEncoder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, EncodeOptions options);
 
   /// `text` in its template with the tokenizer's own special tokens (a chat template writes its

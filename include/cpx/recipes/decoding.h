@@ -18,6 +18,8 @@ struct Decoding {
   std::optional<std::filesystem::path> adapter = {};
   /// plain, chat (the model's own template), llama2 or tulu; auto: chat where the model has one.
   std::string prompt_form = "auto";
+  /// Jinja file in place of the model's chat template.
+  std::optional<std::filesystem::path> chat_template = {};
   std::string system = {};  // first message of a chat; empty: none
 
   int64_t samples = 1;  // texts a prompt
