@@ -3,8 +3,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "cpx/core/random.h"
 #include "tests/models/model_fixture.h"
+#include "tests/models/prompt_trees.h"
 #include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 
@@ -14,70 +14,9 @@ namespace shared_prompt_test {
 using testing_support::is_close;
 using testing_support::random_tensor;
 
-// Predictions of the same tokens, laid out both ways.
-struct BothWays {
-  std::vector<int64_t> shared_ids, shared_rows, apart_ids, apart_rows, targets, token_of_place;
-  std::vector<int32_t> shared_ends = {0}, apart_ends = {0};
-
-  nn::Predictions shared() const {
-    return {.ids = shared_ids,
-            .cu_seqlens = shared_ends,
-            .rows = shared_rows,
-            .targets = targets,
-            .token_of_place = token_of_place};
-  }
-  nn::Predictions apart() const {
-    return {.ids = apart_ids, .cu_seqlens = apart_ends, .rows = apart_rows, .targets = targets};
-  }
-};
-
-// A prompt of `prompt` tokens and its answers; every token behind the prompt is predicted.
-void add_tree(BothWays& ways, int64_t prompt, const std::vector<int64_t>& answers, CounterRng& rng,
-              uint64_t vocabulary) {
-  const auto draw = [&] { return static_cast<int64_t>(rng.below(vocabulary)); };
-  const auto first = std::ssize(ways.shared_ids);
-  for (int64_t i = 0; i < prompt; ++i) ways.shared_ids.push_back(draw());
-  for (const int64_t length : answers) {
-    for (int64_t i = 0; i < prompt; ++i) {
-      ways.token_of_place.push_back(first + i);
-      ways.apart_ids.push_back(ways.shared_ids[first + i]);
-    }
-    for (int64_t i = 0; i < length; ++i) {
-      const int64_t id = draw();
-      ways.shared_rows.push_back(ways.token_of_place.back());
-      ways.apart_rows.push_back(std::ssize(ways.apart_ids) - 1);
-      ways.targets.push_back(id);
-      ways.token_of_place.push_back(std::ssize(ways.shared_ids));
-      ways.shared_ids.push_back(id);
-      ways.apart_ids.push_back(id);
-    }
-    ways.shared_ends.push_back(static_cast<int32_t>(ways.token_of_place.size()));
-    ways.apart_ends.push_back(static_cast<int32_t>(ways.apart_ids.size()));
-  }
-}
-
 // Short prompts, one longer than the fixtures' sliding window of 8, one without a fork.
-BothWays three_trees(int64_t vocabulary) {
-  BothWays ways;
-  CounterRng rng(5, {});
-  add_tree(ways, 3, {4, 6}, rng, static_cast<uint64_t>(vocabulary));
-  add_tree(ways, 20, {5, 1, 12}, rng, static_cast<uint64_t>(vocabulary));
-  add_tree(ways, 1, {9}, rng, static_cast<uint64_t>(vocabulary));
-  return ways;
-}
-
-std::vector<torch::Tensor> step(Llama& model, const nn::Predictions& predictions,
-                                const torch::Tensor& weights, const nn::ForwardOptions& options) {
-  std::vector<torch::Tensor> parameters;
-  for (const auto& parameter : model.trainable()) {
-    parameters.push_back(parameter.value);
-    parameters.back().mutable_grad().reset();
-  }
-  const auto nll = nn::token_nll(model, predictions, options);
-  (nll * weights).sum().backward();
-  std::vector<torch::Tensor> results = {nll.detach()};
-  for (const auto& parameter : parameters) results.push_back(parameter.grad().clone());
-  return results;
+PromptTrees three_trees(int64_t vocabulary) {
+  return PromptTrees({{3, {4, 6}}, {20, {5, 1, 12}}, {1, {9}}}, vocabulary, /*seed=*/5);
 }
 
 class SharedPrompt : public testing::TestWithParam<std::string> {};
@@ -86,12 +25,12 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, SharedPrompt,
 
 TEST_P(SharedPrompt, NllsAndGradientsEqualThoseOfTextsApart) {
   const auto model = load_fixture_with_adapter(GetParam());
-  const BothWays ways = three_trees(model->shape().vocabulary_size);
-  const auto weights = random_tensor({std::ssize(ways.targets)}, 7).to(torch::kFloat32);
+  const PromptTrees ways = three_trees(model->shape().vocabulary_size);
+  const auto weights = random_tensor({ways.num_predictions()}, 7).to(torch::kFloat32);
   for (const bool recompute : {false, true}) {
     const nn::ForwardOptions options{.recompute_blocks = recompute};
-    const auto shared = step(*model, ways.shared(), weights, options);
-    const auto apart = step(*model, ways.apart(), weights, options);
+    const auto shared = nll_and_gradients(*model, ways.shared(), weights, options);
+    const auto apart = nll_and_gradients(*model, ways.apart(), weights, options);
     ASSERT_EQ(shared.size(), apart.size());
     ASSERT_GT(shared.size(), 1);
     for (size_t i = 0; i < shared.size(); ++i) {
@@ -103,7 +42,7 @@ TEST_P(SharedPrompt, NllsAndGradientsEqualThoseOfTextsApart) {
 // Half types round the number of rows up: the added tokens have places of their own.
 TEST(SharedPromptHalf, EqualsTextsApartInBfloat16) {
   const auto model = load_model(model_folder("llama_gqa"), torch::kBFloat16, torch::kCPU);
-  const BothWays ways = three_trees(model->shape().vocabulary_size);
+  const PromptTrees ways = three_trees(model->shape().vocabulary_size);
   const torch::NoGradGuard no_grad;
   const auto shared = nn::token_nll(*model, ways.shared(), {});
   const auto apart = nn::token_nll(*model, ways.apart(), {});
@@ -117,7 +56,7 @@ TEST(WithSameWeights, SharesTheWeightsAndNoAdapter) {
   EXPECT_TRUE(twin->trainable().empty());
   EXPECT_EQ(twin->model->embed_tokens->weight.const_data_ptr(),
             model->model->embed_tokens->weight.const_data_ptr());
-  const BothWays ways = three_trees(model->shape().vocabulary_size);
+  const PromptTrees ways = three_trees(model->shape().vocabulary_size);
   const torch::NoGradGuard no_grad;
   const auto with_adapter = nn::token_nll(*model, ways.apart(), {});
   const auto of_twin = nn::token_nll(*twin, ways.apart(), {});

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The number of threads changes no bit of a step: a block and a head of SmolLM2-135M's sizes.
 #include <ATen/ATen.h>
-#include <ATen/Parallel.h>
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
 
@@ -10,6 +9,7 @@
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
 #include "tests/tensor/gradient_check.h"
+#include "tests/tensor/num_threads.h"
 
 namespace cpx::nn {
 namespace threads_test {
@@ -65,16 +65,20 @@ std::vector<Tensor> step(DecoderBlock& block) {
   return results;
 }
 
-TEST(Threads, OneAndTwoGiveTheSameBits) {
-  const int before = at::get_num_threads();
+TEST(Threads, OneToFourGiveTheSameBits) {
   auto block = random_block();
-  at::set_num_threads(1);
-  const auto one = step(block);
-  at::set_num_threads(2);
-  const auto two = step(block);
-  at::set_num_threads(before);
-  ASSERT_EQ(one.size(), two.size());
-  for (size_t i = 0; i < one.size(); ++i) EXPECT_TRUE(at::equal(one[i], two[i])) << i;
+  const auto step_with = [&](int num_threads) {
+    const testing_support::NumThreads guard(num_threads);
+    return step(block);
+  };
+  const auto one = step_with(1);
+  for (const int num_threads : {2, 3, 4}) {
+    const auto several = step_with(num_threads);
+    ASSERT_EQ(several.size(), one.size());
+    for (size_t i = 0; i < one.size(); ++i) {
+      EXPECT_TRUE(at::equal(several[i], one[i])) << i << ", " << num_threads << " threads";
+    }
+  }
 }
 
 }  // namespace threads_test
