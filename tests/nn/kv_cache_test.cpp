@@ -3,7 +3,6 @@
 // Legend: T tokens, H query heads, K key heads, E head size.
 #include "cpx/nn/kv_cache.h"
 
-#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -11,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "cpx/kernels/attention.h"
+#include "tests/support/errors.h"
 #include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 
@@ -18,6 +18,7 @@ namespace cpx::nn {
 namespace kv_cache_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -213,15 +214,6 @@ TEST(KvCache, CountsItsBytes) {
   EXPECT_EQ(KvCache(options).num_bytes(), 3 * 2 * 8 * 4 * 2 * (2 * 32 + 5 * 16 + 5 * 16));
 }
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(KvCache, RefusesWhatDoesNotFit) {
   const KvCacheOptions options{.num_layers = 1,
                                .num_kv_heads = 1,
@@ -230,27 +222,30 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
                                .sequence_capacity = 1,
                                .num_candidates = 2};
   KvCache cache(options);
-  EXPECT_EQ(message_of([&] { cache.begin_prompt(0, 5); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { cache.begin_prompt(0, 5); }),
             "[kv cache] got a prompt of 5 tokens, expected 1 to 4.");
-  EXPECT_EQ(message_of([&] { cache.begin_sequence(0, 0); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { cache.begin_sequence(0, 0); }),
             "[kv cache] there is no prompt at place 0.");
   cache.begin_prompt(0, 2);
   cache.begin_sequence(0, 0);
   const std::vector<int64_t> sequences = {0};
   const std::vector<CandidateRow> candidates = {{0, 1}}, beyond = {{0, 2}};
   const auto row = at::ones({1, 1, 8});
-  EXPECT_EQ(message_of([&] { cache.attend_candidates(0, beyond, row, row, row, 1.0); }),
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { cache.attend_candidates(0, beyond, row, row, row, 1.0); }),
             "[kv cache] got the candidate 2 of sequence 0, expected 0 to 1.");
   cache.advance(sequences);
-  EXPECT_EQ(message_of([&] { cache.attend_candidates(0, candidates, row, row, row, 1.0); }),
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { cache.attend_candidates(0, candidates, row, row, row, 1.0); }),
             "[kv cache] sequence 0 is full: it has 1 new tokens.");
-  EXPECT_EQ(message_of([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
-            "[kv cache] sequence 0 is full: it has 1 new tokens.");
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(
+      message_of<std::invalid_argument>([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
+      "[kv cache] sequence 0 is full: it has 1 new tokens.");
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               cache.begin_prompts({.cache = &cache, .prompts = {0, 1}, .cu_seqlens = {0, 3}}, 3);
             }),
             "[kv cache] got 2 prompts and the bounds of 1, expected as many.");
-  EXPECT_EQ(message_of([] { KvCache({.num_layers = 1}); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([] { KvCache({.num_layers = 1}); }),
             "[kv cache] got a size that is not positive.");
 }
 

@@ -7,24 +7,17 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::nn {
 namespace shared_tokens_test {
 
 using testing::ElementsAre;
+using testing_support::message_of;
 
 // Two texts behind the tokens 0 and 1: 0 1 2 3 and 0 1 4.
 const std::vector<int64_t> kPlaces = {0, 1, 2, 3, 0, 1, 4};
 const std::vector<int32_t> kEnds = {0, 4, 7};
-
-template <class Call>
-std::string message_of(Call&& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "nothing was thrown";
-}
 
 TEST(SharedTokens, PositionsAreThoseInTheTexts) {
   EXPECT_THAT(token_positions(kEnds, kPlaces, 5), ElementsAre(0, 1, 2, 3, 2));
@@ -40,12 +33,12 @@ TEST(SharedTokens, ATokenIsReadAtItsFirstPlace) {
 }
 
 TEST(SharedTokens, FaultsAreNamed) {
-  EXPECT_EQ(message_of([] { share_tokens(kPlaces, 4, torch::kCPU); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([] { share_tokens(kPlaces, 4, torch::kCPU); }),
             "[shared tokens] got token 4 at a place, expected 0 to 3.");
-  EXPECT_EQ(message_of([] { share_tokens(kPlaces, 6, torch::kCPU); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([] { share_tokens(kPlaces, 6, torch::kCPU); }),
             "[shared tokens] token 5 has no place, expected one in each text that it is of.");
   const std::vector<int64_t> moved = {0, 1, 2, 3, 1, 0, 4};
-  EXPECT_EQ(message_of([&] { token_positions(kEnds, moved, 5); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { token_positions(kEnds, moved, 5); }),
             "[shared tokens] token 1 is at position 0 of text 1 and at 1 of another, expected the "
             "same in all.");
 }

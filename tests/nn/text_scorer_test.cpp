@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 #include "tests/tensor/close.h"
 
 namespace cpx::nn {
@@ -31,12 +32,7 @@ class NamedLabels : public TextScorer {
 };
 
 std::string label_error(const TextScorer& scorer, std::string_view label) {
-  try {
-    label_index(scorer, label);
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "(no ConfigError)";
+  return testing_support::message_of<ConfigError>([&] { label_index(scorer, label); });
 }
 
 TEST(LabelIndex, IsFoundByNameOrNumber) {

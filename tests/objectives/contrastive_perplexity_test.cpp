@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/objectives/contrast_case.h"
+#include "tests/support/errors.h"
 
 namespace cpx::objectives {
 namespace contrastive_perplexity_test {
@@ -52,12 +53,7 @@ double sum(const std::vector<double>& values) {
 }
 
 std::string error_of(const ContrastCase& one, const Options& options) {
-  try {
-    run(one, options);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing_support::message_of<std::invalid_argument>([&] { run(one, options); });
 }
 
 // ---- By hand ------------------------------------------------------------------------------------
@@ -449,7 +445,7 @@ TEST(ContrastivePerplexity, RefusesAMissingBaseWhereItIsNeeded) {
       "got 0, expected 3.";
   EXPECT_EQ(error_of(one_of_each(), {.centroid = Options::Centroid::kBase}), expected);
   EXPECT_EQ(error_of(one_of_each(), {.hold = 0.1}), expected);
-  EXPECT_EQ(error_of(one_of_each(), {.anchor = 0.1}), "no error");
+  EXPECT_EQ(error_of(one_of_each(), {.anchor = 0.1}), "(nothing was thrown)");
 }
 
 TEST(ContrastivePerplexity, RefusesPadsThatDoNotFit) {

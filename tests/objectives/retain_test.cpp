@@ -11,6 +11,7 @@
 
 #include "cpx/objectives/contrastive_perplexity.h"
 #include "tests/objectives/contrast_case.h"
+#include "tests/support/errors.h"
 
 namespace cpx::objectives {
 namespace retain_test {
@@ -19,12 +20,8 @@ using testing::ElementsAre;
 
 std::string error_of(const std::vector<TokenRange>& texts, const std::vector<double>& nll,
                      const std::vector<double>& base, int64_t step_tokens) {
-  try {
-    retain(texts, nll, base, /*weight=*/1.0, step_tokens);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing_support::message_of<std::invalid_argument>(
+      [&] { retain(texts, nll, base, /*weight=*/1.0, step_tokens); });
 }
 
 // Differences 0.5, -1, 2 of the texts' tokens: 2 * (0.25 + 1 + 4) / 4; slopes 2 * 2 * d / 4.

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::objectives {
 namespace sft_test {
 
@@ -14,12 +16,7 @@ using testing::ElementsAre;
 
 std::string error_of(const std::vector<TokenRange>& texts, const std::vector<double>& nll,
                      int64_t step_tokens) {
-  try {
-    sft(texts, nll, step_tokens);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing_support::message_of<std::invalid_argument>([&] { sft(texts, nll, step_tokens); });
 }
 
 // (1 + 2 + 5) / 4: the prediction between the texts counts nowhere.
@@ -71,7 +68,7 @@ TEST(Sft, RefusesTextsAndCountsThatDoNotFit) {
   EXPECT_EQ(error_of({{0, 2}}, {1.0, 1.0}, 1),
             "[sft] the step's count is too small: got 1 predicted tokens, expected at least the 2 "
             "of this micro batch.");
-  EXPECT_NE(error_of({}, {}, 0), "no error");
+  EXPECT_NE(error_of({}, {}, 0), "(nothing was thrown)");
 }
 
 }  // namespace sft_test

@@ -12,9 +12,12 @@
 
 #include "cpx/formats/gguf.h"
 #include "cpx/formats/safetensors.h"
+#include "tests/support/errors.h"
 
 namespace cpx::quant {
 namespace gguf_blocks_test {
+
+using testing_support::message_of;
 
 using tensor::StorageType;
 
@@ -143,22 +146,15 @@ TEST(GgufBlocksByHand, NarrowTypesRoundTiesToEvenAndKeepWhatIsNotFinite) {
       std::isnan(dequantize(StorageType::kF32, bytes, {35}, torch::kFloat16)[5].item<float>()));
 }
 
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no invalid_argument)";
-}
-
 TEST(GgufBlocksErrors, SizesThatDoNotFitAreNamed) {
   const std::vector<std::byte> bytes(34);
   std::vector<float> values(31);
-  EXPECT_EQ(refusal([&] { dequantize_blocks(StorageType::kQ8_0, bytes, values); }),
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { dequantize_blocks(StorageType::kQ8_0, bytes, values); }),
             "[dequantize_blocks] 34 bytes of Q8_0 for 31 numbers, expected 34 bytes for every 32.");
   const auto run = [&](at::IntArrayRef shape, torch::Dtype dtype) {
-    return refusal([&] { dequantize(StorageType::kQ8_0, bytes, shape, dtype); });
+    return message_of<std::invalid_argument>(
+        [&] { dequantize(StorageType::kQ8_0, bytes, shape, dtype); });
   };
   EXPECT_EQ(run({2, 32}, torch::kFloat32),
             "[dequantize] 34 bytes of Q8_0 for [2, 32], expected rows of whole blocks of 32 in 34 "

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bit for bit as GPTQModel and AutoAWQ do it: scripts/fixtures/make_gptq_awq.py.
-#include <functional>
 #include <stdexcept>
 #include <string>
 
@@ -12,9 +11,12 @@
 #include "cpx/formats/safetensors.h"
 #include "cpx/quant/awq.h"
 #include "cpx/quant/gptq.h"
+#include "tests/support/errors.h"
 
 namespace cpx::quant {
 namespace grouped_weights_test {
+
+using testing_support::message_of;
 
 struct Case {
   const char* name;
@@ -153,17 +155,6 @@ TEST(AwqByHand, AWordHoldsEightOutputsOfAnInputInItsOwnOrder) {
 }
 
 // ---- Errors -------------------------------------------------------------------------------------
-
-// The message of an E.
-template <class E>
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "(no such error)";
-}
 
 // Of a file's fault.
 std::string gptq_error(const GroupedWeight& weight, const GptqFormat& format = kGptq) {

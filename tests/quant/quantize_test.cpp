@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blocks as the gguf package makes them, bit for bit: scripts/fixtures/make_quantized.py.
 #include <cmath>
-#include <functional>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -11,9 +10,12 @@
 
 #include "cpx/formats/safetensors.h"
 #include "cpx/quant/gguf_blocks.h"
+#include "tests/support/errors.h"
 
 namespace cpx::quant {
 namespace quantize_test {
+
+using testing_support::message_of;
 
 using tensor::StorageType;
 using torch::Tensor;
@@ -92,31 +94,24 @@ TEST(Quantize, NumbersNextToNothingAreZeros) {
   }
 }
 
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no invalid_argument)";
-}
-
 TEST(QuantizeErrors, SayWhatDoesNotFit) {
   std::vector<float> values(32);
   std::vector<std::byte> blocks(33);
-  EXPECT_EQ(refusal([&] { quantize_blocks(StorageType::kQ8_0, values, blocks); }),
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { quantize_blocks(StorageType::kQ8_0, values, blocks); }),
             "[quantize_blocks] 33 bytes of Q8_0 for 32 numbers, expected 34 bytes for every 32.");
-  EXPECT_EQ(refusal([&] { quantize_blocks(StorageType::kQ6_K, values, blocks); }),
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { quantize_blocks(StorageType::kQ6_K, values, blocks); }),
             "[quantize_blocks] got type Q6_K, expected Q8_0, Q4_0 or Q4_1.");
-  EXPECT_EQ(refusal([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               quantize(StorageType::kQ4_0, at::zeros({2, 48}));
             }),
             "[quantize] got [2, 48] of F32 for Q4_0, expected [O, a multiple of 32].");
-  EXPECT_EQ(refusal([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               quantize(StorageType::kQ4_0, StorageType::kF16, blocks, {1, 32});
             }),
             "[quantize] got 33 bytes of F16 for [1, 32], expected 64.");
-  EXPECT_EQ(refusal([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               quantize(StorageType::kQ4_0, at::zeros({2, 32}, at::kDouble));
             }),
             "[quantize] got float64, expected float32, bfloat16 or float16.");
