@@ -80,7 +80,7 @@ TEST_F(BadInput, ATensorOfAnotherShape) {
 TEST_F(BadInput, AnUnknownArchitecture) {
   change("model/config.json", "\"model_type\": \"llama\"", "\"model_type\": \"gpt2\"");
   expect_line(path("model"), "[model_config] " + path("model/config.json") +
-                                 ": 'model_type' is \"gpt2\", expected llama (LlamaForCausalLM) "
+                                 ": 'model_type' is 'gpt2', expected llama (LlamaForCausalLM) "
                                  "or mistral (MistralForCausalLM).");
 }
 
@@ -123,9 +123,9 @@ TEST_F(BadInput, AShardWithAnEmptyText) {
 TEST_F(BadInput, AShardWithoutAKey) {
   write("shard.json", R"([{"input": "x", "group": "g", "id": "1", "paraphrases": ["a b"]}])");
   expect_fault_of_record(
-      "paraphrases_toxic: got no such key (keys: input, group, id, paraphrases), expected a list "
-      "of "
-      "texts.");
+      "'paraphrases_toxic' is missing (keys: input, group, id, paraphrases), expected a list of "
+      "texts or an object {text: score}. The other side is here; cpx-paraphrase --polarity toxic "
+      "adds this one.");
 }
 
 TEST_F(BadInput, AShardThatIsNotUtf8) {

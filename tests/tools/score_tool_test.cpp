@@ -489,7 +489,7 @@ TEST_F(ScoreTool, AFolderOfAnotherArchitectureIsTold) {
       score({"--input", path("texts.txt"), "--output", path("out.jsonl")}, model());
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.err, "cpx-score: [roberta_config] " + model() +
-                            "/config.json: 'model_type' is \"llama\", expected roberta: cpx reads "
+                            "/config.json: 'model_type' is 'llama', expected roberta: cpx reads "
                             "RobertaForSequenceClassification classifiers.\n");
 }
 

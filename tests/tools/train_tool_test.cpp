@@ -275,11 +275,11 @@ TEST_F(TrainTool, ValidateTellsFaultsOfConfigAndDataAtOnce) {
       "cpx-train: [read_tokenizer] nowhere: no such file or folder, expected a model folder "
       "or a .gguf.\n" +
           record +
-          "paraphrases: got the text \"no list\", expected a list of texts or an object "
-          "{text: score}.\n" +
+          "'paraphrases' is 'no list', expected a list of texts or an object {text: score}.\n" +
           record +
-          "paraphrases_toxic: got no such key (keys: input, group, id, paraphrases), expected "
-          "a list of texts.\n"
+          "'paraphrases_toxic' is missing (keys: input, group, id, paraphrases), expected a list "
+          "of texts or an object {text: score}. The other side is here; cpx-paraphrase --polarity "
+          "toxic adds this one.\n"
           "cpx-train: 6 faults found, nothing was trained.\n");
 }
 
@@ -477,8 +477,9 @@ TEST_F(TrainTool, EstimateTellsAFaultOfTheDataInsteadOfABound) {
   const ToolResult result = train({"--estimate"});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(result.err, "cpx-train: [" + path("shard.json") +
-                            ": record 1] paraphrases: got no such key (keys: no keys), expected a "
-                            "list of texts. (1 more fault: --validate shows all)\n");
+                            ": record 1] 'paraphrases' is missing (keys: none), expected a list of "
+                            "texts or an object {text: score}. (1 more fault: --validate shows "
+                            "all)\n");
 }
 
 // The published recipe needs 20 texts of 256 tokens a micro batch at most.

@@ -168,7 +168,7 @@ TEST_F(VariantTool, FilesOfRetainedTextsThatAreWrongAreOneClearLine) {
   };
   EXPECT_EQ(error_of("bad.jsonl"),
             "cpx-train: [" + path("bad.jsonl") +
-                ": text 1, line 1] text: got no such key, expected a text.\n");
+                ": text 1, line 1] 'text' is missing (keys: txt), expected a text.\n");
   EXPECT_EQ(error_of("missing.txt"),
             "cpx-train: [command line: data.retain=[" + path("missing.txt") + "]] data.retain: [" +
                 path("missing.txt") + "] no such file: got nothing there, expected a file.\n");
