@@ -19,7 +19,7 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
   add_path_option(app, "--adapter", decoding.adapter, "PEFT LoRA folder");
   app.add_option("--system", decoding.system, "A chat's first message");
   add_path_option(app, "--chat-template", decoding.chat_template,
-                 "Jinja file in place of the model's chat template");
+                  "Jinja file in place of the model's chat template");
   app.add_option("--samples", decoding.samples, "Texts a prompt")->capture_default_str();
   app.add_option("--temperature", sampling.temperature, "0: greedy")->capture_default_str();
   app.add_option("--top-k", sampling.top_k, "Only the k likeliest tokens (0: all)")
