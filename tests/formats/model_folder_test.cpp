@@ -78,11 +78,15 @@ TEST_F(ModelFolderTest, IndexMustMapNamesToFilesOfTheFolder) {
   EXPECT_EQ(error(), named(path + "'weight_map' is missing."));
   write("model.safetensors.index.json", R"({"weight_map":[]})");
   EXPECT_EQ(error(), named(path + "'weight_map' is [], expected an object."));
-  for (const char* bad : {R"("../x.safetensors")", R"("/etc/passwd")", R"("..")", R"("")", "1"}) {
+  for (const auto& [bad, shown] : {std::pair(R"("../x.safetensors")", "'../x.safetensors'"),
+                                   {R"("/etc/passwd")", "'/etc/passwd'"},
+                                   {R"("..")", "'..'"},
+                                   {R"("")", "''"},
+                                   {"1", "1"}}) {
     write("model.safetensors.index.json", fmt::format(R"({{"weight_map":{{"w":{}}}}})", bad));
     EXPECT_EQ(error(), named(fmt::format("{}'weight_map.w' is {}, expected the name of a file in "
                                          "the same folder.",
-                                         path, bad)));
+                                         path, shown)));
   }
 }
 

@@ -97,7 +97,7 @@ TEST_F(RobertaConfigTest, OtherModelsAreRefused) {
 TEST_F(RobertaConfigTest, TheModelTypeDecidesHoweverTheClassIsSpelled) {
   for (const json& classes : {json({"ROBERTAForSequenceClassification"}), json("x"), json(nullptr),
                               json({"Mine"}), json::array(), json({1})}) {
-    EXPECT_EQ(error({{"architectures", classes}}), "no error") << classes;
+    EXPECT_EQ(read({{"architectures", classes}}).labels.size(), 2u) << classes;
   }
 }
 
