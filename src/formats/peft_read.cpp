@@ -97,8 +97,8 @@ PeftAdapter read_peft(const fs::path& name) {
                       .file = peft_weights_file(folder)};
   const auto file = open_tensor_file(adapter.file);
   const std::string place = fmt::format("[peft] {}", adapter.file.string());
-  for (const auto& name : file->names()) {
-    NamedTensor tensor{own_key(place, name), file->tensor(name)};
+  for (const auto& key : file->names()) {
+    NamedTensor tensor{own_key(place, key), file->tensor(key)};
     if (!is_factor_a(tensor.name) && !is_factor_b(tensor.name)) {
       adapter.base_tensors.push_back(std::move(tensor));
       continue;

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 #include <iterator>
+#include <span>
 #include <string_view>
 #include <unordered_set>
 #include <utility>

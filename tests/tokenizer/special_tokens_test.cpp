@@ -69,7 +69,8 @@ TEST(SpecialTokenParity, IdsAreThoseOfTransformers) {
       std::filesystem::copy_file(source / "tokenizer.model", folder.path() / "tokenizer.model");
     }
     folder.write("tokenizer_config.json", variant.at("config").dump());
-    for (const auto& [name, content] : variant.value("files", json::object()).items()) {
+    const json files = variant.value("files", json::object());
+    for (const auto& [name, content] : files.items()) {
       folder.write(name, content.dump());
     }
     EXPECT_EQ(load_tokenizer(folder.path())->encode(text).ids,
