@@ -17,6 +17,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/error.h"
+#include "cpx/core/hub.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_check.h"
@@ -458,7 +459,8 @@ std::vector<pipeline::Setting> settings_of(const ScoreCommand& command,
   const auto text_of = [](const std::optional<double>& value) {
     return value ? fmt::format("{}", *value) : std::string();
   };
-  return {{"model", model_fingerprint(command.model)},
+  const fs::path model = resolve_hub_name("load_roberta", command.model, "a classifier's folder");
+  return {{"model", model_fingerprint(model)},
           {"input", fmt::format("{}", fmt::join(inputs, " | "))},
           {"key", fmt::format("{}", fmt::join(command.keys, " | "))},
           {"label", command.label},

@@ -200,7 +200,7 @@ TEST_F(EvalPplTool, AFolderThatIsNoAdapterIsOneLine) {
       eval_ppl({"--model", model(), "--adapter", path("nowhere"), "--shards", path("eval.json")});
   EXPECT_EQ(result.exit_code, 1);
   EXPECT_EQ(last_line(result), "cpx-eval-ppl: [read] " + path("nowhere/adapter_config.json") +
-                                   ": cannot be read: No such file or directory.");
+                                   ": cannot be read: No such file or directory.\n");
 }
 
 TEST_F(EvalPplTool, AReportThatCannotBeWrittenIsOneLine) {

@@ -65,7 +65,7 @@ std::string gguf_with_end(const std::string& end) {
   const std::string eos = "tokenizer.ggml.eos_token_id";
   bytes[bytes.find(eos) + eos.size() + sizeof(uint32_t)] = 0;  // behind the type of the value
   const std::string spelling = "<|im_end|>";
-  for (size_t at = 0; (at = bytes.find(spelling, at)) != std::string::npos;) {
+  for (size_t at = 0; (at = bytes.find(spelling, at)) != std::string::npos; at += end.size()) {
     bytes.replace(at, spelling.size(), end);
   }
   return bytes;
@@ -84,11 +84,11 @@ TEST_F(GenerateTool, AGgufsOwnIdsEndATextAsKnownSpellingsDo) {
     write(key + ".gguf", named);
   }
   const auto num_stopped = [&](const std::string& name) {
-    const auto result =
-        run_tool("cpx-generate", {"--model", path(name + ".gguf"), "--prompt", "Hi", "--samples",
-                                  "150", "--max-new-tokens", "20", "--output", path("o.jsonl")});
+    const auto result = run_tool(
+        "cpx-generate", {"--model", path(name + ".gguf"), "--prompt", "Hi", "--samples", "150",
+                         "--max-new-tokens", "20", "--output", path(name + ".jsonl")});
     EXPECT_EQ(result.exit_code, 0) << result.err;
-    return std::ranges::count_if(lines("o.jsonl"), [](const auto& line) {
+    return std::ranges::count_if(lines(name + ".jsonl"), [](const auto& line) {
       return line.dump().find("stop_token") != std::string::npos;
     });
   };

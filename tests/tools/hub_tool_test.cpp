@@ -66,7 +66,7 @@ TEST_F(HubTool, AnAdapterNamesItsBaseAsTheUserDid) {
   EXPECT_EQ(config.at("revision"), "v1");
   EXPECT_THAT(read("run/final/README.md"), AllOf(HasSubstr("base_model: \"ann/tiny\"\n"),
                                                  HasSubstr("# LoRA adapter for ann/tiny\n")));
-  EXPECT_THAT(read("run/config.yaml"), HasSubstr("ann/tiny@v1"));
+  EXPECT_THAT(read("run/config.resolved.yaml"), HasSubstr("ann/tiny@v1"));
   // The same by path: the same weights, and the path as it was given.
   const ToolResult by_path = train({"training.output=" + path("other"), "training.max_steps=1"});
   ASSERT_EQ(by_path.exit_code, 0) << by_path.err;
@@ -140,10 +140,13 @@ TEST_F(HubTool, WeightsThatAreMissingInASnapshotHaveTheirDownloadCommand) {
       run("cpx-eval-ppl", {"--model", "ann/tiny", "--neutral",
                            CPX_SOURCE_DIR "/data/demo/everyday.txt", "--log-level", "error"});
   EXPECT_EQ(result.exit_code, 1);
-  EXPECT_EQ(result.err, "cpx-eval-ppl: [model_folder] " + snapshot +
-                            ": holds neither model.safetensors nor model.safetensors.index.json. "
-                            "To complete it: hf download ann/tiny --revision " +
-                            kCommit + "\n");
+  EXPECT_EQ(
+      result.err,
+      "cpx-eval-ppl: [model_folder] " + snapshot +
+          ": holds none of model.safetensors, model.safetensors.index.json, pytorch_model.bin and "
+          "pytorch_model.bin.index.json. "
+          "To complete it: hf download ann/tiny --revision " +
+          kCommit + "\n");
 }
 
 // ---- The home folder

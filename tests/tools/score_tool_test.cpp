@@ -43,7 +43,7 @@ std::vector<Reference> references(const std::string& model) {
   std::vector<Reference> result;
   for (size_t i = 0; i < stored.at("texts").size(); ++i) {
     const std::string text = stored["texts"][i];
-    const bool is_line = text.find_first_not_of(" \t\r") != std::string::npos &&
+    const bool is_line = text.find_first_not_of(" \t\r\v\f") != std::string::npos &&
                          text.find('\n') == std::string::npos && text.back() != '\r';
     if (is_line) result.push_back({text, stored["logits"][i]});
   }
@@ -105,8 +105,7 @@ TEST_F(ScoreTool, HelpNamesItsFlagsAndExamples) {
 // ---- texts -------------------------------------------------------------------------------------
 
 TEST_F(ScoreTool, LinesOfTextGetTransformersProbabilities) {
-  auto expected = references(kClassifier);
-  std::erase_if(expected, [](const auto& one) { return one.text == "\v\f"; });  // a blank line
+  const auto expected = references(kClassifier);
   ASSERT_GT(expected.size(), 40);
   std::string lines;
   for (const auto& one : expected) lines += one.text + "\n";
