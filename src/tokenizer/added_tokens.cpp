@@ -4,8 +4,8 @@
 #include <algorithm>
 
 #include "cpx/core/log.h"
+#include "cpx/core/text.h"
 #include "cpx/core/utf8.h"
-#include "json_node.h"
 #include "regex.h"
 
 namespace cpx::tokenizer {
@@ -72,7 +72,7 @@ void number_added_tokens(std::vector<AddedToken>& tokens, const BaseVocabulary& 
       log_warning(
           "[tokenizer] {}: the added token {} is given id {} and has {}, as in Hugging Face's "
           "tokenizers, which number added tokens behind the vocabulary's {}.",
-          source, in_quotes(token.content), token.id, id, vocabulary.size);
+          source, quote(token.content), token.id, id, vocabulary.size);
     }
     token.id = id;
     numbered.emplace(token.content, id);

@@ -6,9 +6,9 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/nearest.h"
+#include "cpx/core/text.h"
 #include "jinja_json.h"
 #include "jinja_template.h"
-#include "json_node.h"
 
 namespace cpx::tokenizer {
 
@@ -54,7 +54,7 @@ PromptTemplate parse_prompt_template(std::string_view name) {
   const auto nearest = nearest_name(name, known);
   const std::string hint = nearest ? fmt::format(" Did you mean '{}'?", *nearest) : "";
   throw ConfigError(fmt::format("[data.template] got {}, expected plain, llama2, tulu or chat.{}",
-                                in_quotes(name), hint));
+                                quote(name), hint));
 }
 
 std::string_view prompt_template_name(PromptTemplate prompt_template) {

@@ -9,7 +9,6 @@
 #include "cpx/core/text.h"
 #include "cpx/tokenizer/load.h"
 #include "folder_config.h"
-#include "json_node.h"
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
 #include "tokenizer_json.h"
@@ -98,7 +97,7 @@ void warn_of_flag(std::string_view key, std::optional<bool> flag, std::optional<
       "in transformers 5 the post_processor decides.",
       (file.parent_path() / "tokenizer_config.json").string(), key, *flag,
       is_added ? "puts" : "does not put",
-      token == parts.added_tokens.end() ? fmt::format("token {}", *id) : in_quotes(token->content),
+      token == parts.added_tokens.end() ? fmt::format("token {}", *id) : quote(token->content),
       is_bos ? "in front" : "at the end");
 }
 

@@ -6,9 +6,9 @@
 #include <charconv>
 #include <utility>
 
+#include "cpx/core/text.h"
 #include "jinja_functions.h"
 #include "jinja_operators.h"
-#include "json_node.h"
 
 namespace cpx::tokenizer::jinja {
 
@@ -36,7 +36,7 @@ std::string token_name(const Token& token) {
     case Token::Kind::kEnd:
       return "the end of the template";
     default:
-      return in_quotes(token.text);
+      return quote(token.text);
   }
 }
 
@@ -54,7 +54,7 @@ Expression integer_literal(const Token& token) {
   if (result.ec == std::errc()) return constant({number});
   return [text = token.text, line = token.line](Context& context) -> Value {
     context.line = line;
-    fail(fmt::format("the number {} is too large", in_quotes(text)));
+    fail(fmt::format("the number {} is too large", quote(text)));
   };
 }
 

@@ -9,12 +9,12 @@
 #include <unordered_set>
 #include <utility>
 
+#include "cpx/core/text.h"
 #include "cpx/core/utf8.h"
 #include "jinja_arguments.h"
 #include "jinja_functions.h"
 #include "jinja_methods.h"
 #include "jinja_operators.h"
-#include "json_node.h"
 #include "python_format.h"
 #include "python_text.h"
 
@@ -710,7 +710,7 @@ Value apply_filter(Context& context, const std::string& name, const Value& value
   if (is_among(kTestFilters, name)) return filter_by_test(context, name, value, arguments);
   if (name == "tojson") return to_json(context, value, arguments);
   if (name == "format") return format_filter(context, value, arguments);
-  fail(fmt::format("it uses the filter {}, which cpx does not know", in_quotes(name)));
+  fail(fmt::format("it uses the filter {}, which cpx does not know", quote(name)));
 }
 
 bool is_known_filter(const std::string& name) {

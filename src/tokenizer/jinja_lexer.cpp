@@ -7,8 +7,8 @@
 #include <tuple>
 #include <utility>
 
+#include "cpx/core/text.h"
 #include "cpx/core/utf8.h"
-#include "json_node.h"
 #include "python_text.h"
 
 namespace cpx::tokenizer::jinja {
@@ -102,8 +102,8 @@ class StringReader {
     const auto code_point = parse_digits(digits, 16);
     if (digits.size() != num_digits || !code_point || *code_point > 0x10FFFF) {
       fail_syntax(line_, fmt::format("a text has the escape {}, which is not complete",
-                                     in_quotes("\\" + std::string(1, inside_[position_ - 1]) +
-                                               std::string(digits))));
+                                     quote("\\" + std::string(1, inside_[position_ - 1]) +
+                                           std::string(digits))));
     }
     if (*code_point >= 0xD800 && *code_point <= 0xDFFF) {
       fail_syntax(line_, "a text has half of a surrogate pair, which is no character");
@@ -383,8 +383,7 @@ class Lexer {
     const char symbol = source_[position_];
     if (kSymbols.find(symbol) == std::string_view::npos) {
       const size_t length = decode_utf8(source_, position_).length;
-      fail_syntax(line_,
-                  fmt::format("{} is no part of a tag", in_quotes(rest().substr(0, length))));
+      fail_syntax(line_, fmt::format("{} is no part of a tag", quote(rest().substr(0, length))));
     }
     balance(symbol);
     add(Token::Kind::kSymbol, std::string(1, symbol));

@@ -9,13 +9,13 @@
 #include <optional>
 #include <utility>
 
+#include "cpx/core/text.h"
 #include "jinja_expression.h"
 #include "jinja_functions.h"
 #include "jinja_lexer.h"
 #include "jinja_loop.h"
 #include "jinja_macro.h"
 #include "jinja_operators.h"
-#include "json_node.h"
 
 namespace cpx::tokenizer::jinja {
 
@@ -269,7 +269,7 @@ class StatementParser {
         {"extends", &StatementParser::parse_foreign}};
     const auto found = kStatements.find(keyword.text);
     if (found != kStatements.end()) return (this->*found->second)(keyword.line);
-    fail_syntax(keyword.line, fmt::format("there is no statement {}", in_quotes(keyword.text)));
+    fail_syntax(keyword.line, fmt::format("there is no statement {}", quote(keyword.text)));
   }
 
   // ---- Targets

@@ -4,10 +4,10 @@
 #include <iterator>
 #include <string_view>
 
+#include "cpx/core/text.h"
 #include "jinja_arguments.h"
 #include "jinja_functions.h"
 #include "jinja_operators.h"
-#include "json_node.h"
 #include "python_text.h"
 
 namespace cpx::tokenizer::jinja {
@@ -161,7 +161,7 @@ bool apply_test(Context& context, const std::string& name, const Value& value,
   }
   const Test* test = find_test(name);
   if (test == nullptr) {
-    fail(fmt::format("it uses the test {}, which cpx does not know", in_quotes(name)));
+    fail(fmt::format("it uses the test {}, which cpx does not know", quote(name)));
   }
   return test->passes(context, value,
                       test->has_argument ? BoundArguments(what, {"other"}, arguments)

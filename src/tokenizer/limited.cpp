@@ -3,7 +3,7 @@
 
 #include <utility>
 
-#include "json_node.h"
+#include "cpx/core/text.h"
 
 namespace cpx::tokenizer {
 namespace {
@@ -24,7 +24,7 @@ class LimitedTokenizer final : public Tokenizer {
     throw TokenBeyondModel(
         fmt::format("the text has the token {} with id {}, expected ids below {} ({}): the model "
                     "has no row for it.",
-                    in_quotes(piece(id)), id, num_ids_, source_));
+                    quote(piece(id)), id, num_ids_, source_));
   }
 
   bool exceeds_model() const override { return true; }

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-#include "json_node.h"
+#include "cpx/core/text.h"
 
 namespace cpx::tokenizer {
 
@@ -12,7 +12,7 @@ std::string describe_ends(const Tokenizer& tokenizer, std::span<const TokenId> i
   const auto token = [&](bool is_there, TokenId id) {
     const bool is_special = is_there && (tokenizer.is_special(id) || id == tokenizer.bos_id() ||
                                          id == tokenizer.eos_id());
-    return is_special ? fmt::format("{} ({})", in_quotes(tokenizer.piece(id)), id)
+    return is_special ? fmt::format("{} ({})", quote(tokenizer.piece(id)), id)
                       : std::string("no special token");
   };
   const TokenId first = ids.empty() ? 0 : ids.front();
