@@ -57,6 +57,8 @@ def parse_arguments():
     add("--long-lengths", nargs="*", type=positive, default=LONG_LENGTHS, help="lengths of its long texts")
     add("--bin", default=defaults.bin, help="folder of cpx-train and cpx-eval-ppl")
     add("--python", default=defaults.python, help="the peers' Python")
+    add("--held-to-avx2", action="store_true",
+        help="both sides do without AVX-512, as on a machine that has none; needs the preset avx2")  # fmt: skip
     add("--preload", default="auto", help="allocator of the peers: a library, none, or auto (jemalloc, as cpx has it)")
     add("--llama-python", default=defaults.llama_python, help="the Python that has xllamacpp")
     add("--inputs", default=defaults.inputs, help="exported model and adapters; made if missing")
@@ -93,7 +95,10 @@ def make_setting(arguments):
     found = {name: place(getattr(arguments, name), getattr(defaults, name)) for name in names}
     shards = inputs.expand(arguments.data, ROOT)
     gguf = place(arguments.gguf, GGUF)
-    places = sides.Places(shards=tuple(shards), gguf=gguf, preload=preload(arguments.preload), **found)
+    if arguments.held_to_avx2 and found["bin"] == defaults.bin:
+        found["bin"] = sides.AVX2_BIN
+    places = sides.Places(shards=tuple(shards), gguf=gguf, preload=preload(arguments.preload),
+                          is_held_to_avx2=arguments.held_to_avx2, **found)  # fmt: skip
     records = inputs.read_records(shards, ROOT, arguments.texts)
     if arguments.steps * arguments.groups > len(records):
         raise processes.BenchmarkError(
@@ -132,9 +137,10 @@ def preload(given):
 
 
 def check_programs(places):
+    preset = "avx2" if places.is_held_to_avx2 else "release"
     hints = {
-        f"{places.bin}/cpx-train": "Build the preset release.",
-        f"{places.bin}/cpx-eval-ppl": "Build the preset release.",
+        f"{places.bin}/cpx-train": f"Build the preset {preset}.",
+        f"{places.bin}/cpx-eval-ppl": f"Build the preset {preset}.",
         places.python: "See benchmarks/peers/README.md.",
     }
     for program, hint in hints.items():
@@ -151,6 +157,7 @@ def own_command(name, arguments):
         given = getattr(arguments, key)
         if given != default:
             words.append(f"--{key.replace('_', '-')} {' '.join(map(repr, given))}")
+    words += ["--held-to-avx2"] if arguments.held_to_avx2 else []
     words += [f"--label {arguments.label}"] if arguments.label else []
     return " ".join(words)
 
@@ -162,7 +169,7 @@ def facts(arguments, setting, plan):
     rounds_text = f"{plan.rounds}, in turns; before each the peak: the best of five products [480, 4096] x [4096, 4096]"
     model = f"{Path(arguments.gguf).name} as a float32 Hugging Face folder: {setting.model['num_hidden_layers']} layers"
     pairs = [
-        ("machine", machine.description()),
+        ("machine", machine.description(places.is_held_to_avx2)),
         ("date", datetime.date.today().isoformat()),
         ("cpx", machine.cpx_version(f"{places.bin}/cpx-train", ROOT)),
         ("peers", machine.peer_versions(places.python, ROOT)),
@@ -203,9 +210,9 @@ def run_theme(name, arguments, setting):
     faults = measured.faults
     tables = tables_of(plan, measured)
     commands = [("all of it", own_command(name, arguments))]
-    commands += [(side.name, sides.shown(side, arguments.data, setting.places.preload)) for side in plan.sides if side.is_shown]
+    commands += [(side.name, sides.shown(side, arguments.data, setting.places)) for side in plan.sides if side.is_shown]
     text = page.render(f"{name}: {plan.title}", plan.about, pairs, tables, commands, faults)
-    hardware = arguments.hardware or machine.page_hardware()
+    hardware = arguments.hardware or machine.page_hardware(arguments.held_to_avx2)
     path = Path(place(arguments.results, "benchmarks/results")) / f"{labelled(name, arguments.label)}_{hardware}_{datetime.date.today()}.md"
     page.write(text, ROOT / path)
     print(*page.warning(faults), *map(page.section, tables), f"written: {path}\n", sep="\n\n", flush=True)

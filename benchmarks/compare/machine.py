@@ -17,6 +17,9 @@ SOURCES = ["src/kernels", "src/nn", "src/models", "src/training", "src/objective
 # The settings in tools/malloc_conf.cpp.
 MALLOC_CONF = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,narenas:1,thp:always,lg_extent_max_active_fit:20"
 
+# What holds LibTorch and its libraries for products to AVX2, on both sides.
+AVX2_ONLY = {"ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "ONEDNN_MAX_CPU_ISA": "AVX2"}
+
 
 def processor_name(cpuinfo):
     """The processor as /proc/cpuinfo names it."""
@@ -40,10 +43,11 @@ def num_cores():
     return len(os.sched_getaffinity(0))
 
 
-def page_hardware():
-    """Part of a page's file name: `epyc2-avx512`."""
+def page_hardware(is_held_to_avx2=False):
+    """Part of a page's file name: `epyc2-avx512`, or `epyc2-avx512-held-to-avx2`."""
     text = cpuinfo()
-    return f"{hardware_name(processor_name(text), num_cores())}-{re.sub('[^a-z0-9]', '', kind(text).lower())}"
+    name = f"{hardware_name(processor_name(text), num_cores())}-{re.sub('[^a-z0-9]', '', kind(text).lower())}"
+    return f"{name}-held-to-avx2" if is_held_to_avx2 else name
 
 
 def has_unit(text, name):
@@ -58,13 +62,17 @@ def kind(text):
     return "without AVX2"
 
 
-def description():
+def description(is_held_to_avx2=False):
     """One line on the machine."""
     text = cpuinfo()
     names = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_tile", "amx_bf16")
     units = [name for name in names if has_unit(text, name)]
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    return f"{num_cores()} cores of {processor_name(text)}, {kind(text)} ({', '.join(units)}), {memory:.0f} GiB"
+    line = f"{num_cores()} cores of {processor_name(text)}, {kind(text)} ({', '.join(units)}), {memory:.0f} GiB"
+    if not is_held_to_avx2:
+        return line
+    settings = " ".join(f"{name}={value}" for name, value in AVX2_ONLY.items())
+    return f"{line}; **both sides held to AVX2** (`{settings}`, cpx's preset `avx2`)"
 
 
 def sources(root):

@@ -71,7 +71,8 @@ def end(process):
 
 def environment(more):
     """Both sides get their threads by argument, and the peer asks no server."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "MKL_", "LD_PRELOAD", "MALLOC_CONF"))}
+    dropped = ("OMP_", "MKL_", "ONEDNN_", "ATEN_", "LD_PRELOAD", "MALLOC_CONF")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
     return {**kept, "HF_HUB_OFFLINE": "1", **more}
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import figures, processes
-from .sides import environment_of
+from .sides import environment_of, units_of
 
 # By what is compared: of a loss without its constant, and of a perplexity's logarithm, in which the peer's float32
 # softmax over the vocabulary is off by 1e-5.
@@ -47,12 +47,12 @@ class Goal:
 
 def measure_peak(places, threads, root):
     command = [places.python, "benchmarks/peers/matmul_peak.py", "--threads", str(threads)]
-    return figures.json_lines(processes.run(command, root).stdout)[-1]["gflops"]
+    return figures.json_lines(processes.run(command, root, units_of(places)).stdout)[-1]["gflops"]
 
 
 def run_side(side, places, root):
     with processes.busy(side.neighbours):
-        finished = processes.run(side.command(places), root, environment_of(side, places.preload))
+        finished = processes.run(side.command(places), root, environment_of(side, places))
     return side.read(finished, Path(root) / places.scratch)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from . import figures, inputs, machine, processes
 
 CONFIG = "benchmarks/configs/compare.yaml"
+AVX2_BIN = "build/avx2/bin"
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Places:
     gguf: str = "models/SmolLM2-135M-Instruct.Q4_1.gguf"
     llama_python: str = "build/peers-llama/bin/python"
     preload: str | None = None  # the allocator of the peers
+    is_held_to_avx2: bool = False  # both sides do without AVX-512
 
 
 @dataclass(frozen=True)
@@ -75,16 +77,24 @@ class Side:
     neighbours: processes.Neighbours = processes.QUIET
 
 
-def shown(side, patterns, preload=None):
+def shown(side, patterns, used=Places(shards=())):
     """The command as a user types it in the repository's root; patterns are left to the shell."""
-    words = [*(f"{key}={value}" for key, value in environment_of(side, preload).items()),
-             *side.command(Places(shards=tuple(patterns)))]  # fmt: skip
+    ours = {"bin": AVX2_BIN} if used.is_held_to_avx2 else {}
+    words = [*(f"{key}={value}" for key, value in environment_of(side, used).items()),
+             *side.command(Places(shards=tuple(patterns), **ours))]  # fmt: skip
     return " ".join(word if word in patterns else shlex.quote(word) for word in words)
 
 
-def environment_of(side, preload):
-    """What a peer is started with, so that it has cpx's allocator with cpx's settings."""
-    return {"LD_PRELOAD": preload, "MALLOC_CONF": machine.MALLOC_CONF} if side.is_peer and preload else {}
+def environment_of(side, places):
+    """What a side is started with: a peer with cpx's allocator and its settings, both held to AVX2 where asked for."""
+    if not (side.is_peer and places.preload):
+        return units_of(places)
+    return {**units_of(places), "LD_PRELOAD": places.preload, "MALLOC_CONF": machine.MALLOC_CONF}
+
+
+def units_of(places):
+    """Settings for LibTorch and its libraries: which units they may use."""
+    return dict(machine.AVX2_ONLY) if places.is_held_to_avx2 else {}
 
 
 # ---- Training ---------------------------------------------------------------------------------------

@@ -40,9 +40,6 @@ InputBlock round_block(const float* numbers);
 /// Outputs [begin, end) of all rows; `begin` is a multiple of kTileOutputs.
 using MultiplyBlocks = void(const BlockProduct& own, int64_t begin, int64_t end);
 MultiplyBlocks multiply_blocks_avx2;
-MultiplyBlocks multiply_blocks_avx512;
-
-/// True where the processor has what multiply_blocks_avx512 needs.
-bool has_avx512_vnni();
+MultiplyBlocks multiply_blocks_avx512;  // where has_avx512_vnni()
 
 }  // namespace cpx::kernels

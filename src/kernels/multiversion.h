@@ -5,8 +5,9 @@
 
 /// For loops over plain arrays, in functions without lambdas: a lambda has a body of its own. Its
 /// floating-point sums may differ in their last bits between the two bodies, never between runs on
-/// one machine. Under sanitizers there is the floor alone, so that tests see both.
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+/// one machine. Under sanitizers there is the floor alone, so that tests see both;
+/// and with the build option CPX_AVX2_ONLY.
+#if defined(CPX_AVX2_ONLY) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define CPX_MULTIVERSION
 #else
 #define CPX_MULTIVERSION __attribute__((target_clones("arch=x86-64-v4", "default")))

@@ -12,6 +12,7 @@
 #include <ATen/Parallel.h>
 
 #include "block_tile.h"
+#include "cpu_units.h"
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
 
@@ -89,10 +90,6 @@ void check_product(const Tensor& x, const BlockWeight& weight) {
 }
 
 }  // namespace
-
-bool has_avx512_vnni() {
-  return __builtin_cpu_supports("x86-64-v4") && __builtin_cpu_supports("avx512vnni");
-}
 
 InputBlock round_block(const float* numbers) {
   __m256 values[4];

@@ -9,6 +9,7 @@
 #include <ATen/ATen.h>
 #include <ATen/Parallel.h>
 
+#include "cpu_units.h"
 #include "cpx/core/error.h"
 #include "cpx/tensor/device.h"
 
@@ -244,8 +245,7 @@ int64_t num_tiles(const Product<Number>& own) {
 // All products, of the same inputs, in one go: threads wait for each other once.
 template <class Number>
 void multiply_in_parallel(const std::vector<Product<Number>>& products) {
-  const auto chosen =
-      __builtin_cpu_supports("x86-64-v4") ? multiply_avx512<Number> : multiply_avx2<Number>;
+  const auto chosen = has_avx512() ? multiply_avx512<Number> : multiply_avx2<Number>;
   std::vector<int64_t> first_tiles = {0};  // of each product, and the number of all
   for (const Product<Number>& own : products) {
     first_tiles.push_back(first_tiles.back() + num_tiles(own));

@@ -2,6 +2,8 @@
 // Compiled with -ffp-contract=fast: a product and a sum are one fused operation here.
 #include "tile_product.h"
 
+#include "cpu_units.h"
+
 namespace cpx::kernels {
 
 namespace {
@@ -129,8 +131,7 @@ __attribute__((target("arch=x86-64-v4"))) void add_columns_avx512(const Operands
 
 void add_tile_product(const Matrix& left, const float* right, int64_t right_stride, int64_t rows,
                       int64_t inner, int64_t columns, float* sum, int64_t sum_stride) {
-  static const auto add_chosen =
-      __builtin_cpu_supports("x86-64-v4") ? add_columns_avx512 : add_columns_avx2;
+  static const auto add_chosen = has_avx512() ? add_columns_avx512 : add_columns_avx2;
   add_chosen({.left = left,
               .right = right,
               .right_stride = right_stride,

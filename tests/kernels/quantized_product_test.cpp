@@ -18,6 +18,7 @@
 #include "cpx/kernels/lora_linear.h"
 #include "cpx/kernels/reference.h"
 #include "src/kernels/block_tile.h"
+#include "src/kernels/cpu_units.h"
 #include "tests/tensor/close.h"
 #include "tests/tensor/gradient_check.h"
 

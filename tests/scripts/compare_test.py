@@ -250,7 +250,7 @@ class Pages(unittest.TestCase):
     def test_a_theme_whose_sides_disagree_says_so_and_tells_the_caller(self):
         with tempfile.TemporaryDirectory() as folder:
             arguments = types.SimpleNamespace(
-                label="demo", hardware="x1", results=folder, data=["d"], rounds=1, steps=6, groups=2, texts=5, pairs=8, threads=2,
+                label="demo", held_to_avx2=False, hardware="x1", results=folder, data=["d"], rounds=1, steps=6, groups=2, texts=5, pairs=8, threads=2,
                 growth_groups=script.GROWTH_GROUPS, long_lengths=script.LONG_LENGTHS,
             )  # fmt: skip
             plan = themes.Plan("Speed", "About.", self.sides, lambda _: [], 1)
@@ -373,11 +373,23 @@ class Machine(unittest.TestCase):
         parts = re.findall(r'^ +"(.*)"[;,]?$', source, re.MULTILINE)
         self.assertEqual("".join(parts), machine.MALLOC_CONF)
         cpx, hf = two_sides()
-        self.assertEqual(sides.environment_of(cpx, "libjemalloc.so.2"), {})
-        self.assertEqual(sides.environment_of(hf, None), {})
-        self.assertRegex(sides.shown(hf, ["d"], "libjemalloc.so.2"), "^LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=dirty_")
+        with_library = sides.Places(shards=(), preload="libjemalloc.so.2")
+        self.assertEqual(sides.environment_of(cpx, with_library), {})
+        self.assertEqual(sides.environment_of(hf, sides.Places(shards=())), {})
+        self.assertRegex(sides.shown(hf, ["d"], with_library), "^LD_PRELOAD=libjemalloc.so.2 MALLOC_CONF=dirty_")
         finished = processes.run(["sh", "-c", "echo $MALLOC_CONF"], ".", {"MALLOC_CONF": "x:1"})
         self.assertEqual(finished.stdout, "x:1\n")
+
+    def test_both_sides_are_held_to_avx2(self):
+        held = sides.Places(shards=(), is_held_to_avx2=True)
+        for side in two_sides():
+            self.assertEqual(sides.environment_of(side, held), machine.AVX2_ONLY)
+            self.assertRegex(sides.shown(side, ["d"], held), "^ATEN_CPU_CAPABILITY=avx2 MKL_ENABLE_INSTRUCTIONS=AVX2 ")
+        self.assertIn("build/avx2/bin/cpx-train", sides.shown(two_sides()[0], ["d"], held))
+        self.assertRegex(machine.description(True), r"\*\*both sides held to AVX2\*\* \(`ATEN_CPU_CAPABILITY=avx2 ")
+        self.assertTrue(machine.page_hardware(True).endswith("-held-to-avx2"))
+        finished = processes.run(["sh", "-c", "echo $ATEN_CPU_CAPABILITY"], ".", sides.units_of(held))
+        self.assertEqual(finished.stdout, "avx2\n")
 
     def test_different_allocators_are_told(self):
         with tempfile.NamedTemporaryFile() as tool:
