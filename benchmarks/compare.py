@@ -166,7 +166,7 @@ def facts(arguments, setting, plan):
     """What was measured on what, pairs."""
     places = setting.places
     millions = setting.num_weights / 1e6
-    rounds_text = f"{plan.rounds}, in turns; before each the peak: the best of five products [480, 4096] x [4096, 4096]"
+    rounds_text = f"{plan.rounds}, in turns; before each the peak: the best product [480, 4096] x [4096, 4096] of two seconds"
     model = f"{Path(arguments.gguf).name} as a float32 Hugging Face folder: {setting.model['num_hidden_layers']} layers"
     pairs = [
         ("machine", machine.description(places.is_held_to_avx2)),

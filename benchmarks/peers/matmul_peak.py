@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The machine's peak: the best of five torch.mm of [480, 4096] and [4096, 4096], in GFLOP/s."""
+"""The machine's peak: the best torch.mm of [480, 4096] and [4096, 4096] in two seconds, in GFLOP/s."""
 
 import argparse
 import time
@@ -7,6 +7,8 @@ import time
 import torch
 
 import hf_common
+
+SECONDS = 2.0  # a machine may take a while to reach its speed
 
 
 def main():
@@ -20,8 +22,8 @@ def main():
     b = torch.randn(4096, 4096).to(dtype)
     torch.mm(a, b)
     best = 0.0
-    for _ in range(5):
-        start = time.perf_counter()
+    end = time.perf_counter() + SECONDS
+    while (start := time.perf_counter()) < end:
         torch.mm(a, b)
         best = max(best, 2 * 480 * 4096 * 4096 / (time.perf_counter() - start) / 1e9)
     hf_common.emit(gflops=best)
