@@ -38,10 +38,20 @@ struct OpenEvent {
   uint64_t end_ns = 0;
 };
 
-// One thread's events in the order of their starts, an outer one before those in it.
-class ThreadSum {
+// A stretch of time that a thread spent in one part.
+struct Stretch {
+  ProfilePart* part = nullptr;
+  bool is_product = false;
+  uint64_t begin_ns = 0;
+  uint64_t end_ns = 0;
+};
+
+// Splits one thread's events, in the order of their starts and an outer one before those in it,
+// into stretches of the innermost part.
+class ThreadTimes {
  public:
-  explicit ThreadSum(Parts& parts) : parts_(parts) {}
+  ThreadTimes(Parts& parts, std::vector<Stretch>& stretches)
+      : parts_(parts), stretches_(stretches) {}
 
   void add(const profiler::KinetoEvent& event) {
     advance(event.startNs());
@@ -78,16 +88,50 @@ class ThreadSum {
   void account(uint64_t now_ns) {
     if (now_ns <= last_ns_) return;
     if (!open_.empty()) {
-      const double seconds = 1e-9 * static_cast<double>(now_ns - last_ns_);
-      open_.back().part->seconds += seconds;
-      if (open_.back().is_product) open_.back().part->product_seconds += seconds;
+      stretches_.push_back({.part = open_.back().part,
+                            .is_product = open_.back().is_product,
+                            .begin_ns = last_ns_,
+                            .end_ns = now_ns});
     }
     last_ns_ = now_ns;
   }
 
   Parts& parts_;
+  std::vector<Stretch>& stretches_;
   std::vector<OpenEvent> open_;
   uint64_t last_ns_ = 0;
+};
+
+// Time that is shared out evenly among the threads that are in a part at that moment, so that what
+// several threads did at once adds up to the time that it took.
+class SharedTime {
+ public:
+  explicit SharedTime(const std::vector<Stretch>& stretches) {
+    std::map<uint64_t, int64_t> changes;  // of the number of threads in a part
+    for (const Stretch& stretch : stretches) {
+      changes[stretch.begin_ns] += 1;
+      changes[stretch.end_ns] -= 1;
+    }
+    double share = 0.0;
+    int64_t num_threads = 0;
+    uint64_t last_ns = 0;
+    for (const auto& [now_ns, change] : changes) {
+      if (num_threads > 0) {
+        share += 1e-9 * static_cast<double>(now_ns - last_ns) / static_cast<double>(num_threads);
+      }
+      seconds_[now_ns] = share;
+      num_threads += change;
+      last_ns = now_ns;
+    }
+  }
+
+  // Seconds that one thread's stretch has of the time.
+  double of(const Stretch& stretch) const {
+    return seconds_.at(stretch.end_ns) - seconds_.at(stretch.begin_ns);
+  }
+
+ private:
+  std::map<uint64_t, double> seconds_;  // a thread's share up to each change
 };
 
 void add_parts(const std::vector<profiler::KinetoEvent>& events, Parts& parts) {
@@ -96,14 +140,21 @@ void add_parts(const std::vector<profiler::KinetoEvent>& events, Parts& parts) {
     if (event.deviceType() == c10::DeviceType::CPU)
       threads[event.startThreadId()].push_back(&event);
   }
+  std::vector<Stretch> stretches;
   for (auto& [id, thread] : threads) {
     std::ranges::stable_sort(thread, [](const auto* a, const auto* b) {
       if (a->startNs() != b->startNs()) return a->startNs() < b->startNs();
       return a->durationNs() > b->durationNs();
     });
-    ThreadSum sum(parts);
-    for (const auto* event : thread) sum.add(*event);
-    sum.finish();
+    ThreadTimes times(parts, stretches);
+    for (const auto* event : thread) times.add(*event);
+    times.finish();
+  }
+  const SharedTime time(stretches);
+  for (const Stretch& stretch : stretches) {
+    const double seconds = time.of(stretch);
+    stretch.part->seconds += seconds;
+    if (stretch.is_product) stretch.part->product_seconds += seconds;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/tensor/profile.h"
 
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -14,6 +15,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/error.h"
+#include "cpx/tensor/lanes.h"
+#include "tests/tensor/num_threads.h"
 
 namespace cpx::tensor {
 namespace profile_test {
@@ -56,6 +59,29 @@ TEST_F(ProfilerTest, TimeAndProductsBelongToTheInnermostPart) {
     EXPECT_GT(part.seconds, 0.0) << name;
     EXPECT_LE(part.product_seconds, part.seconds) << name;
   }
+}
+
+// What lanes do at once takes as long as the longest of them, not as long as all together.
+TEST_F(ProfilerTest, PartsOfSeveralThreadsAddUpToTheTimeThatPassed) {
+  const auto matrix = at::ones({256, 256});
+  const testing_support::NumThreads threads(2);
+  Profiler profiler;
+  const auto start = std::chrono::steady_clock::now();
+  profiler.start();
+  run_in_lanes(4, [&](int64_t task) {
+    RECORD_USER_SCOPE("cpx::task");
+    const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20 + task);
+    while (std::chrono::steady_clock::now() < end) at::mm(matrix, matrix);
+  });
+  profiler.stop(trace_);
+  const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+
+  const ProfilePart& part = profiler.parts().at("task");
+  EXPECT_EQ(part.num_calls, 4);
+  EXPECT_GE(part.seconds, 0.04);  // two lanes of two tasks each, both at work all the time
+  double sum = 0.0;
+  for (const auto& [name, one] : profiler.parts()) sum += one.seconds;
+  EXPECT_LE(sum, elapsed.count());
 }
 
 TEST_F(ProfilerTest, RecordingsAddUpAndTheTableIsOfOne) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Where the time goes: LibTorch's profiler, its trace for chrome://tracing or Perfetto, and a sum
-// by part. A part is a scope named "cpx::..." (RECORD_FUNCTION); the innermost one has the time.
+// by part. A part is a scope named "cpx::..." (RECORD_FUNCTION); the innermost one has the time. Of
+// threads that are in parts at once each has an even share of it, so that parts add up to the step.
 #pragma once
 
 #include <chrono>
