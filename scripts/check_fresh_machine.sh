@@ -48,16 +48,19 @@ if [ ! -e "$tree/etc/debian_version" ]; then
     fail debootstrap "failed; its last lines: $(tail -n 3 "$tree.log")"
 fi
 for settings in /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/apt.conf.d /etc/pip.conf /etc/resolv.conf \
-  /etc/hosts /etc/ssl/certs/ca-certificates.crt; do
+  /etc/hosts; do
   [ -e "$settings" ] || continue
   mkdir -p "$tree$(dirname "$settings")"
   rm -rf "${tree:?}$settings"
   cp -rL "$settings" "$tree$settings"
 done
+# Not in its usual place, where the tree's own package of certificates would write over it.
+certificates=/srv/certificates.crt
+mkdir -p "$tree/srv"
+cp -L /etc/ssl/certs/ca-certificates.crt "$tree$certificates"
 mount -t proc proc "$tree/proc"
 mount --rbind /dev "$tree/dev"
 
-mkdir -p "$tree/srv"
 rm -rf "$tree/srv/cpx"
 git clone --quiet "$root" "$tree/srv/cpx"
 blocks="$tree/srv/blocks"
@@ -74,7 +77,8 @@ fi
 
 # What a shell of the tree has: no variable of ours but those for packages and certificates.
 kept=(HOME=/srv TERM=dumb LANG=C.UTF-8 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin)
-while IFS= read -r line; do kept+=("$line"); done < <(env | grep -E '^(PIP_INDEX_URL|PIP_CERT|SSL_CERT_FILE|https?_proxy|no_proxy)=' || true)
+kept+=("PIP_CERT=$certificates" "SSL_CERT_FILE=$certificates")
+while IFS= read -r line; do kept+=("$line"); done < <(env | grep -E '^(PIP_INDEX_URL|https?_proxy|no_proxy)=' || true)
 for block in "$blocks"/*; do
   if [ -n "$left_out" ] && grep -q "$left_out" "$block"; then continue; fi
   say "$(basename "$block"): $(head -n 1 "$block")"
