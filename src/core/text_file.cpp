@@ -30,6 +30,8 @@ constexpr std::string_view kByPandas =
     "Convert it: python3 -c \"import pandas; pandas.{0}('{1}').to_json('{1}.jsonl', "
     "orient='records', lines=True)\"";
 
+constexpr std::string_view kToUtf8 = "Convert it: iconv -f UTF-16 -t UTF-8 '{0}' > '{0}.utf8'";
+
 using namespace std::string_view_literals;
 
 constexpr OtherForm kOtherForms[] = {
@@ -42,6 +44,8 @@ constexpr OtherForm kOtherForms[] = {
     {"PAR1\x15"sv, ".parquet", "a Parquet table", "read_parquet"},
     {"ARROW1\0"sv, ".arrow", "an Arrow table", "read_feather"},
     {"", ".feather", "an Arrow table", "read_feather"},
+    {"\xFF\xFE"sv, ".utf16", "in UTF-16", kToUtf8},
+    {"\xFE\xFF"sv, ".utf16", "in UTF-16", kToUtf8},
     {"", ".csv", "a table of comma-separated values",
      "Convert it: python3 -c \"import csv, json; [print(json.dumps(row)) for row in "
      "csv.DictReader(open('{0}'))]\" > '{0}.jsonl'"},

@@ -156,6 +156,14 @@ TEST_F(ReadTextTest, CompressedFilesAreToldWithTheCommandThatUnpacksThem) {
             "'a.zip'");
 }
 
+TEST_F(ReadTextTest, TextInUtf16IsToldWithTheCommandThatConvertsIt) {
+  for (const std::string_view mark : {"\xFF\xFE", "\xFE\xFF"}) {
+    EXPECT_EQ(error_of("a.txt", std::string(mark) + "H"),
+              "[a.txt] the file is in UTF-16, expected plain text or JSON. Convert it: iconv -f "
+              "UTF-16 -t UTF-8 'a.txt' > 'a.txt.utf8'");
+  }
+}
+
 TEST_F(ReadTextTest, TablesAreToldWithTheCommandThatConvertsThem) {
   EXPECT_EQ(error_of("a.csv", "text,label\n"),
             "[a.csv] the file is a table of comma-separated values, expected plain text or JSON. "
