@@ -173,8 +173,8 @@ std::string ContrastData::summary() const {
           : fmt::format("; {} in {}", counted(std::ssize(retained_.texts), "retained text"),
                         counted(static_cast<int64_t>(retained_.num_files), "file"));
   return fmt::format(
-      "{}, {} records: {} used, {} skipped{}{}", counted(static_cast<int64_t>(num_files_), "file"),
-      records_.size(), groups_.num_groups(), groups_.num_skipped(),
+      "{}, {}: {} used, {} skipped{}{}", counted(static_cast<int64_t>(num_files_), "file"),
+      counted(std::ssize(records_), "record"), groups_.num_groups(), groups_.num_skipped(),
       groups_.num_skipped() > 0 ? " (fewer texts than the objective needs)" : "", retained);
 }
 

@@ -15,6 +15,7 @@
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/progress.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/pipeline/shard_journal.h"
@@ -236,9 +237,9 @@ void report(const std::vector<std::string>& lines, const std::string& what,
 void print_summary(const std::filesystem::path& output, const pipeline::ShardSummary& summary) {
   report(summary.left_out, "left out", output);
   report(summary.too_few, "few", output);
-  std::cout << fmt::format("{}: {} records, {} inputs left out, {} sides with few\n",
-                           output.string(), summary.num_records, summary.left_out.size(),
-                           summary.too_few.size());
+  std::cout << fmt::format(
+      "{}: {}, {} left out, {} with few\n", output.string(), counted(summary.num_records, "record"),
+      counted(std::ssize(summary.left_out), "input"), counted(std::ssize(summary.too_few), "side"));
   const auto print = [](const char* side, const pipeline::CandidateCounts& counts) {
     if (counts.drawn > 0) std::cout << fmt::format("  {}: {}\n", side, describe(counts));
   };

@@ -89,13 +89,14 @@ PreferenceData::PreferenceData(const TrainConfig& config, size_t num_files,
 std::string PreferenceData::summary() const {
   const std::string without_input =
       num_without_input_ > 0
-          ? fmt::format("; {} records without an input are left out", num_without_input_)
+          ? fmt::format("; {} without an input left out", counted(num_without_input_, "record"))
           : "";
-  return fmt::format("{}, {} prompts: {} used, {} skipped{}; {} pairs an epoch{}",
-                     counted(static_cast<int64_t>(num_files_), "file"), items_.size(),
-                     pairs_.num_items(), pairs_.num_skipped(),
+  return fmt::format("{}, {}: {} used, {} skipped{}; {} an epoch{}",
+                     counted(static_cast<int64_t>(num_files_), "file"),
+                     counted(std::ssize(items_), "prompt"), pairs_.num_items(),
+                     pairs_.num_skipped(),
                      pairs_.num_skipped() > 0 ? " (fewer answers than a pair needs)" : "",
-                     pairs_.num_pairs(), without_input);
+                     counted(pairs_.num_pairs(), "pair"), without_input);
 }
 
 std::string PreferenceData::lengths() const {

@@ -155,12 +155,12 @@ std::string PromptData::summary() const {
       prompts_.held_out().empty() ? "" : fmt::format(", {} held out", prompts_.held_out().size());
   const std::string without_input =
       num_without_input_ > 0
-          ? fmt::format("; {} records without an input are left out", num_without_input_)
+          ? fmt::format("; {} without an input left out", counted(num_without_input_, "record"))
           : "";
-  return fmt::format("{}, {} prompts: {} used{}, {} shorter than {} tokens{}",
-                     counted(static_cast<int64_t>(num_files_), "file"), places_.size(),
-                     prompts_.train().size(), held_out, prompts_.num_short(),
-                     config_.rollout.min_prompt_tokens, without_input);
+  return fmt::format("{}, {}: {} used{}, {} shorter than {} tokens{}",
+                     counted(static_cast<int64_t>(num_files_), "file"),
+                     counted(std::ssize(places_), "prompt"), prompts_.train().size(), held_out,
+                     prompts_.num_short(), config_.rollout.min_prompt_tokens, without_input);
 }
 
 std::string PromptData::ends() const {

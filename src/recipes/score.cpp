@@ -23,6 +23,7 @@
 #include "cpx/core/output_check.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
+#include "cpx/core/text.h"
 #include "cpx/data/record.h"
 #include "cpx/data/scored_file.h"
 #include "cpx/models/roberta.h"
@@ -230,17 +231,18 @@ class ScoredOutput {
   std::string summary(const ScoreCommand& command, const std::string& label) const {
     int64_t num_texts = 0;
     for (const auto& [key, sum] : sums_) num_texts += sum.num_texts;
-    std::string text = fmt::format("{} texts of {} records scored: {} of '{}'\n", num_texts,
-                                   num_records_, command.is_raw ? "logit" : "probability", label);
+    std::string text = fmt::format("{} of {} scored: {} of '{}'\n", counted(num_texts, "text"),
+                                   counted(num_records_, "record"),
+                                   command.is_raw ? "logit" : "probability", label);
     for (const auto& [key, sum] : sums_) {
       const KeyRule rule = rule_for(key, command);
       if (!rule.is_filter()) continue;
-      text += fmt::format("{}: {} of {} texts stay ({})\n", key, sum.num_kept, sum.num_texts,
-                          rule.text());
+      text += fmt::format("{}: {} of {} stay ({})\n", key, sum.num_kept,
+                          counted(sum.num_texts, "text"), rule.text());
     }
     if (num_left_out_ > 0) {
-      text += fmt::format("{} of {} records left out: fewer than {} texts stay\n", num_left_out_,
-                          num_records_, command.min_texts);
+      text += fmt::format("{} of {} left out: fewer than {} texts stay\n", num_left_out_,
+                          counted(num_records_, "record"), command.min_texts);
     }
     return text;
   }
@@ -282,7 +284,7 @@ class Scoring {
       before += static_cast<int64_t>(fs::file_size(file));
     }
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    log_info("{} texts in {:.1f} s, {:.0f} a second", num_texts_, elapsed.count(),
+    log_info("{} in {:.1f} s, {:.0f} a second", counted(num_texts_, "text"), elapsed.count(),
              static_cast<double>(num_texts_) / elapsed.count());
     return true;
   }

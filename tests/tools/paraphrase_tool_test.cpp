@@ -301,7 +301,7 @@ class ParaphraseFolder : public ParaphraseTool {
 TEST_F(ParaphraseFolder, HasAShardAGroupOfAllFiles) {
   const ToolResult result = run_tool("cpx-paraphrase", folder_command("made/"));
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_THAT(result.out, AllOf(HasSubstr("neutral_mental_dis.json: 1 records, 0 inputs left out"),
+  EXPECT_THAT(result.out, AllOf(HasSubstr("neutral_mental_dis.json: 1 record, 0 inputs left out"),
                                 HasSubstr("neutral_women.json: 3 records, 0 inputs left out")));
   const auto made = files("made");
   EXPECT_EQ(made.size(), 4U);  // two shards, each with its meta file
