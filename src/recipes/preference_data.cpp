@@ -87,16 +87,12 @@ PreferenceData::PreferenceData(const TrainConfig& config, size_t num_files,
       pairs_(make_pairs(items_, config, counts_, encoder_)) {}
 
 std::string PreferenceData::summary() const {
-  const std::string without_input =
-      num_without_input_ > 0
-          ? fmt::format("; {} without an input left out", counted(num_without_input_, "record"))
-          : "";
   return fmt::format("{}, {}: {} used, {} skipped{}; {} an epoch{}",
                      counted(static_cast<int64_t>(num_files_), "file"),
                      counted(std::ssize(items_), "prompt"), pairs_.num_items(),
                      pairs_.num_skipped(),
                      pairs_.num_skipped() > 0 ? " (fewer answers than a pair needs)" : "",
-                     counted(pairs_.num_pairs(), "pair"), without_input);
+                     counted(pairs_.num_pairs(), "pair"), without_input_part(num_without_input_));
 }
 
 std::string PreferenceData::lengths() const {

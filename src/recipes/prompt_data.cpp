@@ -153,14 +153,11 @@ int64_t PromptData::num_units() const {
 std::string PromptData::summary() const {
   const std::string held_out =
       prompts_.held_out().empty() ? "" : fmt::format(", {} held out", prompts_.held_out().size());
-  const std::string without_input =
-      num_without_input_ > 0
-          ? fmt::format("; {} without an input left out", counted(num_without_input_, "record"))
-          : "";
   return fmt::format("{}, {}: {} used{}, {} shorter than {} tokens{}",
                      counted(static_cast<int64_t>(num_files_), "file"),
                      counted(std::ssize(places_), "prompt"), prompts_.train().size(), held_out,
-                     prompts_.num_short(), config_.rollout.min_prompt_tokens, without_input);
+                     prompts_.num_short(), config_.rollout.min_prompt_tokens,
+                     without_input_part(num_without_input_));
 }
 
 std::string PromptData::ends() const {

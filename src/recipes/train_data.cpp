@@ -8,6 +8,7 @@
 
 #include "contrast_data.h"
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/core/text_file.h"
 #include "cpx/data/preferences.h"
 #include "cpx/data/record.h"
@@ -188,6 +189,11 @@ data::EncodeOptions encode_options(const TrainConfig& config,
           .append_eos = config.data.append_eos,
           .max_tokens = config.data.max_tokens,
           .chat_template = chat_template_file ? read_text(*chat_template_file) : ""};
+}
+
+std::string without_input_part(int64_t num_records) {
+  if (num_records == 0) return "";
+  return fmt::format("; {} without an input left out", counted(num_records, "record"));
 }
 
 std::string lengths_line(const TextLengths& lengths, int64_t max_tokens) {

@@ -91,6 +91,9 @@ BatchSizes batch_bound(const TrainConfig& config);
 data::EncodeOptions encode_options(const TrainConfig& config,
                                    const std::optional<std::filesystem::path>& chat_template_file);
 
+/// "; 2 records without an input left out", for summary(); empty for none.
+std::string without_input_part(int64_t num_records);
+
 /// Texts that were encoded, for lengths().
 struct TextLengths {
   int64_t texts = 0;
