@@ -110,8 +110,9 @@ def check_private(area, module, path, root, name):
         return f"includes the private header '{name}', expected only in tests/{private[1]}"
     if area == "include":
         return f"is public and includes '{name}', expected \"cpx/...\""
-    if area == "src" and not private and not (path.parent / name).is_file():
-        return f"includes '{name}', which is no header of its own folder"
+    own_folders = (path.parent, root / "src" / module) if area == "src" else ()
+    if area == "src" and not private and not any((folder / name).is_file() for folder in own_folders):
+        return f"includes '{name}', which is no header of its own folder or module"
     return None
 
 

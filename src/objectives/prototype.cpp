@@ -13,14 +13,14 @@ namespace cpx::objectives {
 
 namespace {
 
-using Texts = std::vector<const PrototypeText*>;
+using Texts = std::vector<const GroupText*>;
 
 struct Group {
   Texts inputs;
   Texts others;  // what is compared with the input
 };
 
-void check_text(const PrototypeText& text, size_t index, const PrototypeBatch& batch) {
+void check_text(const GroupText& text, size_t index, const TextBatch& batch) {
   CPX_CHECK(text.group >= 0 && text.group < batch.num_groups,
             "[prototype] text {}: got group {}, expected 0 to {}.", index, text.group,
             batch.num_groups - 1);
@@ -33,16 +33,16 @@ void check_text(const PrototypeText& text, size_t index, const PrototypeBatch& b
 void check_group(const Group& group, size_t index) {
   CPX_CHECK(group.inputs.size() == 1, "[prototype] group {}: got {} inputs, expected 1.", index,
             group.inputs.size());
-  CPX_CHECK(std::ranges::any_of(
-                group.others,
-                [](const PrototypeText* text) { return text->role == TextRole::kPositive; }),
-            "[prototype] group {}: got no positive, expected 1 or more.", index);
+  CPX_CHECK(
+      std::ranges::any_of(group.others,
+                          [](const GroupText* text) { return text->role == TextRole::kPositive; }),
+      "[prototype] group {}: got no positive, expected 1 or more.", index);
 }
 
-std::vector<Group> split_groups(const PrototypeBatch& batch) {
+std::vector<Group> split_groups(const TextBatch& batch) {
   std::vector<Group> groups(batch.num_groups);
   for (size_t i = 0; i < batch.texts.size(); ++i) {
-    const PrototypeText& text = batch.texts[i];
+    const GroupText& text = batch.texts[i];
     check_text(text, i, batch);
     Group& group = groups[text.group];
     (text.role == TextRole::kInput ? group.inputs : group.others).push_back(&text);
@@ -54,11 +54,11 @@ std::vector<Group> split_groups(const PrototypeBatch& batch) {
 }
 
 /// All tokens of a text, the first one too, which is not predicted.
-double text_length(const PrototypeText& text) { return static_cast<double>(text.tokens.count + 1); }
+double text_length(const GroupText& text) { return static_cast<double>(text.tokens.count + 1); }
 
 double longest_of(const Group& group) {
   double longest = text_length(*group.inputs[0]);
-  for (const PrototypeText* text : group.others) {
+  for (const GroupText* text : group.others) {
     longest = std::max(longest, text_length(*text));
   }
   return longest;
@@ -74,12 +74,12 @@ double longest_of(const std::vector<Group>& groups) {
 
 /// Adds a group's share: `weight` times its cross entropy. Mean NLLs are multiplied by length over
 /// `longest`.
-void add_group(const Group& group, double longest, double weight, const PrototypeBatch& batch,
+void add_group(const Group& group, double longest, double weight, const TextBatch& batch,
                ObjectiveResult& result) {
-  const auto scale = [&](const PrototypeText& text) { return text_length(text) / longest; };
-  const PrototypeText& input = *group.inputs[0];
+  const auto scale = [&](const GroupText& text) { return text_length(text) / longest; };
+  const GroupText& input = *group.inputs[0];
   std::vector<CentredText> centred;
-  for (const PrototypeText* text : group.others) {
+  for (const GroupText* text : group.others) {
     centred.push_back({.mean_nll = scale(*text) * mean_nll(text->tokens, batch.token_nll),
                        .is_target = text->role == TextRole::kPositive});
   }
@@ -89,7 +89,7 @@ void add_group(const Group& group, double longest, double weight, const Prototyp
   result.loss += weight * loss.value;
   add_mean_slope(input.tokens, weight * loss.centre_slope * scale(input), result.gradient);
   for (size_t k = 0; k < group.others.size(); ++k) {
-    const PrototypeText& text = *group.others[k];
+    const GroupText& text = *group.others[k];
     add_mean_slope(text.tokens, weight * loss.slopes[k] * scale(text), result.gradient);
     (centred[k].is_target ? result.positives : result.hard_negatives) +=
         text_sums(text.tokens, batch.token_nll);
@@ -98,7 +98,7 @@ void add_group(const Group& group, double longest, double weight, const Prototyp
 
 }  // namespace
 
-ObjectiveResult prototype(const PrototypeBatch& batch, const PrototypeOptions& options,
+ObjectiveResult prototype(const TextBatch& batch, const PrototypeOptions& options,
                           const StepCounts& step) {
   CPX_CHECK(batch.num_groups > 0, "[prototype] got {} groups, expected 1 or more.",
             batch.num_groups);

@@ -4,20 +4,14 @@
 #include <algorithm>
 #include <iostream>
 #include <map>
-#include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "cpx/core/item_role.h"
+#include "cpx/core/error.h"
 #include "cpx/core/text.h"
-#include "cpx/data/variant_items.h"
-#include "cpx/training/contrast_step.h"
-#include "cpx/training/cycle_step.h"
-#include "cpx/training/prototype_step.h"
+#include "cpx/tokenizer/limited.h"
 #include "cpx/training/retain_step.h"
-#include "cpx/training/sft_step.h"
-#include "cpx/training/transfer_step.h"
 #include "fingerprint.h"
 #include "inspect.h"
 
@@ -41,89 +35,47 @@ class TextLengthCache {
   std::map<const std::string*, int64_t> lengths_;
 };
 
-// The enums of the config and of the objective list the same names in the same order.
-objectives::ContrastiveOptions contrastive_options(const ContrastivePerplexityOptions& options) {
-  using Target = objectives::ContrastiveOptions;
-  return {.alpha = options.alpha,
-          .beta = options.beta,
-          .tau = options.tau,
-          .label_smoothing = options.label_smoothing,
-          .centroid = static_cast<Target::Centroid>(options.centroid),
-          .distance = static_cast<Target::Distance>(options.distance),
-          .padding = static_cast<Target::Padding>(options.padding),
-          .anchor = options.anchor,
-          .hold = options.hold};
-}
+// Texts that have a token which the model lacks, a fault each. Encodes all texts, where that may
+// be.
+class TokenCheck {
+ public:
+  TokenCheck(const data::TextEncoder* encoder, std::vector<std::string>& faults)
+      : encoder_(encoder), faults_(faults) {}
 
-objectives::CycleOptions cycle_options(const CycleOptions& options) {
-  using Target = objectives::CycleOptions;
-  return {.alpha = options.alpha,
-          .label_smoothing = options.label_smoothing,
-          .centroid = static_cast<Target::Centroid>(options.centroid)};
-}
+  bool is_needed() const { return encoder_ != nullptr && encoder_->tokenizer().exceeds_model(); }
 
-training::CycleStepOptions::FineTuning fine_tuning_of(const CycleOptions& options) {
-  return static_cast<training::CycleStepOptions::FineTuning>(options.fine_tuning);
-}
+  void look_at(const data::Record& record, bool with_input) {
+    const auto look = [&](std::string_view kind, const std::vector<std::string>& texts) {
+      for (size_t i = 0; i < texts.size(); ++i) {
+        add_fault(fmt::format("{}: {} text {}", record.where, kind, i + 1),
+                  [&] { return encoder_->encode(texts[i]); });
+      }
+    };
+    if (with_input) {
+      add_fault(fmt::format("{}: input", record.where),
+                [&] { return encoder_->encode(record.input); });
+    }
+    look("neutral", record.neutral);
+    look("toxic", record.toxic);
+  }
 
-// A text as the model sees it.
-struct ShownText {
-  std::string_view role;
-  std::vector<tokenizer::TokenId> ids;
-  bool is_cut = false;
+  void look_at(const training::RetainedText& text) {
+    add_fault(text.where, [&] { return encoder_->encode_unframed(text.text); });
+  }
+
+ private:
+  template <class Encode>
+  void add_fault(std::string_view where, const Encode& encode) {
+    try {
+      tokenizer::at_place(where, encode);
+    } catch (const DataError& error) {
+      faults_.emplace_back(error.what());
+    }
+  }
+
+  const data::TextEncoder* encoder_;
+  std::vector<std::string>& faults_;
 };
-
-// The objective trains on concatenations or instruction pairs, which are encoded as a whole.
-bool has_items(const ObjectiveOptions& objective) {
-  return std::holds_alternative<TransferOptions>(objective) ||
-         std::holds_alternative<CycleOptions>(objective);
-}
-
-template <class Item>
-void add_items(std::vector<Item> items, std::vector<ShownText>& shown) {
-  for (Item& item : items) {
-    shown.push_back({.role = role_name(item.role), .ids = std::move(item.ids)});
-  }
-}
-
-// What the objective trains on of a drawn group.
-std::vector<ShownText> shown_texts(const ObjectiveOptions& objective,
-                                   const data::ContrastGroups& groups,
-                                   const data::DrawnGroup& drawn,
-                                   const data::TextEncoder& encoder) {
-  std::vector<ShownText> shown;
-  if (std::holds_alternative<TransferOptions>(objective)) {
-    add_items(data::transfer_items(data::group_texts(groups, drawn), encoder), shown);
-  } else if (const auto* cycle = std::get_if<CycleOptions>(&objective)) {
-    add_items(training::used_cycle_items(data::group_texts(groups, drawn), encoder,
-                                         fine_tuning_of(*cycle)),
-              shown);
-  } else {
-    for (const data::DrawnText& text : drawn.texts) {
-      data::EncodedText encoded = encoder.encode(groups.text(text));
-      shown.push_back(
-          {.role = role_name(text.role), .ids = std::move(encoded.ids), .is_cut = encoded.is_cut});
-    }
-  }
-  return shown;
-}
-
-// Lengths of what the objective trains on of a drawn group.
-std::vector<int64_t> lengths_of(const ObjectiveOptions& objective,
-                                const data::ContrastGroups& groups, const data::DrawnGroup& drawn,
-                                const data::TextEncoder& encoder, TextLengthCache& cache) {
-  std::vector<int64_t> lengths;
-  if (has_items(objective)) {
-    for (const ShownText& text : shown_texts(objective, groups, drawn, encoder)) {
-      lengths.push_back(std::ssize(text.ids));
-    }
-  } else {
-    for (const data::DrawnText& text : drawn.texts) {
-      lengths.push_back(cache.of(groups.text(text)));
-    }
-  }
-  return lengths;
-}
 
 void print_text(const ShownText& text, const data::TextEncoder& encoder) {
   std::cout << fmt::format("{}: {} tokens, {} predicted{}\n", text.role, text.ids.size(),
@@ -131,40 +83,80 @@ void print_text(const ShownText& text, const data::TextEncoder& encoder) {
             << token_table(encoder.tokenizer(), text.ids);
 }
 
-}  // namespace
+// The groups of training or of evaluation.
+class ContrastData : public TrainData {
+ public:
+  /// Throws DataError when no record can be used.
+  ContrastData(const TrainConfig& config, const GroupObjective& objective, DataFiles files,
+               std::vector<data::Record> records)
+      : config_(config),
+        objective_(objective),
+        num_files_(files.files.size()),
+        records_(std::move(records)),
+        retained_(std::move(files.retained)),
+        encoder_(std::move(files.encoder)),
+        groups_(
+            std::make_shared<data::ContrastGroups>(records_, group_options(files.is_trained_on))) {}
 
-data::GroupOptions group_options(const TrainConfig& config) {
-  data::GroupOptions options{.num_positives = 0,
-                             .num_hard_negatives = 0,
-                             .num_random_negatives = 0,
-                             .shuffle = config.data.shuffle,
-                             .seed = static_cast<uint64_t>(config.training.seed)};
-  const auto take_counts = [&options](const auto& objective) {
-    if constexpr (requires { objective.num_positives; }) {
-      options.num_positives = objective.num_positives;
-    }
-    if constexpr (requires { objective.num_hard_negatives; }) {
-      options.num_hard_negatives = objective.num_hard_negatives;
-    }
-    if constexpr (requires { objective.num_random_negatives; }) {
-      options.num_random_negatives = objective.num_random_negatives;
-    }
-  };
-  std::visit(take_counts, config.objective);
-  options.with_input = std::holds_alternative<PrototypeOptions>(config.objective) ||
-                       std::holds_alternative<TransferOptions>(config.objective);
-  return options;
+  int64_t num_units() const override { return groups_->num_groups(); }
+  std::string_view unit_name() const override { return "groups"; }
+  std::string summary() const override;
+  std::string ends() const override { return encoder_->describe_ends(); }
+  std::string lengths() const override;
+  void visit_texts(const std::function<void(std::string_view)>& visit) const override;
+  std::string fingerprint() const override;
+  BatchSizes measure_batches(int64_t num_epochs) const override;
+  void print_examples(int64_t count) const override;
+
+  const std::shared_ptr<const data::ContrastGroups>& groups() const { return groups_; }
+  const data::TextEncoder& encoder() const { return *encoder_; }
+  const RetainedTexts& retained() const { return retained_; }
+
+ private:
+  data::GroupOptions group_options(bool is_trained_on) const;
+  // What the model sees of a group, and the lengths of that.
+  std::vector<ShownText> shown_texts(const data::DrawnGroup& drawn) const;
+  std::vector<int64_t> text_lengths(const data::DrawnGroup& drawn, TextLengthCache& cache) const;
+
+  const TrainConfig& config_;
+  const GroupObjective& objective_;
+  size_t num_files_;
+  std::vector<data::Record> records_;
+  RetainedTexts retained_;
+  std::shared_ptr<const data::TextEncoder> encoder_;
+  std::shared_ptr<const data::ContrastGroups> groups_;
+};
+
+data::GroupOptions ContrastData::group_options(bool is_trained_on) const {
+  data::GroupOptions options = objective_.groups;
+  options.shuffle = config_.data.shuffle;
+  options.seed = static_cast<uint64_t>(config_.training.seed);
+  return is_trained_on ? options : training::evaluation_groups(options, records_);
 }
 
-ContrastData::ContrastData(const TrainConfig& config, size_t num_files,
-                           std::vector<data::Record> records, RetainedTexts retained,
-                           std::shared_ptr<const data::TextEncoder> encoder)
-    : config_(config),
-      num_files_(num_files),
-      records_(std::move(records)),
-      retained_(std::move(retained)),
-      encoder_(std::move(encoder)),
-      groups_(records_, group_options(config)) {}
+std::vector<ShownText> ContrastData::shown_texts(const data::DrawnGroup& drawn) const {
+  if (objective_.items) return objective_.items(data::group_texts(*groups_, drawn), *encoder_);
+  std::vector<ShownText> shown;
+  for (const data::DrawnText& text : drawn.texts) {
+    data::EncodedText encoded = encoder_->encode(groups_->text(text));
+    shown.push_back(
+        {.role = role_name(text.role), .ids = std::move(encoded.ids), .is_cut = encoded.is_cut});
+  }
+  return shown;
+}
+
+std::vector<int64_t> ContrastData::text_lengths(const data::DrawnGroup& drawn,
+                                                TextLengthCache& cache) const {
+  std::vector<int64_t> lengths;
+  if (objective_.items) {
+    for (const ShownText& text : shown_texts(drawn)) lengths.push_back(std::ssize(text.ids));
+  } else {
+    for (const data::DrawnText& text : drawn.texts) {
+      lengths.push_back(cache.of(groups_->text(text)));
+    }
+  }
+  return lengths;
+}
 
 std::string ContrastData::summary() const {
   const std::string retained =
@@ -174,8 +166,8 @@ std::string ContrastData::summary() const {
                         counted(static_cast<int64_t>(retained_.num_files), "file"));
   return fmt::format(
       "{}, {}: {} used, {} skipped{}{}", counted(static_cast<int64_t>(num_files_), "file"),
-      counted(std::ssize(records_), "record"), groups_.num_groups(), groups_.num_skipped(),
-      groups_.num_skipped() > 0 ? " (fewer texts than the objective needs)" : "", retained);
+      counted(std::ssize(records_), "record"), groups_->num_groups(), groups_->num_skipped(),
+      groups_->num_skipped() > 0 ? " (fewer texts than the objective needs)" : "", retained);
 }
 
 std::string ContrastData::lengths() const {
@@ -188,8 +180,8 @@ std::string ContrastData::lengths() const {
     lengths.cut += encoded.is_cut ? 1 : 0;
     lengths.empty += tokens < 2 ? 1 : 0;
   };
-  const bool with_input = group_options(config_).with_input;
-  for (const int64_t index : groups_.usable_records()) {
+  const bool with_input = objective_.groups.with_input;
+  for (const int64_t index : groups_->usable_records()) {
     const data::Record& record = records_[static_cast<size_t>(index)];
     if (with_input) add(encoder_->encode(record.input));
     for (const std::string& text : record.neutral) add(encoder_->encode(text));
@@ -218,15 +210,14 @@ BatchSizes ContrastData::measure_batches(int64_t num_epochs) const {
   TextLengthCache cache(*encoder_);
   BatchMeter meter;
   for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const std::vector<int64_t> order = groups_.epoch_order(epoch);
+    const std::vector<int64_t> order = groups_->epoch_order(epoch);
     for (size_t begin = 0; begin < order.size();) {
       BatchSize batch;
       const size_t end =
           std::min(order.size(), begin + static_cast<size_t>(config_.training.groups));
       for (; begin < end; ++begin) {
-        const auto drawn = groups_.draw(order[begin], epoch);
-        for (const int64_t length :
-             lengths_of(config_.objective, groups_, drawn, *encoder_, cache)) {
+        const auto drawn = groups_->draw(order[begin], epoch);
+        for (const int64_t length : text_lengths(drawn, cache)) {
           batch.tokens += length;
           batch.texts += 1;
           batch.longest_text = std::max(batch.longest_text, length);
@@ -236,23 +227,20 @@ BatchSizes ContrastData::measure_batches(int64_t num_epochs) const {
     }
   }
   if (retained_.texts.empty()) return meter.sizes();
-  return one_after_the_other(
-      meter.sizes(),
-      retained_sizes(retained_, *encoder_, retain_keys(config_.objective)->retain_texts));
+  return one_after_the_other(meter.sizes(),
+                             retained_sizes(retained_, *encoder_, objective_.retain->retain_texts));
 }
 
 void ContrastData::print_examples(int64_t count) const {
-  const std::vector<int64_t> order = groups_.epoch_order(/*epoch=*/0);
+  const std::vector<int64_t> order = groups_->epoch_order(/*epoch=*/0);
   const auto shown = std::min(order.size(), static_cast<size_t>(count));
   for (size_t i = 0; i < shown; ++i) {
     if (i > 0) std::cout << "\n";
     std::cout << fmt::format("Example {} of {} (epoch 0): ", i + 1, order.size());
     const data::Record& record = records_[static_cast<size_t>(order[i])];
     std::cout << fmt::format("{}, target '{}'\n", record.where, record.group);
-    const data::DrawnGroup drawn = groups_.draw(order[i], /*epoch=*/0);
-    for (const ShownText& text : shown_texts(config_.objective, groups_, drawn, *encoder_)) {
-      print_text(text, *encoder_);
-    }
+    const data::DrawnGroup drawn = groups_->draw(order[i], /*epoch=*/0);
+    for (const ShownText& text : shown_texts(drawn)) print_text(text, *encoder_);
   }
   const auto num_retained = std::min(retained_.texts.size(), static_cast<size_t>(count));
   for (size_t i = 0; i < num_retained; ++i) {
@@ -265,67 +253,68 @@ void ContrastData::print_examples(int64_t count) const {
   }
 }
 
-std::unique_ptr<training::StepTask> ContrastData::make_group_task(
-    std::span<const data::Record> eval_records, const TaskContext& context) const {
-  const data::GroupOptions counts = group_options(config_);
-  const auto filled = [&](auto options) {
-    options.num_positives = counts.num_positives;
-    options.shuffle = counts.shuffle;
-    options.seed = counts.seed;
-    options.groups_per_micro_batch = config_.training.groups;
-    options.drop_last = config_.data.drop_last;
-    if constexpr (requires { options.num_hard_negatives; }) {
-      options.num_hard_negatives = counts.num_hard_negatives;
-    }
-    return options;
-  };
-  const ObjectiveOptions& objective = config_.objective;
-  if (const auto* contrast = std::get_if<ContrastivePerplexityOptions>(&objective)) {
-    return std::make_unique<training::ContrastStep>(
-        records_, eval_records, *encoder_,
-        training::ContrastStepOptions{.groups = counts,
-                                      .groups_per_micro_batch = config_.training.groups,
-                                      .drop_last = config_.data.drop_last,
-                                      .objective = contrastive_options(*contrast),
-                                      .base_cache = context.base_cache});
+std::unique_ptr<ContrastData> read_contrast_data(const TrainConfig& config,
+                                                 const GroupObjective& objective, DataFiles files,
+                                                 std::vector<std::string>& faults) {
+  using training::SelectionMetric;
+  const SelectionMetric metric = config.evaluation.metric;
+  const bool compares_sides = !files.is_trained_on && (metric == SelectionMetric::kSeparation ||
+                                                       metric == SelectionMetric::kRatio);
+  const data::GroupOptions& counts = objective.groups;
+  const bool needs_toxic =
+      counts.num_hard_negatives + counts.num_random_negatives > 0 || compares_sides;
+  data::ShardContent content = data::read_shards(files.files, {.toxic = needs_toxic});
+  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  if (content.records.empty() && !faults.empty()) return nullptr;
+  if (TokenCheck check(files.encoder.get(), faults); check.is_needed()) {
+    const bool with_input = counts.with_input || objective.encodes_inputs;
+    for (const data::Record& record : content.records) check.look_at(record, with_input);
+    for (const training::RetainedText& text : files.retained.texts) check.look_at(text);
   }
-  if (const auto* prototype = std::get_if<PrototypeOptions>(&objective)) {
-    auto options = filled(training::PrototypeStepOptions{});
-    options.objective.longest =
-        static_cast<objectives::PrototypeOptions::Longest>(prototype->longest);
-    return training::prototype_step(records_, eval_records, *encoder_, options);
-  }
-  if (const auto* transfer = std::get_if<TransferOptions>(&objective)) {
-    auto options = filled(training::TransferStepOptions{});
-    options.objective.alpha = transfer->alpha;
-    return training::transfer_step(records_, eval_records, *encoder_, options);
-  }
-  if (const auto* cycle = std::get_if<CycleOptions>(&objective)) {
-    auto options = filled(training::CycleStepOptions{});
-    options.fine_tuning = fine_tuning_of(*cycle);
-    options.objective = cycle_options(*cycle);
-    return training::cycle_step(records_, eval_records, *encoder_, options);
-  }
-  return std::make_unique<training::SftStep>(records_, eval_records, *encoder_,
-                                             filled(training::SftStepOptions{}));
+  return std::make_unique<ContrastData>(config, objective, std::move(files),
+                                        std::move(content.records));
 }
 
-std::unique_ptr<training::StepTask> ContrastData::make_task(const TrainData* evaluation,
-                                                            const TaskContext& context) const {
-  std::span<const data::Record> eval_records;
-  if (evaluation != nullptr) {
-    eval_records = static_cast<const ContrastData*>(evaluation)->records_;
-  }
-  auto task = make_group_task(eval_records, context);
-  if (retained_.texts.empty()) return task;
-  const RetainKeys& keys = *retain_keys(config_.objective);
+std::unique_ptr<training::StepTask> make_contrast_task(const TrainConfig& config,
+                                                       const GroupObjective& objective,
+                                                       const ContrastData& train,
+                                                       const ContrastData* eval,
+                                                       const TaskContext& context) {
+  auto task = objective.make_task({.train = train.groups(),
+                                   .eval = eval != nullptr ? eval->groups() : nullptr,
+                                   .encoder = train.encoder(),
+                                   .groups_per_micro_batch = config.training.groups,
+                                   .drop_last = config.data.drop_last},
+                                  context);
+  if (train.retained().texts.empty()) return task;
   return std::make_unique<training::RetainedTask>(
-      std::move(task), retained_.texts, *encoder_,
-      training::RetainStepOptions{.weight = keys.retain,
-                                  .texts_per_micro_batch = keys.retain_texts,
-                                  .shuffle = config_.data.shuffle,
-                                  .seed = static_cast<uint64_t>(config_.training.seed)},
+      std::move(task), train.retained().texts, train.encoder(),
+      training::RetainStepOptions{.weight = objective.retain->retain,
+                                  .texts_per_micro_batch = objective.retain->retain_texts,
+                                  .shuffle = config.data.shuffle,
+                                  .seed = static_cast<uint64_t>(config.training.seed)},
       context.base_cache);
+}
+
+}  // namespace
+
+std::unique_ptr<RunData> contrast_run_data(const TrainConfig& config, GroupObjective objective) {
+  const auto shared = std::make_shared<const GroupObjective>(std::move(objective));
+  return std::make_unique<RunDataOf<ContrastData>>(
+      [&config, shared](DataFiles files, std::vector<std::string>& faults) {
+        return read_contrast_data(config, *shared, std::move(files), faults);
+      },
+      [&config, shared](const ContrastData& train, const ContrastData* eval,
+                        const TaskContext& context) {
+        return make_contrast_task(config, *shared, train, eval, context);
+      });
+}
+
+BatchSizes group_batch_bound(const TrainConfig& config, int64_t texts_in_group, int64_t longest,
+                             const RetainKeys* retain) {
+  const BatchSizes bound = batch_bound(config.training.groups * texts_in_group, longest);
+  if (retain == nullptr || retain->retain == 0) return bound;
+  return one_after_the_other(bound, batch_bound(retain->retain_texts, config.data.max_tokens));
 }
 
 }  // namespace cpx::recipes

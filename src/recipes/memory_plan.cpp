@@ -5,6 +5,7 @@
 
 #include "cpx/core/hub.h"
 #include "cpx/models/llama.h"
+#include "objective.h"
 
 namespace cpx::recipes {
 
@@ -60,7 +61,7 @@ bool decide_recompute(const TrainConfig& config, const formats::ModelConfig& mod
                                       available_bytes);
   };
   // The bound is cheap; only where it does not fit are the texts looked at.
-  if (!asks(batch_bound(config))) return false;
+  if (!asks(config.objective->batch_bound(config))) return false;
   return asks(data.measure_batches(/*num_epochs=*/1));
 }
 

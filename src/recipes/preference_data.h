@@ -1,49 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-// Chosen against rejected answers: data of DPO and SimPO, from contrast shards or preference files.
+// Chosen against rejected answers, from contrast shards or preference files: the data of the
+// preference objectives.
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
-#include <vector>
 
-#include "cpx/data/pair_encoder.h"
+#include "cpx/config/fields.h"
 #include "cpx/data/preference_pairs.h"
 #include "cpx/data/preferences.h"
+#include "cpx/training/preference_step.h"
 #include "train_data.h"
 
 namespace cpx::recipes {
 
-/// The keys that both preference objectives have; null for other objectives.
-const PreferenceKeys* preference_keys(const ObjectiveOptions& objective);
+class ConfigFaults;
 
-class PreferenceData : public TrainData {
- public:
-  /// Takes the answers out that no pair can use. Throws DataError when no item gives a pair.
-  PreferenceData(const TrainConfig& config, size_t num_files, data::PreferenceContent content,
-                 const data::TextEncoder& encoder);
+/// Keys that the preference objectives share.
+struct PreferenceKeys {
+  std::string prompt = std::string(data::kPublishedPromptTemplate);
+  data::PairOptions pairs = {};  // order and seed are the run's
+  int64_t max_prompt_tokens = 0;
+  bool share_prompts = true;
 
-  int64_t num_units() const override { return pairs_.num_pairs(); }
-  std::string_view unit_name() const override { return "pairs"; }
-  std::string summary() const override;
-  std::string ends() const override { return encoder_.text_encoder().describe_ends(); }
-  std::string lengths() const override;
-  std::vector<std::string> warnings() const override;
-  void visit_texts(const std::function<void(std::string_view)>& visit) const override;
-  std::string fingerprint() const override;
-  BatchSizes measure_batches(int64_t num_epochs) const override;
-  void print_examples(int64_t count) const override;
-  std::unique_ptr<training::StepTask> make_task(const TrainData* evaluation,
-                                                const TaskContext& context) const override;
+  void visit_fields(config::FieldVisitor& visit);
 
- private:
-  const TrainConfig& config_;
-  size_t num_files_;
-  int64_t num_without_input_;
-  std::vector<data::PreferenceItem> items_;
-  std::string fingerprint_;  // of the items as they were read
-  data::PairEncoder encoder_;
-  data::AnswerCounts counts_;
-  data::PreferencePairs pairs_;
+  /// Adds the faults of keys that are good each by itself.
+  void check(const TrainConfig& config, ConfigFaults& faults) const;
+  /// What no micro batch can exceed.
+  BatchSizes batch_bound(const TrainConfig& config) const;
 };
+
+/// The data of a run with `objective`. `config` and `keys` must outlive them.
+std::unique_ptr<RunData> preference_run_data(const TrainConfig& config, const PreferenceKeys& keys,
+                                             training::PreferenceObjective objective);
 
 }  // namespace cpx::recipes

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// One side of a run's data, for training or for evaluation, as the run's objective uses it: what is
-// to be said of it, and the step task that trains on it.
+// A run's data as its objective uses them: what is to be said of them, and the step task that
+// trains on them.
 #pragma once
 
 #include <cstdint>
@@ -10,14 +10,17 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "batch_sizes.h"
+#include "cpx/core/error.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/nn/causal_lm.h"
 #include "cpx/recipes/train_config.h"
 #include "cpx/training/preference_step.h"
 #include "cpx/training/step_task.h"
+#include "retained_texts.h"
 
 namespace cpx::recipes {
 
@@ -31,6 +34,16 @@ struct TaskContext {
   std::shared_ptr<training::NllCache> base_cache = nullptr;
 };
 
+/// The files of data.train or of data.eval, and who reads their texts.
+struct DataFiles {
+  bool is_trained_on = true;
+  std::vector<std::filesystem::path> files = {};
+  RetainedTexts retained = {};  // of training
+  /// null: only what needs no tokens can be asked for, and of preferences there are faults alone.
+  std::shared_ptr<const data::TextEncoder> encoder = nullptr;
+};
+
+/// The data of training or of evaluation: what is to be said of them.
 class TrainData {
  public:
   virtual ~TrainData() = default;
@@ -61,31 +74,71 @@ class TrainData {
   virtual BatchSizes measure_batches(int64_t num_epochs) const = 0;
   /// Prints the first `count` examples of epoch 0 as the model sees them.
   virtual void print_examples(int64_t count) const = 0;
-
-  /// The task that trains on this data; `evaluation` is null, or data of the same objective. Both
-  /// must outlive it. Throws DataError where an epoch has no micro batch.
-  virtual std::unique_ptr<training::StepTask> make_task(const TrainData* evaluation,
-                                                        const TaskContext& context) const = 0;
 };
 
-/// A side of the data, or why there is none.
-struct LoadedData {
-  std::unique_ptr<TrainData> data = {};  // null where a fault leaves nothing to look at
-  std::vector<std::string> faults = {};
+/// All data of a run, read by its objective.
+class RunData {
+ public:
+  virtual ~RunData() = default;
+
+  /// Reads the data of training or of evaluation. Returns what is wrong with them, a line each.
+  virtual std::vector<std::string> read(DataFiles files) = 0;
+  /// null where they were not read, or a fault left nothing to look at.
+  virtual const TrainData* train() const = 0;
+  virtual const TrainData* eval() const = 0;
+  /// The task that trains on train() and evaluates on eval(), where there is one; this object must
+  /// outlive it. Throws DataError where an epoch has no micro batch.
+  virtual std::unique_ptr<training::StepTask> make_task(const TaskContext& context) const = 0;
 };
 
-/// Reads the files of `patterns` for the config's objective; `key` ("data.train") opens the faults
-/// of patterns. The config must outlive the data. Without an encoder only what needs no tokens can
-/// be asked for, and of preferences there are faults alone.
-LoadedData load_train_data(const TrainConfig& config, std::string_view key,
-                           const std::vector<std::string>& patterns,
-                           std::shared_ptr<const data::TextEncoder> encoder);
+/// The data of an objective that reads them as `Data`, a TrainData.
+template <class Data>
+class RunDataOf final : public RunData {
+ public:
+  /// Reads the files; what is wrong is added to the faults. May throw DataError.
+  using Read =
+      std::function<std::unique_ptr<Data>(DataFiles files, std::vector<std::string>& faults)>;
+  /// The task on `train`; `eval` may be null.
+  using Make = std::function<std::unique_ptr<training::StepTask>(
+      const Data& train, const Data* eval, const TaskContext& context)>;
 
-/// Throws DataError with the first fault and how many follow.
-void throw_if_faulty(const LoadedData& loaded);
+  RunDataOf(Read read, Make make) : read_(std::move(read)), make_(std::move(make)) {}
 
-/// What no micro batch of an objective can exceed, whatever its data.
-BatchSizes batch_bound(const TrainConfig& config);
+  std::vector<std::string> read(DataFiles files) override {
+    std::vector<std::string> faults;
+    std::unique_ptr<Data>& data = files.is_trained_on ? train_ : eval_;
+    try {
+      data = read_(std::move(files), faults);
+    } catch (const DataError& error) {  // nothing can be used
+      faults.emplace_back(error.what());
+    }
+    return faults;
+  }
+  const TrainData* train() const override { return train_.get(); }
+  const TrainData* eval() const override { return eval_.get(); }
+  std::unique_ptr<training::StepTask> make_task(const TaskContext& context) const override {
+    return make_(*train_, eval_.get(), context);
+  }
+
+ private:
+  Read read_;
+  Make make_;
+  std::unique_ptr<Data> train_;
+  std::unique_ptr<Data> eval_;
+};
+
+/// Reads data.train, or data.eval where `is_trained_on` is false, into `data`. Returns what is
+/// wrong with them, a line each.
+std::vector<std::string> read_data(const TrainConfig& config, RunData& data, bool is_trained_on,
+                                   std::shared_ptr<const data::TextEncoder> encoder);
+
+/// The data of a run with data.train read. Throws DataError with the first fault and how many
+/// follow.
+std::unique_ptr<RunData> read_train_data(const TrainConfig& config,
+                                         std::shared_ptr<const data::TextEncoder> encoder);
+
+/// Throws DataError with the first fault and how many follow; none: nothing happens.
+void throw_if_faulty(const std::vector<std::string>& faults);
 
 /// How texts are encoded; `chat_template_file` replaces the model's chat template.
 data::EncodeOptions encode_options(const TrainConfig& config,

@@ -15,6 +15,7 @@
 #include "cpx/tensor/matmul_peak.h"
 #include "cpx/tensor/memory.h"
 #include "memory_plan.h"
+#include "objective.h"
 #include "train_data.h"
 #include "train_inputs.h"
 #include "train_modes.h"
@@ -53,12 +54,11 @@ bool has_data(const TrainConfig& config) {
 
 // As the run will draw them.
 Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
-  const LoadedData loaded = load_train_data(
-      config, "data.train", config.data.train,
-      std::make_shared<data::TextEncoder>(models::read_tokenizer(config.model.path),
-                                          encode_options(config, command.chat_template)));
-  throw_if_faulty(loaded);
-  const int64_t num_units = loaded.data->num_units();
+  const auto run_data = read_train_data(
+      config, std::make_shared<data::TextEncoder>(models::read_tokenizer(config.model.path),
+                                                  encode_options(config, command.chat_template)));
+  const TrainData& data = *run_data->train();
+  const int64_t num_units = data.num_units();
   const RunLength length = run_length(config, num_units);
   const int64_t epochs =
       length.steps_per_epoch == 0
@@ -66,15 +66,14 @@ Batches drawn_batches(const TrainConfig& config, const TrainCommand& command) {
           : (length.total_steps + length.steps_per_epoch - 1) / length.steps_per_epoch;
   const int64_t measured = std::clamp<int64_t>(epochs, 1, kMaxMeasuredEpochs);
   const std::string not_counted =
-      loaded.data->not_counted(models::model_shape(models::read_config(config.model.path)));
-  return {loaded.data->measure_batches(measured),
+      data.not_counted(models::model_shape(models::read_config(config.model.path)));
+  return {data.measure_batches(measured),
           fmt::format("as drawn in {} of {} epochs, {} {}{}{}", measured, epochs, num_units,
-                      loaded.data->unit_name(), not_counted.empty() ? "" : "\n            ",
-                      not_counted)};
+                      data.unit_name(), not_counted.empty() ? "" : "\n            ", not_counted)};
 }
 
 Batches bounded_batches(const TrainConfig& config) {
-  return {batch_bound(config),
+  return {config.objective->batch_bound(config),
           "no data or tokenizer to measure: texts * data.max_tokens, an upper bound"};
 }
 
@@ -123,7 +122,7 @@ void print_for(const TrainConfig& config, const formats::ModelConfig& model, tor
 }  // namespace
 
 int estimate_run(const TrainCommand& command) {
-  TrainConfig config = load_train_config(command.config, command.overrides);
+  TrainConfig config = load_train_config(command.config, command.overrides, *command.objectives);
   adopt_adapter(config);
   const formats::ModelConfig model = models::read_config(config.model.path);
   models::check_targets(model, config.adapter.target_modules);

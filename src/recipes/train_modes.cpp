@@ -13,7 +13,7 @@
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
-#include "prompt_data.h"
+#include "objective.h"
 #include "repeated_texts.h"
 #include "run_folder.h"
 #include "train_data.h"
@@ -54,23 +54,24 @@ class Validation {
       : config_(std::move(config)),
         command_(command),
         faults_(std::move(faults)),
-        is_config_good_(faults_.empty()) {}
+        is_config_good_(faults_.empty()),
+        data_(config_.objective->make_data(config_)) {}
 
   void run() {
     if (!config_.model.path.empty()) check_model();
     if (!has_fault_at("data.train") && !config_.data.train.empty()) {
-      train_ = check_data("train", "data.train", config_.data.train);
+      check_data(/*is_trained_on=*/true);
     }
     if (!has_fault_at("data.eval") && !config_.data.eval.empty()) {
-      eval_ = check_data("eval", "data.eval", config_.data.eval);
+      check_data(/*is_trained_on=*/false);
     }
-    if (train_ != nullptr) {
-      for (std::string& line : repetition_warnings(*train_, eval_.get())) {
+    if (data_->train() != nullptr) {
+      for (std::string& line : repetition_warnings(*data_->train(), data_->eval())) {
         notices_.push_back(std::move(line));
       }
     }
     collect_faults(faults_, [&] { adopt_adapter(config_); });
-    check_reward();
+    check_own_model();
     check_output();
   }
 
@@ -118,13 +119,12 @@ class Validation {
     });
   }
 
-  void check_reward() {
-    const bool has_one = std::holds_alternative<PpoOptions>(config_.objective);
-    if (!has_one || has_fault_at("reward")) return;
+  void check_own_model() {
+    const auto own = config_.objective->own_model();
+    if (!own || has_fault_at(own->section)) return;
     collect_faults(faults_, [&] {
-      make_reward(config_.reward, torch::kCPU);
-      lines_.emplace_back(
-          "reward", config_.reward.model ? config_.reward.model->string() : std::string("words"));
+      own->load();
+      lines_.emplace_back(own->section, own->shown);
     });
   }
 
@@ -143,21 +143,18 @@ class Validation {
     }
   }
 
-  // The data, or null where a fault leaves nothing to look at.
-  std::unique_ptr<TrainData> check_data(std::string label, std::string_view key,
-                                        const std::vector<std::string>& patterns) {
-    LoadedData loaded;
+  void check_data(bool is_trained_on) {
     collect_faults(faults_, [&] {
-      loaded = load_train_data(config_, key, patterns, encoder_);
-      faults_.insert(faults_.end(), loaded.faults.begin(), loaded.faults.end());
-      if (loaded.data == nullptr || !loaded.faults.empty()) return;
-      lines_.emplace_back(label, loaded.data->summary());
-      if (encoder_ != nullptr) lines_.emplace_back("", loaded.data->lengths());
-      for (std::string& warning : loaded.data->warnings()) notices_.push_back(std::move(warning));
-      if (model_ && encoder_ != nullptr) loaded.data->check_fit(models::model_shape(*model_));
-      if (label == "train") lines_.emplace_back("steps", steps_line(*loaded.data));
+      const auto faults = read_data(config_, *data_, is_trained_on, encoder_);
+      faults_.insert(faults_.end(), faults.begin(), faults.end());
+      const TrainData* data = is_trained_on ? data_->train() : data_->eval();
+      if (data == nullptr || !faults.empty()) return;
+      lines_.emplace_back(is_trained_on ? "train" : "eval", data->summary());
+      if (encoder_ != nullptr) lines_.emplace_back("", data->lengths());
+      for (std::string& warning : data->warnings()) notices_.push_back(std::move(warning));
+      if (model_ && encoder_ != nullptr) data->check_fit(models::model_shape(*model_));
+      if (is_trained_on) lines_.emplace_back("steps", steps_line(*data));
     });
-    return std::move(loaded.data);
   }
 
   std::string steps_line(const TrainData& data) const {
@@ -177,34 +174,34 @@ class Validation {
   std::vector<std::string> notices_;
   std::vector<std::pair<std::string, std::string>> lines_;
   std::shared_ptr<const data::TextEncoder> encoder_;
-  std::unique_ptr<TrainData> train_;
-  std::unique_ptr<TrainData> eval_;
+  std::unique_ptr<RunData> data_;  // refers to the config
 };
 
 }  // namespace
 
 int validate_run(const TrainCommand& command) {
-  CheckedTrainConfig checked = check_train_config(command.config, command.overrides);
+  CheckedTrainConfig checked =
+      check_train_config(command.config, command.overrides, *command.objectives);
   Validation validation(std::move(checked.config), command, std::move(checked.faults));
   validation.run();
   return validation.report();
 }
 
 int print_resolved_config(const TrainCommand& command) {
-  TrainConfig config = load_train_config(command.config, command.overrides);
+  TrainConfig config = load_train_config(command.config, command.overrides, *command.objectives);
   adopt_adapter(config);
   std::cout << train_config_yaml(config);
   return 0;
 }
 
 int inspect_examples(const TrainCommand& command) {
-  const TrainConfig config = load_train_config(command.config, command.overrides);
+  const TrainConfig config =
+      load_train_config(command.config, command.overrides, *command.objectives);
   const auto encoder = std::make_shared<data::TextEncoder>(
       models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
-  const LoadedData loaded = load_train_data(config, "data.train", config.data.train, encoder);
-  throw_if_faulty(loaded);
-  std::cout << loaded.data->ends() << "\n\n";
-  loaded.data->print_examples(*command.inspect);
+  const auto data = read_train_data(config, encoder);
+  std::cout << data->train()->ends() << "\n\n";
+  data->train()->print_examples(*command.inspect);
   return 0;
 }
 

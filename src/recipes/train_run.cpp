@@ -26,6 +26,7 @@
 #include "exit_status.h"
 #include "fingerprint.h"
 #include "memory_plan.h"
+#include "objective.h"
 #include "reference_model.h"
 #include "repeated_texts.h"
 #include "run_folder.h"
@@ -37,30 +38,15 @@ namespace cpx::recipes {
 
 namespace {
 
-// The texts of a run; the task keeps references to them.
-struct RunData {
-  std::unique_ptr<TrainData> train = {};
-  std::unique_ptr<TrainData> eval = {};  // null where there are none
-
-  /// Texts that change when the data does.
-  training::Fingerprints fingerprints() const {
-    return {{"data.train", train->fingerprint()},
-            {"data.eval", eval ? eval->fingerprint() : std::string("none")}};
-  }
-};
-
-RunData read_data(const TrainConfig& config, const TrainCommand& command) {
+std::unique_ptr<RunData> read_all_data(const TrainConfig& config, const TrainCommand& command) {
   const auto encoder = std::make_shared<data::TextEncoder>(
       models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
-  LoadedData train = load_train_data(config, "data.train", config.data.train, encoder);
-  throw_if_faulty(train);
-  check_has_steps(config, train.data->num_units(), train.data->unit_name());
-  LoadedData eval;
+  auto data = read_train_data(config, encoder);
+  check_has_steps(config, data->train()->num_units(), data->train()->unit_name());
   if (!config.data.eval.empty()) {
-    eval = load_train_data(config, "data.eval", config.data.eval, encoder);
-    throw_if_faulty(eval);
+    throw_if_faulty(read_data(config, *data, /*is_trained_on=*/false, encoder));
   }
-  return {.train = std::move(train.data), .eval = std::move(eval.data)};
+  return data;
 }
 
 std::shared_ptr<models::Llama> make_model(const TrainConfig& config, torch::Dtype dtype,
@@ -101,11 +87,11 @@ training::RunInfo run_info(const TrainConfig& config, const RunData& data,
     info.card.settings.emplace_back(key, value);
   }
   info.config = train_config_yaml(config);
-  info.fingerprints = data.fingerprints();
-  info.fingerprints["model"] = model_fingerprint(config.model.path);
-  const bool has_reward = std::holds_alternative<PpoOptions>(config.objective);
-  if (has_reward && config.reward.model) {
-    info.fingerprints["reward.model"] = model_fingerprint(*config.reward.model);
+  info.fingerprints = {{"data.train", data.train()->fingerprint()},
+                       {"data.eval", data.eval() ? data.eval()->fingerprint() : "none"},
+                       {"model", model_fingerprint(config.model.path)}};
+  if (const auto own = config.objective->own_model(); own && own->path) {
+    info.fingerprints[own->key] = model_fingerprint(*own->path);
   }
   return info;
 }
@@ -124,12 +110,10 @@ training::TrainerOptions trainer_options(const TrainConfig& config) {
                     .weight_decay = optimizer.weight_decay,
                     .lora_plus_ratio = optimizer.lora_plus_ratio},
           .max_grad_norm = optimizer.max_grad_norm,
-          .schedule = {.kind = static_cast<training::ScheduleKind>(config.schedule.name),
-                       .warmup_ratio = config.schedule.warmup_ratio,
-                       .decay_ratio = config.schedule.decay_ratio},
+          .schedule = config.schedule,
           .evaluate_every = config.evaluation.every_steps,
           .early_stopping_patience = config.evaluation.early_stopping_patience,
-          .metric = static_cast<training::SelectionMetric>(config.evaluation.metric),
+          .metric = config.evaluation.metric,
           .checkpoint_every = config.checkpoint.every_steps,
           .keep_last = config.checkpoint.keep_last,
           .keep_best = config.checkpoint.keep_best,
@@ -154,14 +138,14 @@ void log_start(const TrainCommand& command, const TrainConfig& config, const mod
            tensor::dtype_name(model.dtype()), tensor::device_description(model.device()));
   log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
            static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
-  log_info("data    {}", data.train->summary());
-  log_info("tokens  {}", data.train->ends());
-  const RunLength length = run_length(config, data.train->num_units());
+  log_info("data    {}", data.train()->summary());
+  log_info("tokens  {}", data.train()->ends());
+  const RunLength length = run_length(config, data.train()->num_units());
   log_info("steps   {} ({} an epoch){}", length.total_steps, length.steps_per_epoch,
            options.recompute_blocks ? "; blocks are computed again in the backward pass" : "");
   for (const std::string& notice : run_notices(command, config)) log_warning("{}", notice);
-  for (const std::string& warning : data.train->warnings()) log_warning("{}", warning);
-  for (const std::string& warning : repetition_warnings(*data.train, data.eval.get())) {
+  for (const std::string& warning : data.train()->warnings()) log_warning("{}", warning);
+  for (const std::string& warning : repetition_warnings(*data.train(), data.eval())) {
     log_warning("{}", warning);
   }
 }
@@ -181,16 +165,15 @@ std::vector<std::pair<std::string, std::filesystem::path>> inputs_of(const Train
                                                                      const TrainConfig& config) {
   std::vector<std::pair<std::string, std::filesystem::path>> inputs = {
       {"--config", command.config}, {"model.path", config.model.path}};
-  const auto add = [&](const char* name, const std::optional<std::filesystem::path>& path) {
+  const auto add = [&](std::string_view name, const std::optional<std::filesystem::path>& path) {
     if (path) inputs.emplace_back(name, *path);
   };
   add("--template", command.chat_template);
   add("adapter.init_from", config.adapter.init_from);
-  if (const auto* dpo = std::get_if<DpoOptions>(&config.objective)) {
-    add("objective.reference_adapter", dpo->reference_adapter);
+  if (const auto keys = config.objective->reference()) {
+    add("objective.reference_adapter", keys->reference_adapter);
   }
-  if (std::holds_alternative<PpoOptions>(config.objective))
-    add("reward.model", config.reward.model);
+  if (const auto own = config.objective->own_model()) add(own->key, own->path);
   const auto add_files = [&](const char* name, const std::vector<std::string>& patterns) {
     std::vector<std::string> told_later;
     for (const auto& file : data::expand_globs(patterns, told_later))
@@ -207,12 +190,11 @@ void check_files(const TrainCommand& command, const TrainConfig& config) {
   OutputCheck outputs;
   for (const auto& [name, path] : inputs_of(command, config)) outputs.reads(name, path);
   if (command.profile) outputs.writes("--profile", *command.profile);
-  if (const RetainKeys* keys = retain_keys(config.objective); keys && keys->base_cache) {
+  if (const RetainKeys* keys = config.objective->retain_keys(); keys && keys->base_cache) {
     outputs.writes("objective.base_cache", *keys->base_cache);
   }
-  const auto* dpo = std::get_if<DpoOptions>(&config.objective);
-  if (dpo != nullptr && dpo->reference_cache) {
-    outputs.writes("objective.reference_cache", *dpo->reference_cache);
+  if (const auto keys = config.objective->reference(); keys && keys->reference_cache) {
+    outputs.writes("objective.reference_cache", *keys->reference_cache);
   }
   outputs.check();
 }
@@ -269,32 +251,32 @@ int exit_code_of(const training::TrainingResult& result) {
 
 int train(const TrainCommand& command) {
   check_single_process();
-  TrainConfig config = load_train_config(command.config, command.overrides);
+  TrainConfig config = load_train_config(command.config, command.overrides, *command.objectives);
   adopt_adapter(config);
   check_files(command, config);
   const torch::Device device = tensor::resolve_device(command.device);
   const RunStart start = prepare_run_folder(command, config);
   if (start.removes_old_run) check_removal(command, config);
-  const RunData data = read_data(config, command);
+  const auto data = read_all_data(config, command);
   const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
   training::TrainerOptions options = trainer_options(config);
-  options.recompute_blocks = decide_recompute(config, model->config(), dtype, device, *data.train,
-                                              tensor::available_memory_bytes(device));
+  options.recompute_blocks =
+      decide_recompute(config, model->config(), dtype, device, *data->train(),
+                       tensor::available_memory_bytes(device));
   if (command.profile) options.profile_trace = *command.profile;
   // Each product takes a tenth of a second of two cores, before the first step: five only where
   // they do not delay anybody.
   options.peak_flops = tensor::measure_matmul_flops(device, dtype, command.profile ? 5 : 2);
-  log_start(command, config, *model, data, options);
+  log_start(command, config, *model, *data, options);
 
   const ReferenceModel reference = make_reference(config, *model);
   if (!reference.description.empty()) log_info("reference {}", reference.description);
-  const auto task =
-      data.train->make_task(data.eval.get(), {.model = model.get(),
-                                              .reference = reference.reference,
-                                              .base_cache = make_base_cache(config, *model)});
-  training::Trainer trainer(*model, *task, run_info(config, data, *task), options);
+  const auto task = data->make_task({.model = model.get(),
+                                     .reference = reference.reference,
+                                     .base_cache = make_base_cache(config, *model)});
+  training::Trainer trainer(*model, *task, run_info(config, *data, *task), options);
   if (start.checkpoint) trainer.resume(*start.checkpoint);
   if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin
   write_resolved_config(config.training.output, train_config_yaml(config));

@@ -8,7 +8,8 @@
 
 #include "cpx/core/error.h"
 #include "cpx/data/variant_items.h"
-#include "group_task.h"
+#include "group_batch.h"
+#include "packed_micro_batch.h"
 
 namespace cpx::training {
 
@@ -108,13 +109,6 @@ std::unique_ptr<PackedMicroBatch> make_cycle_batch(GroupSource& source,
                                            options);
 }
 
-MakeMicroBatch cycle_maker(FineTuning fine_tuning, const objectives::CycleOptions& options) {
-  return [fine_tuning, options](nn::CausalLm& /*model*/, GroupSource& source,
-                                std::span<const data::DrawnGroup> groups) {
-    return make_cycle_batch(source, groups, fine_tuning, options);
-  };
-}
-
 }  // namespace
 
 std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
@@ -127,17 +121,15 @@ std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
   return items;
 }
 
-std::unique_ptr<GroupStep> cycle_step(std::span<const data::Record> train_records,
-                                      std::span<const data::Record> eval_records,
-                                      const data::TextEncoder& encoder,
-                                      const CycleStepOptions& options) {
-  CPX_CHECK(options.num_hard_negatives >= 1,
-            "[cycle_step] num_hard_negatives: got {}, expected 1 or more.",
-            options.num_hard_negatives);
-  const GroupTaskData data =
-      group_task_data(train_records, eval_records, encoder, options, /*with_input=*/false);
-  const auto make = cycle_maker(options.fine_tuning, options.objective);
-  return std::make_unique<GroupStep>("cycle", std::make_unique<GroupTask>(data, make, make));
+std::unique_ptr<GroupStep> cycle_step(const GroupData& data, const CycleStepOptions& options) {
+  const int64_t num_negatives = data.train->options().num_hard_negatives;
+  CPX_CHECK(num_negatives >= 1, "[cycle_step] num_hard_negatives: got {}, expected 1 or more.",
+            num_negatives);
+  const auto make = [options](nn::CausalLm& /*model*/, GroupSource& source,
+                              std::span<const data::DrawnGroup> groups) {
+    return make_cycle_batch(source, groups, options.fine_tuning, options.objective);
+  };
+  return std::make_unique<GroupStep>("cycle", data, make, make);
 }
 
 }  // namespace cpx::training

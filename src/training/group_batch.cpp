@@ -85,30 +85,33 @@ void LeftOutTexts::add(const data::DrawnText& drawn, const std::string& where) {
               key_of(drawn.role), drawn.text + 1, known_.size());
 }
 
-GroupSource::GroupSource(std::span<const data::Record> records, const data::TextEncoder& encoder,
-                         const data::GroupOptions& options, int64_t groups_per_micro_batch,
+GroupSource::GroupSource(std::shared_ptr<const data::ContrastGroups> groups,
+                         const data::TextEncoder& encoder, int64_t groups_per_micro_batch,
                          bool drop_last)
-    : records_(records),
+    : groups_(std::move(groups)),
       encoder_(encoder),
-      groups_(records, options),
-      order_(groups_.num_groups(), groups_per_micro_batch, drop_last,
-             [this](int64_t epoch) { return groups_.epoch_order(epoch); }) {}
+      order_(groups_->num_groups(), groups_per_micro_batch, drop_last,
+             [this](int64_t epoch) { return groups_->epoch_order(epoch); }) {}
+
+const data::Record& GroupSource::record(int64_t index) const {
+  return groups_->records()[static_cast<size_t>(index)];
+}
 
 std::vector<data::DrawnGroup> GroupSource::draw(int64_t epoch, int64_t index) {
   std::vector<data::DrawnGroup> drawn;
   for (const int64_t group : order_.units(epoch, index)) {
-    drawn.push_back(groups_.draw(group, epoch));
+    drawn.push_back(groups_->draw(group, epoch));
   }
   return drawn;
 }
 
 DrawnBatch GroupSource::encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative) {
-  const auto where = [this](int64_t record) { return records_[static_cast<size_t>(record)].where; };
+  const auto where = [this](int64_t index) { return record(index).where; };
   DrawnBatch result;
   for (int64_t group = 0; group < std::ssize(groups); ++group) {
     const data::DrawnGroup& one = groups[static_cast<size_t>(group)];
     for (const data::DrawnText& drawn : one.texts) {
-      data::EncodedText encoded = encoder_.encode(groups_.text(drawn));
+      data::EncodedText encoded = encoder_.encode(groups_->text(drawn));
       if (encoded.ids.size() >= 2) {
         result.batch.add(std::move(encoded.ids), group, drawn.role);
         result.drawn.push_back(drawn);
@@ -139,9 +142,7 @@ MicroBatchInfo GroupSource::info(const GroupBatch& batch, const data::PackedBatc
     info.counts.positive_texts += 1;
     info.counts.positive_tokens += text.count;
   }
-  for (const int64_t record : batch.records) {
-    info.records.push_back(records_[static_cast<size_t>(record)].where);
-  }
+  for (const int64_t index : batch.records) info.records.push_back(record(index).where);
   return info;
 }
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <set>
 #include <span>
 #include <string>
@@ -70,10 +71,10 @@ class LeftOutTexts {
 /// The groups of one purpose, training or evaluation, in micro batches.
 class GroupSource {
  public:
-  /// The records and the encoder must outlive the object. Throws DataError where no record (or,
-  /// with drop_last, no full micro batch) can be used.
-  GroupSource(std::span<const data::Record> records, const data::TextEncoder& encoder,
-              const data::GroupOptions& options, int64_t groups_per_micro_batch, bool drop_last);
+  /// The groups' records and the encoder must outlive the object. Throws DataError where, with
+  /// drop_last, no micro batch is full.
+  GroupSource(std::shared_ptr<const data::ContrastGroups> groups, const data::TextEncoder& encoder,
+              int64_t groups_per_micro_batch, bool drop_last);
   GroupSource(const GroupSource&) = delete;
   GroupSource& operator=(const GroupSource&) = delete;
 
@@ -90,14 +91,14 @@ class GroupSource {
   /// Counts, tokens and records of a micro batch: positive texts by their role.
   MicroBatchInfo info(const GroupBatch& batch, const data::PackedBatch& packed) const;
 
-  std::span<const data::Record> records() const { return records_; }
-  const data::ContrastGroups& groups() const { return groups_; }
+  const data::ContrastGroups& groups() const { return *groups_; }
   const data::TextEncoder& encoder() const { return encoder_; }
 
  private:
-  std::span<const data::Record> records_;
+  const data::Record& record(int64_t index) const;
+
+  std::shared_ptr<const data::ContrastGroups> groups_;
   const data::TextEncoder& encoder_;
-  data::ContrastGroups groups_;
   MicroBatchOrder order_;
   LeftOutTexts left_out_;
 };

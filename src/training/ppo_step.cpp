@@ -510,7 +510,7 @@ void PpoStep::Impl::write_samples(const Json& frame, std::span<const Response> r
 EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
   CPX_CHECK(has_evaluation(), "[evaluate] there are no evaluation prompts.");
   RolloutOptions sampling = options_.rollout;
-  if (options_.evaluates_greedily) sampling.temperature = 0.0;
+  if (options_.evaluation == EvaluationSampling::kGreedy) sampling.temperature = 0.0;
   std::vector<NumberedPrompt> prompts;
   for (const data::Prompt& prompt : eval_prompts_) {
     prompts.push_back({.ids = prompt.ids, .number = std::ssize(prompts)});

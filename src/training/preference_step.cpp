@@ -16,15 +16,10 @@ namespace cpx::training {
 
 namespace {
 
-using objectives::DpoOptions;
 using objectives::ObjectiveResult;
 using objectives::Preference;
-using objectives::SimpoOptions;
+using objectives::PreferenceBatch;
 using objectives::StepCounts;
-
-bool has_reference(const PreferenceStepOptions& options) {
-  return std::holds_alternative<DpoOptions>(options.objective);
-}
 
 // The answers of a pack by pair; `reference_nll` [texts] may be empty.
 std::vector<Preference> preferences_of(const data::PackedBatch& packed,
@@ -48,22 +43,18 @@ std::vector<Preference> preferences_of(const data::PackedBatch& packed,
 class PreferenceMicroBatch : public PackedMicroBatch {
  public:
   PreferenceMicroBatch(MicroBatchInfo info, data::PackedBatch packed,
-                       std::span<const double> reference_nll, const PreferenceStepOptions& options)
+                       std::span<const double> reference_nll, PreferenceLoss loss)
       : PackedMicroBatch(std::move(info), std::move(packed)),
         preferences_(preferences_of(this->packed(), reference_nll)),
-        objective_(options.objective) {}
+        loss_(std::move(loss)) {}
 
   ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
-    const objectives::PreferenceBatch batch{.preferences = preferences_, .token_nll = nll};
-    if (const auto* dpo = std::get_if<DpoOptions>(&objective_)) {
-      return objectives::dpo(batch, *dpo, step);
-    }
-    return objectives::simpo(batch, std::get<SimpoOptions>(objective_), step);
+    return loss_({.preferences = preferences_, .token_nll = nll}, step);
   }
 
  private:
   std::vector<Preference> preferences_;
-  std::variant<DpoOptions, SimpoOptions> objective_;
+  PreferenceLoss loss_;
 };
 
 // What the reference says of answers, from the cache where it knows.
@@ -152,16 +143,17 @@ MicroBatchInfo info_of(const data::PackedBatch& packed) {
   return info;
 }
 
-// Items of one purpose, training or evaluation.
+// The pairs of one purpose, training or evaluation.
 class PairSource {
  public:
-  PairSource(std::span<const data::PreferenceItem> items, const data::PairOptions& pairs,
-             const data::PairEncoder& encoder, const PreferenceStepOptions& options, bool drop_last)
-      : encoder_(encoder),
-        options_(options),
-        pairs_(items, pairs),
-        order_(pairs_.num_pairs(), options.pairs_per_micro_batch, drop_last,
-               [this](int64_t epoch) { return pairs_.epoch_order(epoch); }) {}
+  PairSource(std::shared_ptr<const data::PreferencePairs> pairs, const PairData& data,
+             PreferenceObjective objective, bool drop_last)
+      : pairs_(std::move(pairs)),
+        encoder_(data.encoder),
+        shares_prompts_(data.shares_prompts),
+        objective_(std::move(objective)),
+        order_(pairs_->num_pairs(), data.pairs_per_micro_batch, drop_last,
+               [this](int64_t epoch) { return pairs_->epoch_order(epoch); }) {}
   PairSource(const PairSource&) = delete;
   PairSource& operator=(const PairSource&) = delete;
 
@@ -172,45 +164,50 @@ class PairSource {
     std::vector<data::EncodedPair> encoded;
     std::vector<std::string> records;
     for (const int64_t number : order_.units(epoch, index)) {
-      const data::DrawnPair drawn = pairs_.draw(number, epoch);
-      encoded.push_back(encoder_.encode(pairs_.item(drawn), drawn));
-      records.push_back(pairs_.item(drawn).where);
+      const data::DrawnPair drawn = pairs_->draw(number, epoch);
+      encoded.push_back(encoder_.encode(pairs_->item(drawn), drawn));
+      records.push_back(pairs_->item(drawn).where);
     }
-    auto packed = data::pack_pairs(encoded, options_.shares_prompts);
+    auto packed = data::pack_pairs(encoded, shares_prompts_);
     auto info = info_of(packed);
     info.records = std::move(records);
     const auto reference_nll =
-        has_reference(options_) ? reference.of(model, encoded) : std::vector<double>();
+        objective_.has_reference ? reference.of(model, encoded) : std::vector<double>();
     return std::make_unique<PreferenceMicroBatch>(std::move(info), std::move(packed), reference_nll,
-                                                  options_);
+                                                  objective_.loss);
   }
 
  private:
+  std::shared_ptr<const data::PreferencePairs> pairs_;
   const data::PairEncoder& encoder_;
-  PreferenceStepOptions options_;
-  data::PreferencePairs pairs_;
+  bool shares_prompts_;
+  PreferenceObjective objective_;
   MicroBatchOrder order_;
 };
 
-data::PairOptions evaluation_pairs(data::PairOptions pairs) {
-  pairs.shuffle = false;
-  return pairs;
+}  // namespace
+
+PreferenceObjective dpo_objective(const objectives::DpoOptions& options) {
+  return {
+      .name = "dpo",
+      .loss = [options](const PreferenceBatch& batch,
+                        const StepCounts& step) { return objectives::dpo(batch, options, step); },
+      .has_reference = true};
 }
 
-}  // namespace
+PreferenceObjective simpo_objective(const objectives::SimpoOptions& options) {
+  return {.name = "simpo", .loss = [options](const PreferenceBatch& batch, const StepCounts& step) {
+            return objectives::simpo(batch, options, step);
+          }};
+}
 
 class PreferenceStep::Impl {
  public:
-  Impl(std::span<const data::PreferenceItem> train_items,
-       std::span<const data::PreferenceItem> eval_items, const data::PairEncoder& encoder,
-       const PreferenceStepOptions& options, PreferenceReference reference)
-      : name_(has_reference(options) ? "dpo" : "simpo"),
-        reference_(std::move(reference), options.shares_prompts),
-        train_(train_items, options.pairs, encoder, options, options.drop_last) {
-    if (!eval_items.empty()) {
-      eval_.emplace(eval_items, evaluation_pairs(options.pairs), encoder, options,
-                    /*drop_last=*/false);
-    }
+  Impl(const PairData& data, const PreferenceObjective& objective, PreferenceReference reference)
+      : name_(objective.name),
+        reference_(std::move(reference), data.shares_prompts),
+        train_(data.train, data, objective, data.drop_last) {
+    if (data.eval != nullptr) eval_.emplace(data.eval, data, objective, /*drop_last=*/false);
   }
 
   const std::string& name() const { return name_; }
@@ -239,12 +236,9 @@ class PreferenceStep::Impl {
   std::vector<std::unique_ptr<PackedMicroBatch>> eval_batches_;  // the same each time
 };
 
-PreferenceStep::PreferenceStep(std::span<const data::PreferenceItem> train_items,
-                               std::span<const data::PreferenceItem> eval_items,
-                               const data::PairEncoder& encoder,
-                               const PreferenceStepOptions& options, PreferenceReference reference)
-    : impl_(std::make_unique<Impl>(train_items, eval_items, encoder, options,
-                                   std::move(reference))) {}
+PreferenceStep::PreferenceStep(const PairData& data, PreferenceObjective objective,
+                               PreferenceReference reference)
+    : impl_(std::make_unique<Impl>(data, std::move(objective), std::move(reference))) {}
 
 PreferenceStep::~PreferenceStep() = default;
 

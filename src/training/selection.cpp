@@ -6,17 +6,7 @@
 namespace cpx::training {
 
 std::string_view metric_name(SelectionMetric metric) {
-  switch (metric) {
-    case SelectionMetric::kLoss:
-      return "loss";
-    case SelectionMetric::kSeparation:
-      return "separation";
-    case SelectionMetric::kRatio:
-      return "ratio";
-    case SelectionMetric::kScore:
-      return "score";
-  }
-  return "unknown";
+  return enum_names(metric)[static_cast<size_t>(metric)];
 }
 
 std::optional<double> metric_value(SelectionMetric metric, const EvaluationResult& result) {

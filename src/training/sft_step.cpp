@@ -2,50 +2,23 @@
 #include "cpx/training/sft_step.h"
 
 #include <algorithm>
-#include <utility>
+#include <vector>
 
 #include "cpx/objectives/sft.h"
-#include "group_batch.h"
-#include "group_task.h"
-#include "packed_micro_batch.h"
+#include "text_micro_batch.h"
 
 namespace cpx::training {
 
 namespace {
 
-using objectives::ObjectiveResult;
-using objectives::StepCounts;
-
-// The neutral texts' predictions; toxic texts (of an evaluation) have no part in the loss.
-std::vector<objectives::TokenRange> neutral_ranges(const data::PackedBatch& packed) {
+// Toxic texts (of an evaluation) have no part in the loss.
+objectives::ObjectiveResult sft_of_neutral_texts(const objectives::TextBatch& batch,
+                                                 const objectives::StepCounts& step) {
   std::vector<objectives::TokenRange> ranges;
-  for (const data::PackedText& text : packed.texts) {
-    if (text.role != TextRole::kPositive) continue;
-    ranges.push_back({.first = text.first, .count = text.count});
+  for (const objectives::GroupText& text : batch.texts) {
+    if (text.role == TextRole::kPositive) ranges.push_back(text.tokens);
   }
-  return ranges;
-}
-
-class SftMicroBatch : public PackedMicroBatch {
- public:
-  SftMicroBatch(MicroBatchInfo info, data::PackedBatch packed)
-      : PackedMicroBatch(std::move(info), std::move(packed)),
-        ranges_(neutral_ranges(this->packed())) {}
-
-  ObjectiveResult objective(std::span<const double> nll, const StepCounts& step) const override {
-    return objectives::sft(ranges_, nll, step.positive_tokens);
-  }
-
- private:
-  std::vector<objectives::TokenRange> ranges_;
-};
-
-std::unique_ptr<PackedMicroBatch> make_sft_batch(GroupSource& source,
-                                                 std::span<const data::DrawnGroup> groups) {
-  const GroupBatch batch = source.encode(groups, /*needs_hard_negative=*/false).batch;
-  auto packed = data::pack(batch.texts);
-  auto info = source.info(batch, packed);
-  return std::make_unique<SftMicroBatch>(std::move(info), std::move(packed));
+  return objectives::sft(ranges, batch.token_nll, step.positive_tokens);
 }
 
 // Adds the record's first toxic texts, as many as neutral ones or all there are.
@@ -56,41 +29,24 @@ void add_toxic_texts(data::DrawnGroup& group, const data::Record& record) {
   }
 }
 
-std::unique_ptr<PackedMicroBatch> make_training(nn::CausalLm& /*model*/, GroupSource& source,
-                                                std::span<const data::DrawnGroup> groups) {
-  return make_sft_batch(source, groups);
+std::unique_ptr<PackedMicroBatch> make_sft_training(nn::CausalLm& /*model*/, GroupSource& source,
+                                                    std::span<const data::DrawnGroup> groups) {
+  return make_text_batch(source, groups, sft_of_neutral_texts);
 }
 
-std::unique_ptr<PackedMicroBatch> make_evaluation(nn::CausalLm& /*model*/, GroupSource& source,
-                                                  std::span<const data::DrawnGroup> groups) {
+std::unique_ptr<PackedMicroBatch> make_sft_evaluation(nn::CausalLm& /*model*/, GroupSource& source,
+                                                      std::span<const data::DrawnGroup> groups) {
   std::vector<data::DrawnGroup> both_sides(groups.begin(), groups.end());
   for (data::DrawnGroup& group : both_sides) {
-    add_toxic_texts(group, source.records()[static_cast<size_t>(group.record)]);
+    add_toxic_texts(group, source.groups().records()[static_cast<size_t>(group.record)]);
   }
-  return make_sft_batch(source, both_sides);
+  return make_text_batch(source, both_sides, sft_of_neutral_texts);
 }
 
 }  // namespace
 
-SftStep::SftStep(std::span<const data::Record> train_records,
-                 std::span<const data::Record> eval_records, const data::TextEncoder& encoder,
-                 const SftStepOptions& options)
-    : task_(std::make_unique<GroupTask>(
-          group_task_data(train_records, eval_records, encoder, options, /*with_input=*/false),
-          make_training, make_evaluation)) {}
-
-SftStep::~SftStep() = default;
-
-int64_t SftStep::num_micro_batches() const { return task_->num_micro_batches(); }
-
-std::unique_ptr<MicroBatch> SftStep::prepare(nn::CausalLm& model, int64_t epoch, int64_t index) {
-  return task_->prepare(model, epoch, index);
+std::unique_ptr<GroupStep> sft_step(const GroupData& data) {
+  return std::make_unique<GroupStep>("sft", data, make_sft_training, make_sft_evaluation);
 }
-
-bool SftStep::has_evaluation() const { return task_->has_evaluation(); }
-
-EvaluationResult SftStep::evaluate(nn::CausalLm& model) { return task_->evaluate(model); }
-
-const data::ContrastGroups& SftStep::train_groups() const { return task_->train_groups(); }
 
 }  // namespace cpx::training

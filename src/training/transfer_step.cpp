@@ -6,7 +6,8 @@
 
 #include "cpx/core/error.h"
 #include "cpx/data/variant_items.h"
-#include "group_task.h"
+#include "group_batch.h"
+#include "packed_micro_batch.h"
 
 namespace cpx::training {
 
@@ -80,7 +81,8 @@ std::unique_ptr<PackedMicroBatch> make_transfer_batch(GroupSource& source,
   return std::make_unique<TransferMicroBatch>(std::move(info), std::move(packed), parts, options);
 }
 
-MakeMicroBatch transfer_maker(const objectives::TransferOptions& options, bool with_plain_texts) {
+GroupStep::MakeMicroBatch transfer_maker(const objectives::TransferOptions& options,
+                                         bool with_plain_texts) {
   return [options, with_plain_texts](nn::CausalLm& /*model*/, GroupSource& source,
                                      std::span<const data::DrawnGroup> groups) {
     return make_transfer_batch(source, groups, options, with_plain_texts);
@@ -89,19 +91,14 @@ MakeMicroBatch transfer_maker(const objectives::TransferOptions& options, bool w
 
 }  // namespace
 
-std::unique_ptr<GroupStep> transfer_step(std::span<const data::Record> train_records,
-                                         std::span<const data::Record> eval_records,
-                                         const data::TextEncoder& encoder,
-                                         const TransferStepOptions& options) {
-  CPX_CHECK(options.num_hard_negatives >= 1,
-            "[transfer_step] num_hard_negatives: got {}, expected 1 or more.",
-            options.num_hard_negatives);
-  const GroupTaskData data =
-      group_task_data(train_records, eval_records, encoder, options, /*with_input=*/true);
-  return std::make_unique<GroupStep>(
-      "transfer", std::make_unique<GroupTask>(
-                      data, transfer_maker(options.objective, /*with_plain_texts=*/false),
-                      transfer_maker(options.objective, /*with_plain_texts=*/true)));
+std::unique_ptr<GroupStep> transfer_step(const GroupData& data,
+                                         const objectives::TransferOptions& options) {
+  const int64_t num_negatives = data.train->options().num_hard_negatives;
+  CPX_CHECK(num_negatives >= 1, "[transfer_step] num_hard_negatives: got {}, expected 1 or more.",
+            num_negatives);
+  return std::make_unique<GroupStep>("transfer", data,
+                                     transfer_maker(options, /*with_plain_texts=*/false),
+                                     transfer_maker(options, /*with_plain_texts=*/true));
 }
 
 }  // namespace cpx::training

@@ -23,7 +23,7 @@ using testing::ElementsAre;
 using Longest = PrototypeOptions::Longest;
 
 struct Case {
-  std::vector<PrototypeText> texts = {};
+  std::vector<GroupText> texts = {};
   std::vector<double> token_nll = {};
   int64_t num_groups = 1;
 

@@ -53,7 +53,7 @@ ObjectiveResult run_prototype(const MicroBatch& micro_batch, const Json& setting
   const std::map<std::string, TextRole> roles = {{"input", TextRole::kInput},
                                                  {"positive", TextRole::kPositive},
                                                  {"hard_negative", TextRole::kHardNegative}};
-  std::vector<PrototypeText> texts;
+  std::vector<GroupText> texts;
   for (size_t i = 0; i < micro_batch.texts.size(); ++i) {
     const Json& text = micro_batch.texts[i];
     texts.push_back(

@@ -49,6 +49,14 @@ std::vector<std::string> faults_of_overrides(const std::vector<std::string>& ove
   return faults_of(kLeastConfig, overrides);
 }
 
+// The value of a key as the resolved config spells it; "no such key" where there is none.
+std::string value_of(const TrainConfig& config, std::string_view key) {
+  for (const auto& [name, value] : config_settings(config)) {
+    if (name == key) return value;
+  }
+  return "no such key";
+}
+
 TEST(TrainConfig, DefaultsAreThoseOfTheDesign) {
   EXPECT_EQ(train_config_yaml(least_config()), R"(version: 1
 model:
@@ -596,13 +604,12 @@ TEST(ShippedConfigs, MistralIsThePublishedRecipe) {
     EXPECT_EQ(config.adapter.alpha, 16);
     EXPECT_EQ(config.adapter.dropout, 0.1);
     EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
-    const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
-    EXPECT_EQ(objective.num_positives, 5);
-    EXPECT_EQ(objective.num_hard_negatives, 5);
-    EXPECT_EQ(objective.alpha, 100);
+    EXPECT_EQ(value_of(config, "objective.num_positives"), "5");
+    EXPECT_EQ(value_of(config, "objective.num_hard_negatives"), "5");
+    EXPECT_EQ(value_of(config, "objective.alpha"), "100.0");
     EXPECT_EQ(config.optimizer.lr, 2.2e-5);
     EXPECT_EQ(config.optimizer.weight_decay, 0);
-    EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+    EXPECT_EQ(config.schedule.kind, training::ScheduleKind::kLinear);
     EXPECT_EQ(config.schedule.warmup_ratio, 0.005);
     EXPECT_EQ(config.training.epochs, 5);
     EXPECT_EQ(config.training.groups, 2);
@@ -613,10 +620,9 @@ TEST(ShippedConfigs, MistralIsThePublishedRecipe) {
 TEST(ShippedConfigs, PublishedMistralHasThePublishedQuirks) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "mistral.yaml");
-  const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
-  EXPECT_EQ(objective.padding, PaddingRule::kPublished);
-  EXPECT_EQ(objective.centroid, CentroidKind::kBatch);
-  EXPECT_EQ(objective.distance, DistanceKind::kAbsolute);
+  EXPECT_EQ(value_of(config, "objective.padding"), "published");
+  EXPECT_EQ(value_of(config, "objective.centroid"), "batch");
+  EXPECT_EQ(value_of(config, "objective.distance"), "absolute");
   EXPECT_TRUE(config.data.drop_last);
 }
 
@@ -630,7 +636,7 @@ TEST(ShippedConfigs, PublishedSchedulesAreThoseInEffect) {
     if (entry.path().filename() == "ppo.yaml") continue;
     SCOPED_TRACE(entry.path().string());
     const TrainConfig config = load_train_config(entry.path());
-    EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+    EXPECT_EQ(config.schedule.kind, training::ScheduleKind::kLinear);
     EXPECT_EQ(config.optimizer.max_grad_norm, 1.0);
     EXPECT_EQ(config.optimizer.weight_decay, 0.0);
     ++num_configs;
@@ -642,12 +648,11 @@ TEST(ShippedConfigs, PublishedSchedulesAreThoseInEffect) {
 TEST(ShippedConfigs, MistralReadmeIsThePublishedCommand) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "mistral-readme.yaml");
-  const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
-  EXPECT_EQ(objective.num_positives, 6);
-  EXPECT_EQ(objective.num_hard_negatives, 6);
-  EXPECT_EQ(objective.num_random_negatives, 6);
-  EXPECT_EQ(objective.alpha, 100);
-  EXPECT_EQ(objective.padding, PaddingRule::kPublished);
+  EXPECT_EQ(value_of(config, "objective.num_positives"), "6");
+  EXPECT_EQ(value_of(config, "objective.num_hard_negatives"), "6");
+  EXPECT_EQ(value_of(config, "objective.num_random_negatives"), "6");
+  EXPECT_EQ(value_of(config, "objective.alpha"), "100.0");
+  EXPECT_EQ(value_of(config, "objective.padding"), "published");
   EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj", "k_proj", "o_proj"));
   EXPECT_EQ(config.adapter.rank, 64);
   EXPECT_EQ(config.optimizer.lr, 2e-5);
@@ -662,11 +667,10 @@ TEST(ShippedConfigs, MistralReadmeIsThePublishedCommand) {
 TEST(ShippedConfigs, HardNegativesIsThePublishedCommand) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "hard-negatives.yaml");
-  const auto& objective = std::get<ContrastivePerplexityOptions>(config.objective);
-  EXPECT_EQ(objective.num_positives, 5);
-  EXPECT_EQ(objective.num_hard_negatives, 5);
-  EXPECT_EQ(objective.num_random_negatives, 6);
-  EXPECT_EQ(objective.padding, PaddingRule::kPublished);
+  EXPECT_EQ(value_of(config, "objective.num_positives"), "5");
+  EXPECT_EQ(value_of(config, "objective.num_hard_negatives"), "5");
+  EXPECT_EQ(value_of(config, "objective.num_random_negatives"), "6");
+  EXPECT_EQ(value_of(config, "objective.padding"), "published");
   EXPECT_THAT(config.adapter.target_modules, ElementsAre("q_proj", "v_proj"));
   EXPECT_EQ(config.optimizer.lr, 2.2e-5);
   EXPECT_EQ(config.schedule.warmup_ratio, 0);
@@ -680,35 +684,33 @@ TEST(ShippedConfigs, HardNegativesIsThePublishedCommand) {
 TEST(ShippedConfigs, PublishedVariantsAreThePublishedScripts) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig prototype = load_train_config(root / "prototype.yaml");
-  EXPECT_EQ(std::get<PrototypeOptions>(prototype.objective).num_positives, 2);
-  EXPECT_EQ(std::get<PrototypeOptions>(prototype.objective).num_hard_negatives, 6);
-  EXPECT_EQ(std::get<PrototypeOptions>(prototype.objective).longest, GroupScope::kBatch);
+  EXPECT_EQ(value_of(prototype, "objective.num_positives"), "2");
+  EXPECT_EQ(value_of(prototype, "objective.num_hard_negatives"), "6");
+  EXPECT_EQ(value_of(prototype, "objective.longest"), "batch");
   EXPECT_EQ(prototype.optimizer.lr, 1e-4);
   EXPECT_EQ(prototype.training.groups * prototype.training.accumulate, 16);
 
   const TrainConfig transfer = load_train_config(root / "transfer.yaml");
-  EXPECT_EQ(std::get<TransferOptions>(transfer.objective).num_positives, 3);
-  EXPECT_EQ(std::get<TransferOptions>(transfer.objective).num_hard_negatives, 6);
-  EXPECT_EQ(std::get<TransferOptions>(transfer.objective).alpha, 100.0);
+  EXPECT_EQ(value_of(transfer, "objective.num_positives"), "3");
+  EXPECT_EQ(value_of(transfer, "objective.num_hard_negatives"), "6");
+  EXPECT_EQ(value_of(transfer, "objective.alpha"), "100.0");
   EXPECT_EQ(transfer.training.groups * transfer.training.accumulate, 20);
 
   const TrainConfig cycle = load_train_config(root / "cycle.yaml");
-  const auto& options = std::get<CycleOptions>(cycle.objective);
-  EXPECT_EQ(options.num_positives, 6);
-  EXPECT_EQ(options.num_hard_negatives, 6);
-  EXPECT_NEAR(options.alpha / (options.num_positives + 1), 100.0 / 19, 1e-12);
-  EXPECT_EQ(options.centroid, GroupScope::kBatch);
+  EXPECT_EQ(value_of(cycle, "objective.num_positives"), "6");
+  EXPECT_EQ(value_of(cycle, "objective.num_hard_negatives"), "6");
+  EXPECT_NEAR(std::stod(value_of(cycle, "objective.alpha")) / (6 + 1), 100.0 / 19, 1e-12);
+  EXPECT_EQ(value_of(cycle, "objective.centroid"), "batch");
 
   // train_zephyr.py divides by 2 x positives + 1.
   const TrainConfig zephyr = load_train_config(root / "zephyr.yaml");
-  const auto& pairs = std::get<CycleOptions>(zephyr.objective);
-  EXPECT_EQ(pairs.num_positives, 6);
-  EXPECT_EQ(pairs.num_hard_negatives, 6);
-  EXPECT_NEAR(pairs.alpha / (pairs.num_positives + 1), 100.0 / 13, 1e-12);
+  EXPECT_EQ(value_of(zephyr, "objective.num_positives"), "6");
+  EXPECT_EQ(value_of(zephyr, "objective.num_hard_negatives"), "6");
+  EXPECT_NEAR(std::stod(value_of(zephyr, "objective.alpha")) / (6 + 1), 100.0 / 13, 1e-12);
   EXPECT_EQ(zephyr.optimizer.lr, 2e-4);
   EXPECT_EQ(zephyr.training.groups * zephyr.training.accumulate, 8);
   for (const TrainConfig& config : {prototype, transfer, cycle, zephyr}) {
-    EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+    EXPECT_EQ(config.schedule.kind, training::ScheduleKind::kLinear);
     EXPECT_TRUE(config.data.drop_last);
   }
 }
@@ -716,40 +718,44 @@ TEST(ShippedConfigs, PublishedVariantsAreThePublishedScripts) {
 TEST(ShippedConfigs, PublishedDpoIsThePublishedScript) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "dpo.yaml");
-  const auto& objective = std::get<DpoOptions>(config.objective);
-  EXPECT_EQ(objective.preferences.prompt, data::kPublishedPromptTemplate);
-  EXPECT_EQ(objective.preferences.max_prompt_tokens, 128);
-  EXPECT_EQ(objective.beta, 0.1);
+  EXPECT_THAT(value_of(config, "objective.prompt"), HasSubstr("### Input: ```{input}```"));
+  EXPECT_EQ(value_of(config, "objective.prompt"),
+            value_of(least_config({"objective.name=dpo"}), "objective.prompt"));
+  EXPECT_EQ(value_of(config, "objective.max_prompt_tokens"), "128");
+  EXPECT_EQ(value_of(config, "objective.beta"), "0.1");
   EXPECT_EQ(config.data.max_tokens, 512);
   EXPECT_EQ(config.adapter.rank, 64);
   EXPECT_THAT(config.adapter.target_modules, testing::Contains("lm_head"));
   EXPECT_EQ(config.adapter.target_modules.size(), 8);
   EXPECT_EQ(config.optimizer.lr, 2e-4);
-  EXPECT_EQ(config.schedule.name, ScheduleKind::kLinear);
+  EXPECT_EQ(config.schedule.kind, training::ScheduleKind::kLinear);
 }
 
 TEST(ShippedConfigs, PublishedPpoIsThePublishedScript) {
   const auto root = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "published";
   const TrainConfig config = load_train_config(root / "ppo.yaml");
-  EXPECT_EQ(std::get<PpoOptions>(config.objective).ppo_epochs, 1);
+  EXPECT_EQ(value_of(config, "objective.ppo_epochs"), "1");
   EXPECT_EQ(config.adapter.target_modules.size(), 8);
   EXPECT_THAT(config.adapter.target_modules, testing::Contains("lm_head"));
   EXPECT_EQ(config.optimizer.lr, 2.94e-5);
   EXPECT_EQ(config.optimizer.max_grad_norm, 0.0);
-  EXPECT_EQ(config.schedule.name, ScheduleKind::kConstant);
-  EXPECT_EQ(config.rollout.held_out, 0.2);
-  EXPECT_FALSE(config.reward.with_prompt);
-  EXPECT_EQ(config.rollout.batch_size, 16);
+  EXPECT_EQ(config.schedule.kind, training::ScheduleKind::kConstant);
   EXPECT_EQ(config.training.groups, 4);
   EXPECT_EQ(config.training.accumulate, 2);
-  EXPECT_EQ(config.rollout.min_prompt_tokens, 30);
-  EXPECT_EQ(config.rollout.max_prompt_tokens, 40);
-  EXPECT_EQ(config.rollout.min_new_tokens, 20);
-  EXPECT_EQ(config.rollout.max_new_tokens, 30);
-  EXPECT_EQ(config.rollout.top_k, 0);
-  EXPECT_EQ(config.rollout.top_p, 1.0);
-  EXPECT_EQ(config.reward.label, "0");
-  EXPECT_EQ(config.reward.output, RewardOutput::kLogit);
+  const std::vector<std::pair<const char*, const char*>> published = {
+      {"rollout.held_out", "0.2"},
+      {"rollout.batch_size", "16"},
+      {"rollout.min_prompt_tokens", "30"},
+      {"rollout.max_prompt_tokens", "40"},
+      {"rollout.min_new_tokens", "20"},
+      {"rollout.max_new_tokens", "30"},
+      {"rollout.top_k", "0"},
+      {"rollout.top_p", "1.0"},
+      {"reward.with_prompt", "false"},
+      {"reward.label", "\"0\""},
+      {"reward.output", "logit"},
+  };
+  for (const auto& [key, value] : published) EXPECT_EQ(value_of(config, key), value) << key;
 }
 
 // CPX_WRITE_DOCS=1 makes this test write the file instead of comparing it.

@@ -6,8 +6,8 @@
 
 #include <gtest/gtest.h>
 
+#include "record_steps.h"
 #include "step_check.h"
-#include "tiny_run.h"
 
 namespace cpx::training {
 namespace contrast_step_test {
@@ -26,10 +26,10 @@ ContrastStepOptions plain_options(int64_t positives, int64_t negatives, int64_t 
 TEST(ContrastStep, CountsAreKnownBeforeAnyPass) {
   const auto encoder = number_encoder();
   const std::vector<data::Record> records = {hand_record({"3 4 2", "5 6 7 2"}, {"8 9 10 11 2"})};
-  ContrastStep step(records, {}, encoder, plain_options(2, 1, 2));
+  const auto step = contrast_step(records, {}, encoder, plain_options(2, 1, 2));
   TinyModel model;
-  EXPECT_EQ(step.num_micro_batches(), 1);
-  const auto micro_batch = step.prepare(model, 0, 0);
+  EXPECT_EQ(step->num_micro_batches(), 1);
+  const auto micro_batch = step->prepare(model, 0, 0);
   const MicroBatchInfo& info = micro_batch->info();
   EXPECT_EQ(info.counts.groups, 1);
   EXPECT_EQ(info.counts.positive_texts, 2);
@@ -46,9 +46,9 @@ TEST(ContrastStep, LossEqualsTheObjectiveOnNllsFromLogits) {
   const std::vector<std::string> texts = {"3 4 2", "5 6 7 2", "8 9 10 11 2"};
   const std::vector<data::Record> records = {hand_record({texts[0], texts[1]}, {texts[2]})};
   const auto options = plain_options(2, 1, 1);
-  ContrastStep step(records, {}, encoder, options);
+  const auto step = contrast_step(records, {}, encoder, options);
   TinyModel model;
-  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto micro_batch = step->prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
 
   std::vector<double> nll;
@@ -74,9 +74,9 @@ TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
   ContrastStepOptions options = tiny_step_options();
   options.objective.alpha = 1.0;
   options.groups_per_micro_batch = 2;
-  ContrastStep step(records, {}, encoder, options);
+  const auto step = contrast_step(records, {}, encoder, options);
   TinyModel model;
-  expect_gradient_matches_differences(model, *step.prepare(model, 0, 0));
+  expect_gradient_matches_differences(model, *step->prepare(model, 0, 0));
 }
 
 TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
@@ -87,11 +87,11 @@ TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
   options.objective.centroid = ContrastiveOptions::Centroid::kGroup;
   options.objective.anchor = 0.2;
   options.groups_per_micro_batch = 2;
-  ContrastStep together(records, {}, encoder, options);
+  const auto together = contrast_step(records, {}, encoder, options);
   options.groups_per_micro_batch = 1;
-  ContrastStep apart(records, {}, encoder, options);
+  const auto apart = contrast_step(records, {}, encoder, options);
   TinyModel model;
-  expect_parts_add_up(model, together, apart);
+  expect_parts_add_up(model, *together, *apart);
 }
 
 TEST(ContrastStep, BaseIsComputedOnceAText) {
@@ -99,11 +99,11 @@ TEST(ContrastStep, BaseIsComputedOnceAText) {
   const auto records = tiny_records(3);
   ContrastStepOptions options = tiny_step_options();
   options.groups.shuffle = false;
-  ContrastStep step(records, {}, encoder, options);
-  TinyModel model;
+  const auto step = contrast_step(records, {}, encoder, options);
+  BaseCountingModel model;
   for (int64_t epoch = 0; epoch < 3; ++epoch) {
-    for (int64_t i = 0; i < step.num_micro_batches(); ++i) step.prepare(model, epoch, i);
-    EXPECT_EQ(step.num_base_passes(), 3);
+    for (int64_t i = 0; i < step->num_micro_batches(); ++i) step->prepare(model, epoch, i);
+    EXPECT_EQ(model.num_base_passes, 3);
   }
 }
 
@@ -111,21 +111,21 @@ TEST(ContrastStep, BaseIsComputedOnceAText) {
 TEST(ContrastStep, BaseOfShuffledDrawsCostsEachPackOnce) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(3);
-  ContrastStep step(records, {}, encoder, tiny_step_options());
-  TinyModel model;
+  const auto step = contrast_step(records, {}, encoder, tiny_step_options());
+  BaseCountingModel model;
   for (int64_t epoch = 0; epoch < 20; ++epoch) {
-    for (int64_t i = 0; i < step.num_micro_batches(); ++i) step.prepare(model, epoch, i);
+    for (int64_t i = 0; i < step->num_micro_batches(); ++i) step->prepare(model, epoch, i);
   }
-  EXPECT_EQ(step.num_base_passes(), 6);
+  EXPECT_EQ(model.num_base_passes, 6);
 }
 
 TEST(ContrastStep, ObjectiveWithoutBaseAsksForNone) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  ContrastStep step(records, {}, encoder, plain_options(2, 2, 2));
-  TinyModel model;
-  step.prepare(model, 0, 0);
-  EXPECT_EQ(step.num_base_passes(), 0);
+  const auto step = contrast_step(records, {}, encoder, plain_options(2, 2, 2));
+  BaseCountingModel model;
+  step->prepare(model, 0, 0);
+  EXPECT_EQ(model.num_base_passes, 0);
 }
 
 // To the bit: the same position reached after other ones, or at once by a new object.
@@ -133,11 +133,11 @@ TEST(ContrastStep, PositionReachedAtOnceEqualsTheOneReachedInTurn) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(5);
   TinyModel model;
-  ContrastStep in_turn(records, {}, encoder, tiny_step_options());
-  for (int64_t i = 0; i < 5; ++i) in_turn.prepare(model, 0, i);
-  const auto one = in_turn.prepare(model, 1, 3);
-  ContrastStep at_once(records, {}, encoder, tiny_step_options());
-  const auto other = at_once.prepare(model, 1, 3);
+  const auto in_turn = contrast_step(records, {}, encoder, tiny_step_options());
+  for (int64_t i = 0; i < 5; ++i) in_turn->prepare(model, 0, i);
+  const auto one = in_turn->prepare(model, 1, 3);
+  const auto at_once = contrast_step(records, {}, encoder, tiny_step_options());
+  const auto other = at_once->prepare(model, 1, 3);
   EXPECT_EQ(one->info().records, other->info().records);
   const auto counts = one->info().counts;
   EXPECT_EQ(one->forward_backward(model, counts, {}).loss,
@@ -156,8 +156,8 @@ TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
   ContrastStepOptions options = tiny_step_options();
   options.objective.beta = 0.0;
   options.objective.hold = 1.0;
-  ContrastStep step(records, {}, encoder, options);
-  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto step = contrast_step(records, {}, encoder, options);
+  const auto micro_batch = step->prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
   EXPECT_NEAR(result.loss, 0.0, 1e-10);
 }
@@ -176,8 +176,8 @@ TEST(ContrastStep, PublishedPaddingKeepsTheBaseOfPads) {
   options.groups.num_hard_negatives = 0;
   options.objective.hold = 0.0;
   options.objective.padding = ContrastiveOptions::Padding::kPublished;
-  ContrastStep step(records, {}, encoder, options);
-  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto step = contrast_step(records, {}, encoder, options);
+  const auto micro_batch = step->prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
   EXPECT_NEAR(result.loss, 2.0 * std::log(2.0) / 3.0, 1e-6);
 }
@@ -187,9 +187,9 @@ TEST(ContrastStep, DropLastLeavesOutTheMicroBatchThatIsNotFull) {
   const auto records = tiny_records(5);
   ContrastStepOptions options = tiny_step_options();
   options.groups_per_micro_batch = 2;
-  EXPECT_EQ(ContrastStep(records, {}, encoder, options).num_micro_batches(), 3);
+  EXPECT_EQ(contrast_step(records, {}, encoder, options)->num_micro_batches(), 3);
   options.drop_last = true;
-  EXPECT_EQ(ContrastStep(records, {}, encoder, options).num_micro_batches(), 2);
+  EXPECT_EQ(contrast_step(records, {}, encoder, options)->num_micro_batches(), 2);
 }
 
 TEST(ContrastStep, DropLastWithoutAFullMicroBatchIsADataError) {
@@ -198,7 +198,7 @@ TEST(ContrastStep, DropLastWithoutAFullMicroBatchIsADataError) {
   ContrastStepOptions options = tiny_step_options();
   options.groups_per_micro_batch = 4;
   options.drop_last = true;
-  EXPECT_EQ(data_error_of([&] { ContrastStep(records, {}, encoder, options); }),
+  EXPECT_EQ(data_error_of([&] { contrast_step(records, {}, encoder, options); }),
             "[training data] data.drop_last leaves no micro batch: got 3 usable records, expected "
             "at least 4 (training.groups). Set data.drop_last to false, or take fewer groups.");
 }
@@ -206,9 +206,9 @@ TEST(ContrastStep, DropLastWithoutAFullMicroBatchIsADataError) {
 TEST(ContrastStep, TextWithoutAPredictedTokenIsLeftOut) {
   const auto encoder = number_encoder();
   const std::vector<data::Record> records = {hand_record({"3", "5 6 7 2"}, {"8 9 10 11 2"})};
-  ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
+  const auto step = contrast_step(records, {}, encoder, plain_options(2, 1, 1));
   TinyModel model;
-  const auto micro_batch = step.prepare(model, 0, 0);
+  const auto micro_batch = step->prepare(model, 0, 0);
   EXPECT_EQ(micro_batch->info().counts.positive_texts, 1);
   EXPECT_TRUE(
       std::isfinite(micro_batch->forward_backward(model, micro_batch->info().counts, {}).loss));
@@ -217,9 +217,9 @@ TEST(ContrastStep, TextWithoutAPredictedTokenIsLeftOut) {
 TEST(ContrastStep, GroupWithoutAPositiveTextIsADataError) {
   const auto encoder = number_encoder();
   const std::vector<data::Record> records = {hand_record({"3", "5"}, {"8 9 10 11 2"})};
-  ContrastStep step(records, {}, encoder, plain_options(2, 1, 1));
+  const auto step = contrast_step(records, {}, encoder, plain_options(2, 1, 1));
   TinyModel model;
-  EXPECT_EQ(data_error_of([&] { step.prepare(model, 0, 0); }),
+  EXPECT_EQ(data_error_of([&] { step->prepare(model, 0, 0); }),
             "[hand.json: record 0 (id 'h')] paraphrases: none of the drawn texts has a predicted "
             "token, expected one of at least two tokens. Set data.append_eos, or remove the "
             "record.");
@@ -231,16 +231,16 @@ TEST(ContrastStep, EvaluationIsTheLossOfTheFirstTextsAsOneStep) {
   const auto eval_records = tiny_records(3, /*seed=*/9);
   ContrastStepOptions options = tiny_step_options();
   options.groups_per_micro_batch = 2;
-  ContrastStep step(records, eval_records, encoder, options);
+  const auto step = contrast_step(records, eval_records, encoder, options);
   TinyModel model(/*dropout=*/0.5);
-  ASSERT_TRUE(step.has_evaluation());
-  const auto result = step.evaluate(model);
+  ASSERT_TRUE(step->has_evaluation());
+  const auto result = step->evaluate(model);
 
   options.groups.shuffle = false;
-  ContrastStep fixed(eval_records, {}, encoder, options);
-  EXPECT_FALSE(fixed.has_evaluation());
-  const auto first = fixed.prepare(model, 0, 0);
-  const auto second = fixed.prepare(model, 0, 1);
+  const auto fixed = contrast_step(eval_records, {}, encoder, options);
+  EXPECT_FALSE(fixed->has_evaluation());
+  const auto first = fixed->prepare(model, 0, 0);
+  const auto second = fixed->prepare(model, 0, 1);
   const StepCounts counts{.groups = 3,
                           .positive_texts = 6,
                           .positive_tokens = first->info().counts.positive_tokens +
@@ -258,15 +258,15 @@ TEST(ContrastStep, EvaluationIsTheLossOfTheFirstTextsAsOneStep) {
   EXPECT_NEAR(result.sides.toxic.perplexity.value(),
               perplexity(one.hard_negatives, two.hard_negatives), 1e-6);
   EXPECT_EQ(result.sides.toxic.texts, 6);
-  EXPECT_EQ(step.evaluate(model).loss, result.loss);
+  EXPECT_EQ(step->evaluate(model).loss, result.loss);
 }
 
 TEST(ContrastStep, EvaluationLeavesNoGradient) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  ContrastStep step(records, records, encoder, tiny_step_options());
+  const auto step = contrast_step(records, records, encoder, tiny_step_options());
   TinyModel model;
-  step.evaluate(model);
+  step->evaluate(model);
   for (const auto& parameter : model.trainable()) {
     EXPECT_FALSE(parameter.value.grad().defined()) << parameter.name;
   }
@@ -279,9 +279,9 @@ TEST(ContrastStep, EvaluationOfOneTargetGoesWithoutRandomNegatives) {
   for (auto& one : eval_records) one.group = "held out";
   ContrastStepOptions options = tiny_step_options();
   options.groups.num_random_negatives = 2;
-  ContrastStep step(records, eval_records, encoder, options);
+  const auto step = contrast_step(records, eval_records, encoder, options);
   TinyModel model;
-  EXPECT_TRUE(std::isfinite(step.evaluate(model).loss));
+  EXPECT_TRUE(std::isfinite(step->evaluate(model).loss));
 }
 
 }  // namespace contrast_step_test

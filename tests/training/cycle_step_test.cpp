@@ -2,33 +2,27 @@
 #include "cpx/training/cycle_step.h"
 
 #include <cmath>
+#include <memory>
 
 #include <gtest/gtest.h>
 
 #include "cpx/data/variant_items.h"
+#include "record_steps.h"
 #include "step_check.h"
-#include "tiny_run.h"
 
 namespace cpx::training {
 namespace cycle_step_test {
 
 using FineTuning = CycleStepOptions::FineTuning;
 
-CycleStepOptions tiny_cycle(int64_t groups, FineTuning fine_tuning) {
-  return {.num_positives = 2,
-          .num_hard_negatives = 2,
-          .shuffle = false,
-          .seed = 5,
-          .groups_per_micro_batch = groups,
-          .fine_tuning = fine_tuning,
-          .objective = {.alpha = 3.0, .centroid = objectives::CycleOptions::Centroid::kGroup}};
-}
-
-CycleStepOptions one_of_each(FineTuning fine_tuning) {
-  auto options = tiny_cycle(1, fine_tuning);
-  options.num_positives = 1;
-  options.num_hard_negatives = 1;
-  return options;
+std::unique_ptr<GroupStep> tiny_cycle(std::span<const data::Record> records,
+                                      std::span<const data::Record> eval_records,
+                                      const data::TextEncoder& encoder,
+                                      const RecordOptions& options, FineTuning fine_tuning) {
+  return cycle_step(
+      group_data(records, eval_records, encoder, options),
+      {.fine_tuning = fine_tuning,
+       .objective = {.alpha = 3.0, .centroid = objectives::CycleOptions::Centroid::kGroup}});
 }
 
 // What the four kinds of texts of a record with one text a side are to the model.
@@ -57,7 +51,7 @@ const std::vector<data::Record> kRecords = {hand_record({"6 7 2"}, {"8 9 10 2"})
 // The mean over both kinds of pairs, the plain texts' means, and the contrast around the positive.
 TEST(CycleStep, LossOfTextsEqualsTheFormulaOnNllsFromLogits) {
   const auto encoder = word_encoder();
-  const auto step = cycle_step(kRecords, {}, encoder, one_of_each(FineTuning::kTexts));
+  const auto step = tiny_cycle(kRecords, {}, encoder, single_texts(), FineTuning::kTexts);
   TinyModel model;
   const auto micro_batch = step->prepare(model, 0, 0);
   const Means m = means_of(model, encoder, "6 7 2", "8 9 10 2");
@@ -75,7 +69,7 @@ TEST(CycleStep, LossOfTextsEqualsTheFormulaOnNllsFromLogits) {
 // Of one text a side the cycle pair is the toxify pair.
 TEST(CycleStep, LossOfPairsEqualsTheFormulaOnNllsFromLogits) {
   const auto encoder = word_encoder();
-  const auto step = cycle_step(kRecords, {}, encoder, one_of_each(FineTuning::kPairs));
+  const auto step = tiny_cycle(kRecords, {}, encoder, single_texts(), FineTuning::kPairs);
   TinyModel model;
   const auto micro_batch = step->prepare(model, 0, 0);
   const Means m = means_of(model, encoder, "6 7 2", "8 9 10 2");
@@ -89,7 +83,7 @@ TEST(CycleStep, AdapterGradientMatchesFiniteDifferences) {
   const auto encoder = word_encoder();
   const auto records = tiny_records(2);
   for (const auto fine_tuning : {FineTuning::kTexts, FineTuning::kPairs}) {
-    const auto step = cycle_step(records, {}, encoder, tiny_cycle(2, fine_tuning));
+    const auto step = tiny_cycle(records, {}, encoder, tiny_groups(2), fine_tuning);
     TinyModel model;
     expect_gradient_matches_differences(model, *step->prepare(model, 0, 0));
   }
@@ -99,8 +93,8 @@ TEST(CycleStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
   const auto encoder = word_encoder();
   const auto records = tiny_records(2);
   for (const auto fine_tuning : {FineTuning::kTexts, FineTuning::kPairs}) {
-    const auto together = cycle_step(records, {}, encoder, tiny_cycle(2, fine_tuning));
-    const auto apart = cycle_step(records, {}, encoder, tiny_cycle(1, fine_tuning));
+    const auto together = tiny_cycle(records, {}, encoder, tiny_groups(2), fine_tuning);
+    const auto apart = tiny_cycle(records, {}, encoder, tiny_groups(1), fine_tuning);
     TinyModel model;
     expect_parts_add_up(model, *together, *apart);
   }
@@ -109,8 +103,8 @@ TEST(CycleStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
 TEST(CycleStep, EvaluationComparesThePlainTexts) {
   const auto encoder = word_encoder();
   const auto records = tiny_records(2);
-  const auto step = cycle_step(records, kRecords, encoder, one_of_each(FineTuning::kTexts));
-  const auto same = cycle_step(kRecords, {}, encoder, one_of_each(FineTuning::kTexts));
+  const auto step = tiny_cycle(records, kRecords, encoder, single_texts(), FineTuning::kTexts);
+  const auto same = tiny_cycle(kRecords, {}, encoder, single_texts(), FineTuning::kTexts);
   TinyModel model;
   const auto result = step->evaluate(model);
   const Means m = means_of(model, encoder, "6 7 2", "8 9 10 2");
@@ -124,7 +118,7 @@ TEST(CycleStep, EvaluationComparesThePlainTexts) {
 TEST(CycleStep, GroupWithoutAToxicTextIsADataError) {
   const auto encoder = word_encoder();
   const std::vector<data::Record> records = {hand_record({"6 7 2"}, {"8"})};
-  const auto step = cycle_step(records, {}, encoder, one_of_each(FineTuning::kTexts));
+  const auto step = tiny_cycle(records, {}, encoder, single_texts(), FineTuning::kTexts);
   TinyModel model;
   EXPECT_EQ(data_error_of([&] { step->prepare(model, 0, 0); }),
             "[hand.json: record 0 (id 'h')] paraphrases_toxic: none of the drawn texts has a "
@@ -133,9 +127,11 @@ TEST(CycleStep, GroupWithoutAToxicTextIsADataError) {
 }
 
 TEST(CycleStep, WithoutNegativesIsAnError) {
-  auto options = one_of_each(FineTuning::kTexts);
-  options.num_hard_negatives = 0;
-  EXPECT_THROW(cycle_step(kRecords, {}, word_encoder(), options), std::invalid_argument);
+  const auto encoder = word_encoder();
+  auto options = single_texts();
+  options.groups.num_hard_negatives = 0;
+  EXPECT_THROW(tiny_cycle(kRecords, {}, encoder, options, FineTuning::kTexts),
+               std::invalid_argument);
 }
 
 }  // namespace cycle_step_test

@@ -10,7 +10,7 @@
 
 #include "cpx/core/output_file.h"
 #include "cpx/data/packed_batch.h"
-#include "cpx/training/contrast_step.h"
+#include "record_steps.h"
 #include "step_check.h"
 #include "tiny_run.h"
 
@@ -195,14 +195,14 @@ Losses losses_with(std::shared_ptr<NllCache> cache,
   auto options = tiny_step_options();
   options.objective.padding = padding;
   options.base_cache = std::move(cache);
-  ContrastStep step(records, eval_records, encoder, options);
-  TinyModel model;
+  const auto step = contrast_step(records, eval_records, encoder, options);
+  BaseCountingModel model;
   Losses losses;
-  for (int64_t i = 0; i < step.num_micro_batches(); ++i) {
-    losses.values.push_back(loss_of(model, *step.prepare(model, 0, i)));
+  for (int64_t i = 0; i < step->num_micro_batches(); ++i) {
+    losses.values.push_back(loss_of(model, *step->prepare(model, 0, i)));
   }
-  losses.values.push_back(step.evaluate(model).loss);
-  losses.num_base_passes = step.num_base_passes();
+  losses.values.push_back(step->evaluate(model).loss);
+  losses.num_base_passes = model.num_base_passes;
   return losses;
 }
 

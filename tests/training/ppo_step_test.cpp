@@ -409,7 +409,7 @@ TEST(PpoStep, EvaluationScoresTheSameResponsesToHeldOutPromptsEachTime) {
   auto options = tiny_ppo_options();
   options.kl_penalty = objectives::KlPenalty::kMse;
   for (const bool is_greedy : {true, false}) {
-    options.evaluates_greedily = is_greedy;
+    options.evaluation = is_greedy ? EvaluationSampling::kGreedy : EvaluationSampling::kSample;
     auto task = world.task(model, options);
     EXPECT_TRUE(task.has_evaluation());
     const auto result = task.evaluate(model);

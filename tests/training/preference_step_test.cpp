@@ -9,13 +9,11 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "tiny_run.h"
+#include "record_steps.h"
 
 namespace cpx::training {
 namespace preference_step_test {
 
-using objectives::DpoOptions;
-using objectives::SimpoOptions;
 using testing::HasSubstr;
 
 // Prompts with neutral and toxic answers in numbers; answers of a prompt begin differently.
@@ -36,7 +34,7 @@ std::vector<data::PreferenceItem> tiny_items() {
 
 data::PairEncoder pair_encoder() { return {number_encoder(), /*max_prompt_tokens=*/0}; }
 
-PreferenceStepOptions tiny_preferences(int64_t pairs = 3) {
+PairStepOptions tiny_preferences(int64_t pairs = 3) {
   return {.pairs = {.pairs_per_group = 1, .shuffle = false}, .pairs_per_micro_batch = pairs};
 }
 
@@ -76,7 +74,7 @@ TEST(PreferenceStep, DpoLossIsThatOfLogitsAndTheAdapterOff) {
   items.resize(1);
   const auto encoder = pair_encoder();
   TinyModel model;
-  PreferenceStep step(items, {}, encoder, tiny_preferences());
+  PreferenceStep step(pair_data(items, {}, encoder, tiny_preferences()), dpo_objective({}));
   EXPECT_EQ(step.name(), "dpo");
   EXPECT_EQ(step.num_micro_batches(), 1);
   const auto micro_batch = step.prepare(model, 0, 0);
@@ -97,9 +95,8 @@ TEST(PreferenceStep, SimpoLossIsThatOfMeanLogProbabilities) {
   items.resize(1);
   const auto encoder = pair_encoder();
   TinyModel model;
-  auto options = tiny_preferences();
-  options.objective = SimpoOptions{.beta = 2.0, .gamma_beta_ratio = 0.25};
-  PreferenceStep step(items, {}, encoder, options);
+  PreferenceStep step(pair_data(items, {}, encoder, tiny_preferences()),
+                      simpo_objective({.beta = 2.0, .gamma_beta_ratio = 0.25}));
   EXPECT_EQ(step.name(), "simpo");
   const auto micro_batch = step.prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
@@ -113,7 +110,7 @@ TEST(PreferenceStep, CountsAreKnownBeforeAnyPass) {
   const auto items = tiny_items();
   const auto encoder = pair_encoder();
   TinyModel model;
-  PreferenceStep step(items, {}, encoder, tiny_preferences(2));
+  PreferenceStep step(pair_data(items, {}, encoder, tiny_preferences(2)), dpo_objective({}));
   EXPECT_EQ(step.num_micro_batches(), 2);
   const auto first = step.prepare(model, 0, 0);
   EXPECT_EQ(first->info().counts.pairs, 2);
@@ -130,9 +127,9 @@ TEST(PreferenceStep, SharedPromptsChangeNoNumber) {
   const auto encoder = pair_encoder();
   TinyModel model;
   auto options = tiny_preferences();
-  PreferenceStep shared(items, {}, encoder, options);
+  PreferenceStep shared(pair_data(items, {}, encoder, options), dpo_objective({}));
   options.shares_prompts = false;
-  PreferenceStep apart(items, {}, encoder, options);
+  PreferenceStep apart(pair_data(items, {}, encoder, options), dpo_objective({}));
   double shared_loss = 0.0;
   double apart_loss = 0.0;
   const auto shared_gradients = step_gradients(model, shared, shared_loss);
@@ -154,7 +151,7 @@ TEST(PreferenceStep, SeveralRejectedAnswersTakePart) {
   TinyModel model;
   auto options = tiny_preferences();
   options.pairs.rejected_per_chosen = 2;
-  PreferenceStep step(items, {}, encoder, options);
+  PreferenceStep step(pair_data(items, {}, encoder, options), dpo_objective({}));
   const auto micro_batch = step.prepare(model, 0, 0);
   EXPECT_EQ(micro_batch->info().counts.negative_texts, 4);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
@@ -165,7 +162,8 @@ TEST(PreferenceStep, SeveralRejectedAnswersTakePart) {
 double first_loss(const std::vector<data::PreferenceItem>& items, TinyModel& model,
                   PreferenceReference reference, int64_t* num_computed = nullptr) {
   const auto encoder = pair_encoder();
-  PreferenceStep step(items, {}, encoder, tiny_preferences(), std::move(reference));
+  PreferenceStep step(pair_data(items, {}, encoder, tiny_preferences()), dpo_objective({}),
+                      std::move(reference));
   const auto micro_batch = step.prepare(model, 0, 0);
   if (num_computed != nullptr) *num_computed = step.num_reference_answers();
   return micro_batch->forward_backward(model, micro_batch->info().counts, {}).loss;
@@ -220,7 +218,7 @@ TEST(PreferenceStep, EvaluationComparesChosenWithRejectedAnswers) {
   const auto items = tiny_items();
   const auto encoder = pair_encoder();
   TinyModel model;
-  PreferenceStep step(items, items, encoder, tiny_preferences(2));
+  PreferenceStep step(pair_data(items, items, encoder, tiny_preferences(2)), dpo_objective({}));
   ASSERT_TRUE(step.has_evaluation());
   const auto result = step.evaluate(model);
   const auto whole = first_loss(items, model, {});
@@ -239,7 +237,7 @@ TEST(PreferenceStep, WithoutAFullMicroBatchDropLastIsAnError) {
   auto options = tiny_preferences(4);
   options.drop_last = true;
   try {
-    PreferenceStep step(items, {}, encoder, options);
+    PreferenceStep step(pair_data(items, {}, encoder, options), dpo_objective({}));
     FAIL() << "nothing was thrown";
   } catch (const DataError& error) {
     EXPECT_THAT(error.what(), HasSubstr("data.drop_last leaves no micro batch: got 3"));
@@ -252,7 +250,7 @@ TEST(PreferenceStep, TrainingWidensTheMargin) {
   const auto encoder = pair_encoder();
   TinyModel model;
   auto step_options = tiny_preferences(3);
-  PreferenceStep step(items, items, encoder, step_options);
+  PreferenceStep step(pair_data(items, items, encoder, step_options), dpo_objective({}));
   const double before = step.evaluate(model).loss;
   auto options = tiny_options(fresh_folder());
   options.max_steps = 20;

@@ -8,25 +8,24 @@
 #include <gtest/gtest.h>
 
 #include "cpx/training/preference_step.h"
-#include "tiny_run.h"
+#include "record_steps.h"
 #include "trajectory.h"
 
 namespace cpx::training {
 namespace preference_trajectory_test {
 
 using objectives::DpoOptions;
-using objectives::SimpoOptions;
 
-std::variant<DpoOptions, SimpoOptions> objective_options(const nlohmann::json& settings) {
+PreferenceObjective objective_of(const nlohmann::json& settings) {
   if (settings["name"] == "simpo") {
-    return SimpoOptions{.beta = settings["beta"],
-                        .gamma_beta_ratio = settings["gamma_beta_ratio"],
-                        .sft_weight = settings["sft_weight"]};
+    return simpo_objective({.beta = settings["beta"],
+                            .gamma_beta_ratio = settings["gamma_beta_ratio"],
+                            .sft_weight = settings["sft_weight"]});
   }
-  return DpoOptions{
-      .loss = settings["loss"] == "ipo" ? DpoOptions::Loss::kIpo : DpoOptions::Loss::kSigmoid,
-      .beta = settings["beta"],
-      .label_smoothing = settings["label_smoothing"]};
+  return dpo_objective(
+      {.loss = settings["loss"] == "ipo" ? DpoOptions::Loss::kIpo : DpoOptions::Loss::kSigmoid,
+       .beta = settings["beta"],
+       .label_smoothing = settings["label_smoothing"]});
 }
 
 std::string text_of(const nlohmann::json& ids) {
@@ -61,11 +60,11 @@ void for_each_way(const std::string& variant, Check&& check) {
   for (const Way way : {Way{true, 2}, Way{false, 2}, Way{true, 1}}) {
     SCOPED_TRACE(fmt::format("{}: prompts {}, {} pairs a micro batch", variant,
                              way.shares_prompts ? "shared" : "apart", way.pairs_per_micro_batch));
-    PreferenceStep step(items, {}, encoder,
-                        {.pairs = {.rejected_per_chosen = 0, .shuffle = false},
-                         .pairs_per_micro_batch = way.pairs_per_micro_batch,
-                         .shares_prompts = way.shares_prompts,
-                         .objective = objective_options(fixture.json["objective"])});
+    PreferenceStep step(pair_data(items, {}, encoder,
+                                  {.pairs = {.rejected_per_chosen = 0, .shuffle = false},
+                                   .pairs_per_micro_batch = way.pairs_per_micro_batch,
+                                   .shares_prompts = way.shares_prompts}),
+                        objective_of(fixture.json["objective"]));
     check(fixture, step, 2 / way.pairs_per_micro_batch);
   }
 }

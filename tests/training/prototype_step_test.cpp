@@ -2,21 +2,22 @@
 #include "cpx/training/prototype_step.h"
 
 #include <cmath>
+#include <memory>
 
 #include <gtest/gtest.h>
 
+#include "record_steps.h"
 #include "step_check.h"
-#include "tiny_run.h"
 
 namespace cpx::training {
 namespace prototype_step_test {
 
-PrototypeStepOptions tiny_prototype(int64_t groups) {
-  return {.num_positives = 2,
-          .num_hard_negatives = 2,
-          .shuffle = false,
-          .seed = 5,
-          .groups_per_micro_batch = groups};
+std::unique_ptr<GroupStep> tiny_prototype(std::span<const data::Record> records,
+                                          std::span<const data::Record> eval_records,
+                                          const data::TextEncoder& encoder, RecordOptions options,
+                                          const objectives::PrototypeOptions& objective = {}) {
+  options.groups.with_input = true;
+  return prototype_step(group_data(records, eval_records, encoder, options), objective);
 }
 
 // 4, 3 and 5 tokens: mean NLLs are scaled by 4/5, 3/5 and 1, and the input's is the centre.
@@ -25,10 +26,7 @@ TEST(PrototypeStep, LossEqualsTheFormulaOnNllsFromLogits) {
   auto record = hand_record({"6 7 2"}, {"8 9 10 11 2"});
   record.input = "3 4 5 2";
   const std::vector<data::Record> records = {record};
-  auto options = tiny_prototype(1);
-  options.num_positives = 1;
-  options.num_hard_negatives = 1;
-  const auto step = prototype_step(records, {}, encoder, options);
+  const auto step = tiny_prototype(records, {}, encoder, single_texts());
   TinyModel model;
   const auto micro_batch = step->prepare(model, 0, 0);
 
@@ -45,7 +43,7 @@ TEST(PrototypeStep, LossEqualsTheFormulaOnNllsFromLogits) {
 TEST(PrototypeStep, AdapterGradientMatchesFiniteDifferences) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  const auto step = prototype_step(records, {}, encoder, tiny_prototype(2));
+  const auto step = tiny_prototype(records, {}, encoder, tiny_groups(2));
   TinyModel model;
   expect_gradient_matches_differences(model, *step->prepare(model, 0, 0));
 }
@@ -53,11 +51,10 @@ TEST(PrototypeStep, AdapterGradientMatchesFiniteDifferences) {
 TEST(PrototypeStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  auto options = tiny_prototype(2);
-  options.objective.longest = objectives::PrototypeOptions::Longest::kGroup;
-  const auto together = prototype_step(records, {}, encoder, options);
-  options.groups_per_micro_batch = 1;
-  const auto apart = prototype_step(records, {}, encoder, options);
+  const objectives::PrototypeOptions objective{.longest =
+                                                   objectives::PrototypeOptions::Longest::kGroup};
+  const auto together = tiny_prototype(records, {}, encoder, tiny_groups(2), objective);
+  const auto apart = tiny_prototype(records, {}, encoder, tiny_groups(1), objective);
   TinyModel model;
   expect_parts_add_up(model, *together, *apart);
 }
@@ -66,9 +63,8 @@ TEST(PrototypeStep, RecordsWithoutAnInputAreNoGroups) {
   const auto encoder = number_encoder();
   auto records = tiny_records(3);
   records[1].input = "";
-  const auto step = prototype_step(records, {}, encoder, tiny_prototype(1));
+  const auto step = tiny_prototype(records, {}, encoder, tiny_groups(1));
   EXPECT_EQ(step->num_micro_batches(), 2);
-  EXPECT_EQ(step->train_groups().num_skipped(), 1);
 }
 
 TEST(PrototypeStep, InputWithoutAPredictedTokenIsADataError) {
@@ -76,7 +72,7 @@ TEST(PrototypeStep, InputWithoutAPredictedTokenIsADataError) {
   auto record = hand_record({"6 7 2", "6 8 2"}, {"8 9 2", "9 9 2"});
   record.input = "3";
   const std::vector<data::Record> records = {record};
-  const auto step = prototype_step(records, {}, encoder, tiny_prototype(1));
+  const auto step = tiny_prototype(records, {}, encoder, tiny_groups(1));
   TinyModel model;
   EXPECT_EQ(data_error_of([&] { step->prepare(model, 0, 0); }),
             "[hand.json: record 0 (id 'h')] input: has no predicted token: got 1 tokens, expected "
@@ -87,8 +83,8 @@ TEST(PrototypeStep, EvaluationComparesTheTextsWithoutTheInput) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(4);
   const auto eval_records = tiny_records(2, /*seed=*/9);
-  const auto step = prototype_step(records, eval_records, encoder, tiny_prototype(2));
-  const auto same = prototype_step(eval_records, {}, encoder, tiny_prototype(2));
+  const auto step = tiny_prototype(records, eval_records, encoder, tiny_groups(2));
+  const auto same = tiny_prototype(eval_records, {}, encoder, tiny_groups(2));
   TinyModel model;
   const auto result = step->evaluate(model);
   EXPECT_NEAR(result.loss, loss_of(model, *same->prepare(model, 0, 0)), 1e-9);

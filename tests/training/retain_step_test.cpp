@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "cpx/training/contrast_step.h"
 #include "cpx/training/trainer.h"
+#include "record_steps.h"
 #include "scripted_task.h"
 #include "step_check.h"
 #include "tiny_run.h"
@@ -107,9 +107,8 @@ TEST(RetainedTask, AdapterGradientMatchesFiniteDifferences) {
   const auto records = tiny_records(2);
   auto options = tiny_step_options();
   options.objective.alpha = 1.0;
-  RetainedTask task(
-      std::make_unique<ContrastStep>(records, std::span<const data::Record>(), encoder, options),
-      retained(), encoder, {.weight = 10.0, .texts_per_micro_batch = 3});
+  RetainedTask task(contrast_step(records, {}, encoder, options), retained(), encoder,
+                    {.weight = 10.0, .texts_per_micro_batch = 3});
   TinyModel model;
   expect_gradient_matches_differences(model, *task.prepare(model, 0, 0));
 }

@@ -12,7 +12,7 @@
 #include <utility>
 #include <vector>
 
-#include "tiny_run.h"
+#include "record_steps.h"
 
 namespace cpx::training {
 
@@ -50,22 +50,22 @@ class ScriptedTask : public StepTask {
       : encoder_(number_encoder()),
         records_(tiny_records(num_records)),
         eval_records_(tiny_records(3, /*seed=*/9)),
-        step_(records_, eval_records_, encoder_, tiny_step_options()) {}
+        step_(contrast_step(records_, eval_records_, encoder_, tiny_step_options())) {}
 
-  std::string name() const override { return step_.name(); }
-  int64_t num_micro_batches() const override { return step_.num_micro_batches(); }
+  std::string name() const override { return step_->name(); }
+  int64_t num_micro_batches() const override { return step_->num_micro_batches(); }
   bool has_evaluation() const override { return true; }
 
   std::unique_ptr<MicroBatch> prepare(nn::CausalLm& model, int64_t epoch, int64_t index) override {
     visited.emplace_back(epoch, index);
     if (on_prepare) on_prepare(epoch, index);
-    auto micro_batch = step_.prepare(model, epoch, index);
+    auto micro_batch = step_->prepare(model, epoch, index);
     if (!spoiled.contains({epoch, index})) return micro_batch;
     return std::make_unique<SpoiledMicroBatch>(std::move(micro_batch), spoil);
   }
 
   EvaluationResult evaluate(nn::CausalLm& model) override {
-    auto result = step_.evaluate(model);
+    auto result = step_->evaluate(model);
     if (next_loss < losses.size()) result.loss = losses[next_loss++];
     return result;
   }
@@ -81,7 +81,7 @@ class ScriptedTask : public StepTask {
   data::TextEncoder encoder_;
   std::vector<data::Record> records_;
   std::vector<data::Record> eval_records_;
-  ContrastStep step_;
+  std::unique_ptr<GroupStep> step_;
 };
 
 }  // namespace cpx::training

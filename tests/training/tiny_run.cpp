@@ -224,14 +224,6 @@ std::vector<data::Record> tiny_records(int64_t count, uint64_t seed) {
   return records;
 }
 
-ContrastStepOptions tiny_step_options() {
-  return {.groups = {.num_positives = 2, .num_hard_negatives = 2, .seed = 5},
-          .groups_per_micro_batch = 1,
-          .objective = {.centroid = objectives::ContrastiveOptions::Centroid::kBase,
-                        .distance = objectives::ContrastiveOptions::Distance::kSigned,
-                        .hold = 0.5}};
-}
-
 TrainerOptions tiny_options(const fs::path& output) {
   return {.output = output,
           .epochs = 2,

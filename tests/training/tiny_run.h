@@ -17,7 +17,6 @@
 #include "cpx/nn/decoder_block.h"
 #include "cpx/nn/linear.h"
 #include "cpx/tokenizer/tokenizer.h"
-#include "cpx/training/contrast_step.h"
 #include "cpx/training/trainer.h"
 
 namespace cpx::training {
@@ -82,9 +81,6 @@ class TinyModel : public nn::CausalLm {
 
 /// `count` records with 4 neutral and 4 toxic texts of 3 to 9 tokens, of two targets.
 std::vector<data::Record> tiny_records(int64_t count, uint64_t seed = 1);
-
-/// Groups of 2 positives and 2 hard negatives, one group a micro batch, base values in use.
-ContrastStepOptions tiny_step_options();
 
 /// Two micro batches a step, dropout's seed 3, every figure at its least.
 TrainerOptions tiny_options(const std::filesystem::path& output);

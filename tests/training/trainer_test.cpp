@@ -121,12 +121,12 @@ TEST(Trainer, EvaluatesAtTheStartEveryNStepsAndAtTheEnd) {
 TEST(Trainer, TrainingLowersTheEvaluationLossOfItsOwnRecords) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(6);
-  ContrastStep task(records, records, encoder, tiny_step_options());
+  const auto task = contrast_step(records, records, encoder, tiny_step_options());
   TinyModel model;
   const auto run = fresh_folder();
   auto options = tiny_options(run);
   options.epochs = 10;
-  Trainer(model, task, tiny_info(), options).run();
+  Trainer(model, *task, tiny_info(), options).run();
   std::vector<double> contrast;
   for (const auto& line : metrics_of(run)) {
     if (line.contains("eval_contrast")) contrast.push_back(line["eval_contrast"]);

@@ -9,8 +9,7 @@
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
-#include "cpx/training/contrast_step.h"
-#include "tiny_run.h"
+#include "record_steps.h"
 
 namespace cpx::training {
 namespace trajectory_test {
@@ -99,8 +98,7 @@ class FixtureTask : public StepTask {
           .groups_per_micro_batch = groups,
           .objective = objective_options(fixture.json["objective"])};
       while (!draws_donors(records, options.groups)) ++options.groups.seed;
-      steps_.push_back(std::make_unique<ContrastStep>(records, std::span<const data::Record>(),
-                                                      encoder_, options));
+      steps_.push_back(contrast_step(records, {}, encoder_, options));
     }
   }
 
@@ -117,7 +115,7 @@ class FixtureTask : public StepTask {
   data::TextEncoder encoder_;
   int64_t accumulate_;
   std::vector<std::vector<data::Record>> records_;
-  std::vector<std::unique_ptr<ContrastStep>> steps_;
+  std::vector<std::unique_ptr<GroupStep>> steps_;
 };
 
 void expect_steps(const std::string& variant, int64_t groups, int64_t accumulate) {

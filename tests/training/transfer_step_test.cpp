@@ -2,22 +2,21 @@
 #include "cpx/training/transfer_step.h"
 
 #include <cmath>
+#include <memory>
 
 #include <gtest/gtest.h>
 
+#include "record_steps.h"
 #include "step_check.h"
-#include "tiny_run.h"
 
 namespace cpx::training {
 namespace transfer_step_test {
 
-TransferStepOptions tiny_transfer(int64_t groups) {
-  return {.num_positives = 2,
-          .num_hard_negatives = 2,
-          .shuffle = false,
-          .seed = 5,
-          .groups_per_micro_batch = groups,
-          .objective = {.alpha = 3.0}};
+std::unique_ptr<GroupStep> tiny_transfer(std::span<const data::Record> records,
+                                         std::span<const data::Record> eval_records,
+                                         const data::TextEncoder& encoder, RecordOptions options) {
+  options.groups.with_input = true;
+  return transfer_step(group_data(records, eval_records, encoder, options), {.alpha = 3.0});
 }
 
 std::vector<data::Record> one_record() {
@@ -26,19 +25,12 @@ std::vector<data::Record> one_record() {
   return {record};
 }
 
-TransferStepOptions one_of_each() {
-  auto options = tiny_transfer(1);
-  options.num_positives = 1;
-  options.num_hard_negatives = 1;
-  return options;
-}
-
 // Each concatenation without the first text's EOS. Those that end in the input are targets; the
 // centre is that of positive and input, and the mean of negative and input is learned.
 TEST(TransferStep, LossEqualsTheFormulaOnNllsFromLogits) {
   const auto encoder = number_encoder();
   const auto records = one_record();
-  const auto step = transfer_step(records, {}, encoder, one_of_each());
+  const auto step = tiny_transfer(records, {}, encoder, single_texts());
   TinyModel model;
   const auto micro_batch = step->prepare(model, 0, 0);
   const double positive = mean_of(plain_token_nll(model, "6 7 3 4 5 2"));
@@ -55,7 +47,7 @@ TEST(TransferStep, LossEqualsTheFormulaOnNllsFromLogits) {
 TEST(TransferStep, AdapterGradientMatchesFiniteDifferences) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  const auto step = transfer_step(records, {}, encoder, tiny_transfer(2));
+  const auto step = tiny_transfer(records, {}, encoder, tiny_groups(2));
   TinyModel model;
   expect_gradient_matches_differences(model, *step->prepare(model, 0, 0));
 }
@@ -63,8 +55,8 @@ TEST(TransferStep, AdapterGradientMatchesFiniteDifferences) {
 TEST(TransferStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  const auto together = transfer_step(records, {}, encoder, tiny_transfer(2));
-  const auto apart = transfer_step(records, {}, encoder, tiny_transfer(1));
+  const auto together = tiny_transfer(records, {}, encoder, tiny_groups(2));
+  const auto apart = tiny_transfer(records, {}, encoder, tiny_groups(1));
   TinyModel model;
   expect_parts_add_up(model, *together, *apart);
 }
@@ -74,8 +66,8 @@ TEST(TransferStep, EvaluationComparesThePlainTexts) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
   const auto eval_records = one_record();
-  const auto step = transfer_step(records, eval_records, encoder, one_of_each());
-  const auto same = transfer_step(eval_records, {}, encoder, one_of_each());
+  const auto step = tiny_transfer(records, eval_records, encoder, single_texts());
+  const auto same = tiny_transfer(eval_records, {}, encoder, single_texts());
   TinyModel model;
   const auto result = step->evaluate(model);
   EXPECT_NEAR(result.loss, loss_of(model, *same->prepare(model, 0, 0)), 1e-5);
@@ -92,7 +84,7 @@ TEST(TransferStep, TextWithoutAPredictedTokenIsInNoConcatenation) {
   auto records = one_record();
   records[0].neutral = {"6 7 2", "9"};
   records[0].toxic = {"8 9 10 2", "7"};
-  const auto step = transfer_step(records, {}, encoder, tiny_transfer(1));
+  const auto step = tiny_transfer(records, {}, encoder, tiny_groups(1));
   TinyModel model;
   EXPECT_EQ(step->prepare(model, 0, 0)->info().num_tokens, 6 + 7 + 7);
 }
@@ -101,7 +93,7 @@ TEST(TransferStep, GroupWithoutAToxicTextIsADataError) {
   const auto encoder = number_encoder();
   auto records = one_record();
   records[0].toxic = {"8"};
-  const auto step = transfer_step(records, {}, encoder, one_of_each());
+  const auto step = tiny_transfer(records, {}, encoder, single_texts());
   TinyModel model;
   EXPECT_EQ(data_error_of([&] { step->prepare(model, 0, 0); }),
             "[hand.json: record 0 (id 'h')] paraphrases_toxic: none of the drawn texts has a "
@@ -112,9 +104,9 @@ TEST(TransferStep, GroupWithoutAToxicTextIsADataError) {
 TEST(TransferStep, WithoutNegativesIsAnError) {
   const auto encoder = number_encoder();
   const auto records = one_record();
-  auto options = one_of_each();
-  options.num_hard_negatives = 0;
-  EXPECT_THROW(transfer_step(records, {}, encoder, options), std::invalid_argument);
+  auto options = single_texts();
+  options.groups.num_hard_negatives = 0;
+  EXPECT_THROW(tiny_transfer(records, {}, encoder, options), std::invalid_argument);
 }
 
 }  // namespace transfer_step_test

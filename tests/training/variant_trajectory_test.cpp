@@ -15,7 +15,7 @@
 #include "cpx/training/retain_step.h"
 #include "cpx/training/sft_step.h"
 #include "cpx/training/transfer_step.h"
-#include "tiny_run.h"
+#include "record_steps.h"
 #include "trajectory.h"
 
 namespace cpx::training {
@@ -42,54 +42,51 @@ std::vector<data::Record> records_of(const Fixture& fixture) {
   return records;
 }
 
-template <class Options>
-Options with_counts(const Fixture& fixture, int64_t groups) {
-  Options options;
-  options.num_positives = fixture.count("num_positives");
-  options.num_hard_negatives = fixture.count("num_hard_negatives");
-  options.shuffle = false;
-  options.groups_per_micro_batch = groups;
-  return options;
+GroupData data_of(const Fixture& fixture, std::span<const data::Record> records,
+                  const data::TextEncoder& encoder, int64_t groups, bool with_input) {
+  return group_data(records, {}, encoder,
+                    {.groups = {.num_positives = fixture.count("num_positives"),
+                                .num_hard_negatives = fixture.count("num_hard_negatives"),
+                                .with_input = with_input,
+                                .shuffle = false},
+                     .groups_per_micro_batch = groups});
 }
 
 std::unique_ptr<StepTask> prototype_of(const Fixture& fixture,
                                        std::span<const data::Record> records,
                                        const data::TextEncoder& encoder, int64_t groups) {
-  auto options = with_counts<PrototypeStepOptions>(fixture, groups);
-  options.objective.longest = fixture.json["objective"]["longest"] == "group"
-                                  ? PrototypeOptions::Longest::kGroup
-                                  : PrototypeOptions::Longest::kBatch;
-  return prototype_step(records, {}, encoder, options);
+  const PrototypeOptions options{.longest = fixture.json["objective"]["longest"] == "group"
+                                                ? PrototypeOptions::Longest::kGroup
+                                                : PrototypeOptions::Longest::kBatch};
+  return prototype_step(data_of(fixture, records, encoder, groups, /*with_input=*/true), options);
 }
 
 std::unique_ptr<StepTask> transfer_of(const Fixture& fixture, std::span<const data::Record> records,
                                       const data::TextEncoder& encoder, int64_t groups) {
-  auto options = with_counts<TransferStepOptions>(fixture, groups);
-  options.objective.alpha = fixture.json["objective"]["alpha"];
-  return transfer_step(records, {}, encoder, options);
+  return transfer_step(data_of(fixture, records, encoder, groups, /*with_input=*/true),
+                       {.alpha = fixture.json["objective"]["alpha"]});
 }
 
 std::unique_ptr<StepTask> cycle_of(const Fixture& fixture, std::span<const data::Record> records,
                                    const data::TextEncoder& encoder, int64_t groups) {
   const Json& settings = fixture.json["objective"];
-  auto options = with_counts<CycleStepOptions>(fixture, groups);
   using FineTuning = CycleStepOptions::FineTuning;
-  options.fine_tuning =
-      settings["fine_tuning"] == "pairs" ? FineTuning::kPairs : FineTuning::kTexts;
-  options.objective = {.alpha = settings["alpha"],
-                       .label_smoothing = settings["label_smoothing"],
-                       .centroid = settings["centroid"] == "group"
-                                       ? CycleOptions::Centroid::kGroup
-                                       : CycleOptions::Centroid::kBatch};
-  return cycle_step(records, {}, encoder, options);
+  const CycleStepOptions options{
+      .fine_tuning = settings["fine_tuning"] == "pairs" ? FineTuning::kPairs : FineTuning::kTexts,
+      .objective = {.alpha = settings["alpha"],
+                    .label_smoothing = settings["label_smoothing"],
+                    .centroid = settings["centroid"] == "group" ? CycleOptions::Centroid::kGroup
+                                                                : CycleOptions::Centroid::kBatch}};
+  return cycle_step(data_of(fixture, records, encoder, groups, /*with_input=*/false), options);
 }
 
 std::unique_ptr<StepTask> sft_of(const Fixture& fixture, std::span<const data::Record> records,
                                  const data::TextEncoder& encoder, int64_t groups) {
-  return std::make_unique<SftStep>(records, std::span<const data::Record>(), encoder,
-                                   SftStepOptions{.num_positives = fixture.count("num_positives"),
-                                                  .shuffle = false,
-                                                  .groups_per_micro_batch = groups});
+  return sft_step(group_data(records, {}, encoder,
+                             {.groups = {.num_positives = fixture.count("num_positives"),
+                                         .num_hard_negatives = 0,
+                                         .shuffle = false},
+                              .groups_per_micro_batch = groups}));
 }
 
 using MakeStep = std::unique_ptr<StepTask> (*)(const Fixture&, std::span<const data::Record>,

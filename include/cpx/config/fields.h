@@ -5,9 +5,14 @@
 //
 //   struct OptimizerOptions {
 //     double lr = 2.0e-4;
-//     void visit_fields(FieldVisitor& visit) { visit.field("lr", lr, "Learning rate", {.above =
-//     0}); }
+//
+//     void visit_fields(FieldVisitor& visit) {
+//       visit.field("lr", lr, "Learning rate", {.above = 0});
+//     }
 //   };
+//
+// Options of modules that do not know config take any visitor: `template <class Visitor> void
+// visit_fields(Visitor& visit)`.
 #pragma once
 
 #include <array>
@@ -38,8 +43,8 @@ struct Rule {
   bool free_on_resume = false;         // may differ when a run is resumed
   bool is_path = false;                // of a text: it names files, as a path does
   std::string_view instead_of_list{};  // one word that may stand in place of a list
-  /// Of a section: the alternative of a OneOf beside it to which it belongs, and whether that is
-  /// the current one. Beside another it is neither read nor printed.
+  /// This section only exists while the OneOf beside it has the alternative `owner` selected (for
+  /// example `rollout` with objective ppo); otherwise it is neither read nor printed.
   std::string_view owner{};
   std::function<bool()> is_owner_current{};
 
@@ -79,7 +84,7 @@ struct Nullable {
   std::function<void()> reset;
 };
 
-/// One of the structs of a OneOf.
+/// One of the sections of a OneOf.
 struct Alternative {
   std::string_view name;
   std::string_view doc;
@@ -87,7 +92,7 @@ struct Alternative {
   std::function<Section()> defaults;  // bound to an object of its own
 };
 
-/// A std::variant of structs; the key `name` of the section says which one its keys belong to.
+/// Sections of which one is chosen: the key `name` says which one the other keys belong to.
 struct OneOf {
   std::vector<Alternative> alternatives;
   std::vector<std::string_view> later;  // known names that this version does not have
@@ -126,6 +131,9 @@ class FieldVisitor {
   template <class... Ts>
   void one_of(std::string_view name, std::variant<Ts...>& target, std::string_view doc,
               std::vector<std::string_view> later);
+
+  /// A field that is bound already.
+  void add(Field field) { section_.fields.push_back(std::move(field)); }
 
   Section take() { return std::move(section_); }
 

@@ -45,6 +45,9 @@ class ContrastGroups {
   /// negatives are asked for and there is only one target group or it leaves a record too few.
   ContrastGroups(std::span<const Record> records, const GroupOptions& options);
 
+  std::span<const Record> records() const { return records_; }
+  const GroupOptions& options() const { return options_; }
+
   /// Records that are used: the groups of an epoch.
   int64_t num_groups() const { return static_cast<int64_t>(usable_.size()); }
   int64_t num_skipped() const { return num_skipped_; }

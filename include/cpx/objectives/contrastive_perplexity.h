@@ -6,8 +6,10 @@
 // N = predictions of a micro batch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 
 #include "cpx/core/text_role.h"
 #include "cpx/objectives/objective_result.h"
@@ -61,7 +63,47 @@ struct ContrastiveOptions {
   Padding padding = Padding::kExclude;
   double anchor = 0.0;  // weight of the positives' mean NLL
   double hold = 0.0;    // weight of the positives' mean squared token NLL distance from the base's
+
+  /// True where the objective reads the NLLs of the frozen base.
+  bool needs_base() const { return centroid == Centroid::kBase || hold != 0.0; }
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("alpha", alpha, "Margin added to the logits of hard negatives", {.at_least = 0});
+    visit.field("beta", beta, "Weight of the contrastive term", {.at_least = 0});
+    visit.field("tau", tau, "Divides the scores: smaller is sharper", {.above = 0});
+    visit.field("label_smoothing", label_smoothing, "Share of the label spread over all texts",
+                {.at_least = 0, .below = 1});
+    visit.field(
+        "padding", padding,
+        "exclude: own tokens only; published: the pad tokens in front count in a text's mean");
+    visit.field(
+        "centroid", centroid,
+        "What texts are compared with: the positives' mean of the micro batch (published), of "
+        "the group, or under the frozen base");
+    visit.field("distance", distance,
+                "absolute (published); signed: a negative's score falls only as it becomes less "
+                "probable than the centroid");
+    visit.field("anchor", anchor,
+                "Weight of the positives' mean negative log-likelihood (published: 0)",
+                {.at_least = 0});
+    visit.field("hold", hold,
+                "Weight of the positives' squared distance from the base's token log-likelihoods: "
+                "keeps neutral text as it is (published: 0)",
+                {.at_least = 0});
+  }
 };
+
+constexpr std::array<std::string_view, 3> enum_names(ContrastiveOptions::Centroid) {
+  return {"batch", "group", "base"};
+}
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Distance) {
+  return {"absolute", "signed"};
+}
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Padding) {
+  return {"exclude", "published"};
+}
 
 /// Loss and gradient of a micro batch; each term is divided by its count in `step`.
 /// A NLL that is not finite, the base's too, gives a loss of NaN and never throws; anything else

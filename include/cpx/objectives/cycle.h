@@ -5,9 +5,11 @@
 // N = predictions of a micro batch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 
 #include "cpx/core/text_role.h"
 #include "cpx/objectives/objective_result.h"
@@ -43,7 +45,23 @@ struct CycleOptions {
   double alpha = 100.0;          // weight of the contrast
   double label_smoothing = 0.0;  // of the contrast, in [0, 1]
   Centroid centroid = Centroid::kBatch;
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("alpha", alpha, "Weight of the contrast", {.at_least = 0});
+    visit.field("label_smoothing", label_smoothing,
+                "Share of the contrast's label spread over all texts", {.at_least = 0, .below = 1});
+    visit.field(
+        "centroid", centroid,
+        "What texts are compared with: the positives' mean of the micro batch (published) or "
+        "of the group");
+  }
 };
+
+constexpr std::array<std::string_view, 2> enum_names(CycleOptions::Centroid) {
+  return {"batch", "group"};
+}
 
 /// The three means over `step.pairs`, `step.positive_texts` and `step.negative_texts` (the texts of
 /// each term in the step; a mean without texts is 0) plus alpha times the contrast over

@@ -8,9 +8,11 @@
 // of the state that predicts it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "cpx/objectives/token_range.h"
@@ -61,6 +63,9 @@ ProcessedScores process_scores(std::span<const ResponseScore> scores, const Scor
 /// Estimators of the KL divergence from the reference at a token, d = log-probability minus that of
 /// the reference: d, |d|, d^2 / 2, e^-d - 1 + d, or the exact divergence, which is an input.
 enum class KlPenalty { kKl, kAbs, kMse, kK3, kFull };
+constexpr std::array<std::string_view, 5> enum_names(KlPenalty) {
+  return {"kl", "abs", "mse", "k3", "full"};
+}
 
 /// The coefficient of the KL penalty.
 struct KlOptions {

@@ -6,8 +6,10 @@
 // N = predictions of a micro batch.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "cpx/objectives/objective_result.h"
@@ -45,7 +47,24 @@ struct DpoOptions {
   double beta = 0.1;  // positive; small values let the policy go far from the reference
   /// How often a label is taken to be flipped, in [0, 0.5); only for kSigmoid and kRobust.
   double label_smoothing = 0.0;
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("loss", loss,
+                "sigmoid (published), hinge, ipo (by mean log-probabilities), or robust: sigmoid "
+                "unbiased by labels that are flipped as often as label_smoothing");
+    visit.field("beta", beta, "Smaller values let the policy go further from the reference",
+                {.above = 0});
+    visit.field("label_smoothing", label_smoothing,
+                "How often a preference is taken to be the wrong way round (sigmoid, robust)",
+                {.at_least = 0, .below = 0.5});
+  }
 };
+
+constexpr std::array<std::string_view, 4> enum_names(DpoOptions::Loss) {
+  return {"sigmoid", "hinge", "ipo", "robust"};
+}
 
 /// Mean loss of the preferences over `step.pairs`, with its gradient. Rewards are
 /// beta * (log-probability - that of the reference). Chosen answers are under `positives`, rejected
@@ -62,7 +81,25 @@ struct SimpoOptions {
   double gamma_beta_ratio = 0.25;  // the margin that is asked for, over beta
   double label_smoothing = 0.0;    // in [0, 0.5); only for kSigmoid
   double sft_weight = 0.0;         // weight of the chosen answers' mean token NLL
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("loss", loss, "sigmoid (published) or hinge");
+    visit.field("beta", beta, "Scale of the mean log-probabilities", {.above = 0});
+    visit.field("gamma_beta_ratio", gamma_beta_ratio,
+                "Margin by which a chosen answer is to lead, over beta", {.at_least = 0});
+    visit.field("label_smoothing", label_smoothing,
+                "How often a preference is taken to be the wrong way round (sigmoid)",
+                {.at_least = 0, .below = 0.5});
+    visit.field("sft_weight", sft_weight,
+                "Weight of the chosen answers' mean negative log-likelihood", {.at_least = 0});
+  }
 };
+
+constexpr std::array<std::string_view, 2> enum_names(SimpoOptions::Loss) {
+  return {"sigmoid", "hinge"};
+}
 
 /// As `dpo` without a reference; each preference has one rejected answer. Rewards are
 /// beta * mean log-probability of an answer's tokens. The sft term is divided by

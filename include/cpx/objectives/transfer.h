@@ -37,6 +37,12 @@ struct TransferBatch {
 
 struct TransferOptions {
   double alpha = 100.0;  // weight of the contrast against the transfer
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("alpha", alpha, "Weight of the contrast", {.at_least = 0});
+  }
 };
 
 /// Mean NLL of the kNegativeReference texts over `step.pairs` (as many as the step has of them)

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "cpx/recipes/objective_choice.h"
+
 namespace cpx::recipes {
 
 /// The command line of cpx-train.
@@ -15,6 +17,8 @@ struct TrainCommand {
   std::filesystem::path config;
   std::vector<std::string> overrides;  // "a.b=value"
   std::string device = "auto";
+  /// The objectives that the config may name.
+  const ObjectiveTable* objectives = &objective_table();
 
   // What to do instead of training; at most one.
   bool validate = false;

@@ -3,12 +3,11 @@
 // plain texts) as a step task.
 #pragma once
 
-#include <cstdint>
+#include <array>
 #include <memory>
-#include <span>
+#include <string_view>
 #include <vector>
 
-#include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/data/variant_items.h"
 #include "cpx/objectives/cycle.h"
@@ -23,18 +22,22 @@ struct CycleStepOptions {
   /// back; the plain texts are only contrasted.
   enum class FineTuning { kTexts, kPairs };
 
-  /// Texts drawn from each record; data::cycle_items says what is made of them. Both at least 1.
-  int64_t num_positives = 6;
-  int64_t num_hard_negatives = 6;
-  bool shuffle = true;
-  uint64_t seed = 0;
-  /// Groups in one micro batch; more of them need more memory.
-  int64_t groups_per_micro_batch = 2;
-  /// Leaves out an epoch's last micro batch when it is not full.
-  bool drop_last = false;
   FineTuning fine_tuning = FineTuning::kTexts;
   objectives::CycleOptions objective = {};
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("fine_tuning", fine_tuning,
+                "What is learned: texts are both kinds of instruction pairs, toxic and neutral "
+                "texts; pairs are instruction pairs alone");
+    objective.visit_fields(visit);
+  }
 };
+
+constexpr std::array<std::string_view, 2> enum_names(CycleStepOptions::FineTuning) {
+  return {"texts", "pairs"};
+}
 
 /// Those of data::cycle_items that `fine_tuning` or the contrast has a use for: without the cycle
 /// pairs under kTexts, where the toxify pairs are what they would be.
@@ -42,13 +45,9 @@ std::vector<data::CycleItem> used_cycle_items(const data::GroupTexts& texts,
                                               const data::TextEncoder& encoder,
                                               CycleStepOptions::FineTuning fine_tuning);
 
-/// The cycle objective. The records and the encoder must outlive the task; `eval_records` may be
-/// empty. The evaluation loss is over all items as in training, its perplexities are those of the
-/// plain neutral and toxic texts alone. Throws DataError where no record (or, with drop_last, no
-/// full micro batch) can be used.
-std::unique_ptr<GroupStep> cycle_step(std::span<const data::Record> train_records,
-                                      std::span<const data::Record> eval_records,
-                                      const data::TextEncoder& encoder,
-                                      const CycleStepOptions& options);
+/// The cycle objective on groups that have a positive and a hard negative or more. The evaluation
+/// loss is over all items as in training, its perplexities are those of the plain neutral and toxic
+/// texts alone. Throws std::invalid_argument for groups without hard negatives.
+std::unique_ptr<GroupStep> cycle_step(const GroupData& data, const CycleStepOptions& options);
 
 }  // namespace cpx::training

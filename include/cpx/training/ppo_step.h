@@ -3,10 +3,12 @@
 // advantages, and several passes of clipped steps over them. Formulas: docs/objectives.md.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "cpx/data/prompts.h"
 #include "cpx/nn/causal_lm.h"
@@ -19,6 +21,13 @@
 #include "cpx/training/value_head.h"
 
 namespace cpx::training {
+
+/// How an evaluation samples its responses: the likeliest tokens, or as training does, always with
+/// the same random numbers.
+enum class EvaluationSampling { kGreedy, kSample };
+constexpr std::array<std::string_view, 2> enum_names(EvaluationSampling) {
+  return {"greedy", "sample"};
+}
 
 struct PpoStepOptions {
   RolloutOptions rollout = {};
@@ -37,10 +46,80 @@ struct PpoStepOptions {
   bool early_stopping = false;
   double target_kl = 1.0;
   ValueHeadOptions value_head = {};
-  /// Evaluation takes the likeliest token; else it samples as training does, always the same way.
-  bool evaluates_greedily = true;
+  EvaluationSampling evaluation = EvaluationSampling::kGreedy;
   ReferencePolicy reference = {};
   uint64_t seed = 0;  // of the order in which a pass visits a rollout's responses
+
+  /// Names the config keys of the fields (see config/fields.h), but for those of the rollout.
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("ppo_epochs", ppo_epochs, "Passes over a rollout (published: 1)", {.at_least = 1});
+    visit_kl(visit);
+    visit.field("gamma", advantages.gamma, "Weight of the next token's value",
+                {.at_least = 0, .at_most = 1});
+    visit.field("lam", advantages.lam, "Lambda of the advantage estimation",
+                {.at_least = 0, .at_most = 1});
+    visit_loss(visit);
+    visit.field("early_stopping", early_stopping,
+                "Skips a rollout's other passes once the policy has moved by 1.5 target_kl");
+    visit.field("target_kl", target_kl, "See early_stopping", {.above = 0});
+    visit.field("whiten_rewards", advantages.whiten_rewards,
+                "Scales the rewards of a rollout to deviation 1");
+    visit_scores(visit);
+    visit_value_head(visit);
+  }
+
+ private:
+  template <class Visitor>
+  void visit_kl(Visitor& visit) {
+    visit.field("init_kl_coef", kl.init_kl_coef,
+                "Weight of the divergence from the reference in the rewards, at the start",
+                {.at_least = 0});
+    visit.field("adap_kl_ctrl", kl.adap_kl_ctrl,
+                "Moves that weight so that the divergence comes near target; false: it stays");
+    visit.field("target", kl.target, "Divergence of a response that the controller aims at",
+                {.above = 0});
+    visit.field("horizon", kl.horizon, "Responses over which the controller acts", {.above = 0});
+    visit.field("kl_penalty", kl_penalty,
+                "Divergence of a token: kl, abs, mse and k3 estimate it by the sampled token, full "
+                "takes the whole vocabulary");
+  }
+
+  template <class Visitor>
+  void visit_loss(Visitor& visit) {
+    visit.field("cliprange", objective.cliprange,
+                "Range of the ratio of probabilities about 1 that is learned", {.above = 0});
+    visit.field("cliprange_value", objective.cliprange_value,
+                "The same of a value about the old one", {.above = 0});
+    visit.field("vf_coef", objective.vf_coef, "Weight of the value loss", {.at_least = 0});
+    visit.field("ratio_threshold", objective.ratio_threshold,
+                "A micro batch whose mean ratio of probabilities lies above it is skipped",
+                {.above = 0});
+  }
+
+  template <class Visitor>
+  void visit_scores(Visitor& visit) {
+    visit.field("use_score_scaling", scores.use_score_scaling,
+                "Divides scores by the deviation of all scores so far");
+    visit.field("use_score_norm", scores.use_score_norm,
+                "With scaling: takes their mean away first");
+    visit.field("score_clip", scores.score_clip,
+                "Limits scores to +- this, last of all; null: no limit", {.above = 0});
+    visit.field("missing_eos_penalty", scores.missing_eos_penalty,
+                "Taken from the score of a response that no stop token ends; null: nothing",
+                {.at_least = 0});
+  }
+
+  template <class Visitor>
+  void visit_value_head(Visitor& visit) {
+    visit.field("value_head_dropout", value_head.dropout,
+                "Share of the value head's inputs that is dropped in training",
+                {.at_least = 0, .below = 1});
+    visit.field("value_head_init", value_head.init,
+                "How the value head starts: linear as torch's layer, or normal without a bias");
+    visit.field("value_head_std", value_head.init_std, "Deviation of the normal start",
+                {.at_least = 0});
+  }
 };
 
 /// Micro batches of a rollout, and rollouts of an epoch.

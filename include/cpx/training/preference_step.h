@@ -4,10 +4,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
-#include <span>
 #include <string>
-#include <variant>
 
 #include "cpx/data/pair_encoder.h"
 #include "cpx/data/preference_pairs.h"
@@ -18,9 +17,13 @@
 
 namespace cpx::training {
 
-struct PreferenceStepOptions {
-  /// How many pairs of an item take part, order and seed.
-  data::PairOptions pairs = {};
+/// The pairs that a task trains and evaluates on. Their items (data::drop_unusable() has seen them)
+/// and the encoder must outlive it.
+struct PairData {
+  std::shared_ptr<const data::PreferencePairs> train = nullptr;
+  /// Drawn without shuffling; null: there is no evaluation.
+  std::shared_ptr<const data::PreferencePairs> eval = nullptr;
+  const data::PairEncoder& encoder;
   /// Pairs in one micro batch; more of them need more memory.
   int64_t pairs_per_micro_batch = 2;
   /// Leaves out an epoch's last micro batch when it is not full.
@@ -28,29 +31,41 @@ struct PreferenceStepOptions {
   /// Computes a pair's prompt once for all its answers. The numbers are the same but for rounding;
   /// with dropout the prompt has one mask instead of one an answer.
   bool shares_prompts = true;
-  std::variant<objectives::DpoOptions, objectives::SimpoOptions> objective = {};
 };
 
-/// The frozen policy of DPO and what it has said so far.
+/// Loss and gradient of a micro batch of preferences; `step` are the counts of the whole optimizer
+/// step.
+using PreferenceLoss = std::function<objectives::ObjectiveResult(
+    const objectives::PreferenceBatch& batch, const objectives::StepCounts& step)>;
+
+/// What a preference objective does itself.
+struct PreferenceObjective {
+  std::string name = {};
+  PreferenceLoss loss = {};
+  /// The loss reads the reference's NLLs of the answers.
+  bool has_reference = false;
+};
+
+PreferenceObjective dpo_objective(const objectives::DpoOptions& options);
+PreferenceObjective simpo_objective(const objectives::SimpoOptions& options);
+
+/// A frozen policy and what it has said so far.
 struct PreferenceReference {
   ReferencePolicy policy = {};
   /// Keeps the reference's token NLLs by answer; null: they are computed each time.
   std::shared_ptr<NllCache> cache = nullptr;
 };
 
-/// DPO or SimPO. The reference's NLLs of a micro batch's answers that the cache does not hold are
-/// computed when it is prepared, without gradient and dropout.
+/// A preference objective. The reference's NLLs of a micro batch's answers that the cache does not
+/// hold are computed when it is prepared, without gradient and dropout.
 ///
 /// Evaluation takes the pairs of the evaluation items in file order, and beside the loss the
 /// perplexities of chosen (neutral) and rejected (toxic) answers behind their prompts.
 class PreferenceStep : public StepTask {
  public:
-  /// Items (data::drop_unusable() has seen them) and encoder must outlive the object; `eval_items`
-  /// may be empty. Throws DataError where no item gives a pair or, with drop_last, no micro batch
-  /// is full.
-  PreferenceStep(std::span<const data::PreferenceItem> train_items,
-                 std::span<const data::PreferenceItem> eval_items, const data::PairEncoder& encoder,
-                 const PreferenceStepOptions& options, PreferenceReference reference = {});
+  /// Throws DataError where, with drop_last, no micro batch is full.
+  PreferenceStep(const PairData& data, PreferenceObjective objective,
+                 PreferenceReference reference = {});
   ~PreferenceStep() override;
 
   std::string name() const override;

@@ -2,6 +2,7 @@
 // What a response is worth: one figure of a text classifier.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <set>
@@ -21,7 +22,19 @@ struct RewardOptions {
   std::string label = "0";  // the rewarded class, by name or index
   Output output = Output::kLogit;
   double scale = 1.0;  // factor on it; negative: the class is to be avoided
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("label", label, "The rewarded label, by name or index (published: 0)");
+    visit.field("output", output, "The label's logit (published) or its probability");
+    visit.field("scale", scale, "Factor on it; negative: the label is to be avoided");
+  }
 };
+
+constexpr std::array<std::string_view, 2> enum_names(RewardOptions::Output) {
+  return {"logit", "probability"};
+}
 
 /// The rewarded class of a classifier.
 class RewardModel {

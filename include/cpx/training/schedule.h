@@ -3,13 +3,18 @@
 // (5.23, optimization.py): a pure function, so that any step can be reached at once.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <string_view>
 
 namespace cpx::training {
 
 /// kConstant: 1. kLinear: falls to 0. kCosine: falls to 0 along half a cosine. kWsd
 /// ("warmup-stable-decay"): 1, and in its last part to 0 along half a cosine.
 enum class ScheduleKind { kConstant, kLinear, kCosine, kWsd };
+constexpr std::array<std::string_view, 4> enum_names(ScheduleKind) {
+  return {"constant", "linear", "cosine", "wsd"};
+}
 
 struct ScheduleOptions {
   ScheduleKind kind = ScheduleKind::kConstant;
@@ -17,6 +22,16 @@ struct ScheduleOptions {
   double warmup_ratio = 0.0;
   /// kWsd only: the last ceil(ratio * total) steps fall.
   double decay_ratio = 0.1;
+
+  /// Names the config keys of the fields (see config/fields.h).
+  template <class Visitor>
+  void visit_fields(Visitor& visit) {
+    visit.field("name", kind, "Course of the learning rate; wsd: constant, then down to 0");
+    visit.field("warmup_ratio", warmup_ratio, "First part of the steps, in which it rises from 0",
+                {.at_least = 0, .at_most = 1});
+    visit.field("decay_ratio", decay_ratio, "Last part of the steps, in which wsd falls",
+                {.at_least = 0, .at_most = 1});
+  }
 };
 
 /// Factor on the learning rate in optimizer step `step` of 0 .. total_steps - 1. Throws

@@ -2,6 +2,7 @@
 // Which evaluation is the best one, and when to stop waiting for a better one.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -13,6 +14,9 @@ namespace cpx::training {
 /// kLoss: lower is better. kSeparation and kRatio of toxic against neutral text, and kScore of
 /// sampled responses: higher is better.
 enum class SelectionMetric { kLoss, kSeparation, kRatio, kScore };
+constexpr std::array<std::string_view, 4> enum_names(SelectionMetric) {
+  return {"loss", "separation", "ratio", "score"};
+}
 
 /// "loss", "separation", "ratio" or "score".
 std::string_view metric_name(SelectionMetric metric);

@@ -3,8 +3,10 @@
 // Legend: N states, D model.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <filesystem>
+#include <string_view>
 #include <vector>
 
 #include <torch/types.h>
@@ -23,6 +25,10 @@ struct ValueHeadOptions {
   double init_std = 0.2;
   uint64_t seed = 0;
 };
+
+constexpr std::array<std::string_view, 2> enum_names(ValueHeadOptions::Init) {
+  return {"linear", "normal"};
+}
 
 /// A linear layer D to 1 in float32. Its keys are those of TRL's AutoModelForCausalLMWithValueHead:
 /// v_head.summary.weight [1, D] and v_head.summary.bias [1].

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: Apache-2.0
+// Contrastive perplexity: toxic texts are pushed from the neutral texts' perplexity.
+#include "cpx/objectives/contrastive_perplexity.h"
+
+#include "contrast_data.h"
+#include "cpx/training/contrast_step.h"
+#include "objective.h"
+
+namespace cpx::recipes {
+
+namespace {
+
+// With this margin a random negative's weight, e^-alpha, is lost beside 1 in float32.
+constexpr double kMarginWithoutGradient = 16.0;
+
+class ContrastivePerplexity final : public Objective {
+ public:
+  std::unique_ptr<Objective> clone() const override {
+    return std::make_unique<ContrastivePerplexity>(*this);
+  }
+
+  std::string_view name() const override { return "contrastive_perplexity"; }
+  std::string_view doc() const override {
+    return "Toxic texts are pushed from the neutral texts' perplexity (Klein and Nabi, ACL 2025)";
+  }
+
+  void visit_fields(config::FieldVisitor& visit) override {
+    visit.field("num_positives", groups_.num_positives, "Neutral texts drawn from each record",
+                {.at_least = 1});
+    visit.field("num_hard_negatives", groups_.num_hard_negatives,
+                "Toxic texts drawn from the same record", {.at_least = 0});
+    visit.field("num_random_negatives", groups_.num_random_negatives,
+                "Toxic texts drawn from other target groups (published: 6); at alpha 100 they get "
+                "no gradient and only enter the loss's divisor",
+                {.at_least = 0});
+    options_.visit_fields(visit);
+    retain_.visit_fields(visit);
+  }
+
+  void check(const TrainConfig& /*config*/, ConfigFaults& faults) const override {
+    if (options_.beta == 0 && options_.anchor == 0 && options_.hold == 0) {
+      faults.add("objective.beta",
+                 "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
+    }
+  }
+
+  void look_for_notices(const TrainConfig& /*config*/, ConfigNotices& notices) const override {
+    const bool has_hard = groups_.num_hard_negatives > 0;
+    if (groups_.num_random_negatives > 0 && has_hard && options_.alpha >= kMarginWithoutGradient) {
+      notices.add("objective.num_random_negatives",
+                  "at alpha {} random negatives get no gradient (their weight is e^-{}), they only "
+                  "enter the loss's divisor.",
+                  options_.alpha, options_.alpha);
+    }
+    if (groups_.num_random_negatives == 0 && !has_hard) {
+      notices.add("objective.num_hard_negatives",
+                  "without negatives the contrastive term only draws the positives together.");
+    }
+    notices.add_idle(!has_hard, {"objective.alpha"}, "objective.num_hard_negatives is 0");
+    notices.add_idle(
+        options_.beta == 0,
+        {"objective.alpha", "objective.tau", "objective.label_smoothing", "objective.distance"},
+        "objective.beta is 0");
+    notices.add_idle(retain_.retain == 0 && !options_.needs_base(),
+                     {"objective.base_cache", "objective.cache_base"},
+                     "the base is not asked for anything");
+  }
+
+  const RetainKeys* retain_keys() const override { return &retain_; }
+  bool needs_base() const override { return options_.needs_base(); }
+
+  BatchSizes batch_bound(const TrainConfig& config) const override {
+    const int64_t texts =
+        groups_.num_positives + groups_.num_hard_negatives + groups_.num_random_negatives;
+    return group_batch_bound(config, texts, config.data.max_tokens, &retain_);
+  }
+
+  std::unique_ptr<RunData> make_data(const TrainConfig& config) const override {
+    const auto make_task = [options = options_](const training::GroupData& groups,
+                                                const TaskContext& context) {
+      return training::contrast_step(groups, options, context.base_cache);
+    };
+    return contrast_run_data(config,
+                             {.groups = groups_, .retain = &retain_, .make_task = make_task});
+  }
+
+ private:
+  data::GroupOptions groups_;
+  objectives::ContrastiveOptions options_;
+  RetainKeys retain_;
+};
+
+}  // namespace
+
+std::unique_ptr<Objective> make_contrastive_perplexity() {
+  return std::make_unique<ContrastivePerplexity>();
+}
+
+}  // namespace cpx::recipes
