@@ -26,7 +26,7 @@ def train(tool, config, output, overrides):
     command = [tool, "--config", config, f"training.output={output}", *overrides]
     done = subprocess.run(list(map(str, command)), cwd=ROOT, capture_output=True, text=True)
     if done.returncode != 0:
-        sys.exit(f"compare_runs: {' '.join(command[:3])}: exit {done.returncode}: {done.stderr.strip()[-400:]}")
+        sys.exit(f"compare_runs: {config.name}: exit {done.returncode}: {done.stderr.strip()[-400:]}")
 
 
 def figures(run):

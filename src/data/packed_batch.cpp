@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
+#include <utility>
 
 #include "cpx/core/error.h"
 
@@ -79,7 +81,61 @@ void add_pad(std::span<const BatchText> texts, tokenizer::TokenId eos, PackedBat
   }
 }
 
+/// Builds a pack in which texts of a group share the tokens of their common beginnings.
+class PrefixPack {
+ public:
+  void add(const BatchText& text) {
+    const int64_t num_given = std::max<int64_t>(text.num_given, 1);
+    const int64_t length = std::ssize(text.ids);
+    PackedText packed{.group = text.group,
+                      .role = text.role,
+                      .first = std::ssize(batch_.rows),
+                      .count = length - num_given};
+    // The first token of a group's texts follows no token: its parent is the group.
+    int64_t token = -1 - text.group;
+    for (int64_t i = 0; i < length; ++i) {
+      const tokenizer::TokenId id = text.ids[static_cast<size_t>(i)];
+      if (i >= num_given) add_prediction(token, id, batch_);
+      if (i > 0 && i + 1 == length) break;  // it predicts nothing
+      token = token_after(token, id);
+      batch_.token_of_place.push_back(token);
+    }
+    batch_.texts.push_back(packed);
+    batch_.cu_seqlens.push_back(static_cast<int32_t>(batch_.token_of_place.size()));
+    batch_.num_groups = std::max(batch_.num_groups, text.group + 1);
+  }
+
+  PackedBatch take() {
+    batch_.num_tokens = std::ssize(batch_.ids);
+    return std::move(batch_);
+  }
+
+ private:
+  // The token `id` behind `parent`, which other texts may have there too.
+  int64_t token_after(int64_t parent, tokenizer::TokenId id) {
+    const auto [found, is_new] = tokens_.try_emplace({parent, id}, std::ssize(batch_.ids));
+    if (is_new) batch_.ids.push_back(id);
+    return found->second;
+  }
+
+  PackedBatch batch_{.cu_seqlens = {0}};
+  std::map<std::pair<int64_t, tokenizer::TokenId>, int64_t> tokens_;
+};
+
 }  // namespace
+
+PackedBatch pack_sharing_prefixes(std::span<const BatchText> texts) {
+  check_texts(texts);
+  PrefixPack pack;
+  int64_t num_whole_tokens = 0;
+  for (const BatchText& text : texts) {
+    pack.add(text);
+    num_whole_tokens += std::ssize(text.ids);
+  }
+  PackedBatch batch = pack.take();
+  batch.num_padded_tokens = longest_text(texts) * std::ssize(texts) - num_whole_tokens;
+  return batch;
+}
 
 PackedBatch pack(std::span<const BatchText> texts) {
   check_texts(texts);

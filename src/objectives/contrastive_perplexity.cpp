@@ -28,8 +28,8 @@ int64_t counted_pads(const ContrastText& text, const ContrastiveOptions& options
   return options.padding == ContrastiveOptions::Padding::kPublished ? text.num_pads : 0;
 }
 
-bool needs_base(const ContrastiveOptions& options) {
-  return options.centroid == ContrastiveOptions::Centroid::kBase || options.hold != 0.0;
+bool is_paper(const ContrastiveOptions& options) {
+  return options.form == ContrastiveOptions::Form::kPaper;
 }
 
 // ---- Checks -------------------------------------------------------------------------------------
@@ -40,6 +40,12 @@ void check_options(const ContrastiveOptions& options) {
   CPX_CHECK(options.label_smoothing >= 0.0 && options.label_smoothing <= 1.0,
             "[contrastive_perplexity] label_smoothing: got {}, expected 0 to 1.",
             options.label_smoothing);
+  CPX_CHECK(!is_paper(options) || options.label_smoothing == 0.0,
+            "[contrastive_perplexity] label_smoothing with form paper: got {}, expected 0.",
+            options.label_smoothing);
+  CPX_CHECK(options.negative_weight > 0.0,
+            "[contrastive_perplexity] negative_weight: got {}, expected more than 0.",
+            options.negative_weight);
 }
 
 void check_pads(const ContrastText& text, size_t index, const ContrastBatch& batch) {
@@ -79,7 +85,7 @@ void check_text(const ContrastText& text, size_t index, const ContrastBatch& bat
 void check_batch(const ContrastBatch& batch, const ContrastiveOptions& options) {
   CPX_CHECK(batch.num_groups > 0, "[contrastive_perplexity] got {} groups, expected 1 or more.",
             batch.num_groups);
-  CPX_CHECK(!needs_base(options) || batch.base_token_nll.size() == batch.token_nll.size(),
+  CPX_CHECK(!options.needs_base() || batch.base_token_nll.size() == batch.token_nll.size(),
             "[contrastive_perplexity] the base's token NLLs are needed for centroid base and for "
             "hold: got {}, expected {}.",
             batch.base_token_nll.size(), batch.token_nll.size());
@@ -182,10 +188,10 @@ void add_text_sums(const ContrastBatch& batch, const std::vector<double>& means,
 // ---- Centroids ----------------------------------------------------------------------------------
 
 double positive_mean(const ContrastBatch& batch, const Members& members,
-                     const std::vector<double>& means) {
+                     const std::vector<double>& values) {
   double sum = 0.0;
   for (const size_t i : members) {
-    sum += is_positive(batch.texts[i]) ? means[i] : 0.0;
+    sum += is_positive(batch.texts[i]) ? values[i] : 0.0;
   }
   return sum / static_cast<double>(count_role(batch, members, TextRole::kPositive));
 }
@@ -201,18 +207,34 @@ std::vector<Members> centroid_sets(const ContrastBatch& batch, const std::vector
   return {everything};
 }
 
-/// [texts] what each text's mean NLL is compared with.
+/// [texts] phi of each mean NLL, which is what texts are compared by; `slopes` are d phi / d mean.
+struct TextValues {
+  std::vector<double> values;
+  std::vector<double> slopes;
+};
+
+TextValues text_values(const std::vector<double>& means, const ContrastiveOptions& options) {
+  TextValues phi{.values = means, .slopes = std::vector<double>(means.size(), 1.0)};
+  if (options.phi == ContrastiveOptions::Phi::kPerplexity) {
+    for (double& value : phi.values) value = std::exp(value);
+    phi.slopes = phi.values;
+  }
+  return phi;
+}
+
+/// [texts] what each text's value is compared with.
 std::vector<double> text_centres(const ContrastBatch& batch, const std::vector<Members>& sets,
-                                 const std::vector<double>& means,
+                                 const std::vector<double>& values,
                                  const ContrastiveOptions& options) {
   const bool is_base = options.centroid == ContrastiveOptions::Centroid::kBase;
-  const auto base_means =
-      is_base ? mean_nlls(batch, batch.base_token_nll, options) : std::vector<double>{};
+  const auto base_values =
+      is_base ? text_values(mean_nlls(batch, batch.base_token_nll, options), options).values
+              : std::vector<double>{};
   std::vector<double> centres(batch.texts.size());
   for (const Members& set : sets) {
-    const double centroid = positive_mean(batch, set, is_base ? base_means : means);
+    const double centroid = positive_mean(batch, set, is_base ? base_values : values);
     for (const size_t i : set) {
-      centres[i] = is_base && is_positive(batch.texts[i]) ? base_means[i] : centroid;
+      centres[i] = is_base && is_positive(batch.texts[i]) ? base_values[i] : centroid;
     }
   }
   return centres;
@@ -236,13 +258,20 @@ void add_centroid_slopes(const ContrastBatch& batch, const std::vector<Members>&
 
 // ---- Scores and cross entropy -------------------------------------------------------------------
 
-/// s = exp(-d) / tau with its derivative by the text's mean NLL.
-Score score(const ContrastText& text, double mean, double centre,
+/// s = exp(-d) / tau; in the paper's form its logarithm, -d / tau. With the derivative by the
+/// text's value.
+Score score(const ContrastText& text, double value, double centre,
             const ContrastiveOptions& options) {
-  const double difference = mean - centre;
-  if (options.distance == ContrastiveOptions::Distance::kSigned && !is_positive(text)) {
-    const double value = std::exp(-difference) / options.tau;
-    return {.value = value, .slope = -value};
+  const double difference = value - centre;
+  const bool is_signed =
+      options.distance == ContrastiveOptions::Distance::kSigned && !is_positive(text);
+  if (is_paper(options)) {
+    const double sign = is_signed || difference > 0.0 ? 1.0 : (difference < 0.0 ? -1.0 : 0.0);
+    return {.value = -sign * difference / options.tau, .slope = -sign / options.tau};
+  }
+  if (is_signed) {
+    const double score = std::exp(-difference) / options.tau;
+    return {.value = score, .slope = -score};
   }
   const Score score = closeness(difference, /*rate=*/1.0);
   return {.value = score.value / options.tau, .slope = score.slope / options.tau};
@@ -264,35 +293,91 @@ CrossEntropy group_loss(const ContrastBatch& batch, const Members& members,
   return cross_entropy(classes, options.label_smoothing);
 }
 
-/// Has the loss a constant that is only alpha's? Not with smoothing, not without hard negatives.
+/// log of the sum of exp(score + log weight), with the part of each member in the sum.
+struct WeightedSum {
+  double log_sum = 0.0;
+  std::vector<double> shares;  // [members] they add up to 1
+};
+
+WeightedSum log_weighted_sum(const Members& members, const std::vector<Score>& scores,
+                             const std::vector<double>& weights) {
+  double highest = -std::numeric_limits<double>::infinity();
+  for (size_t k = 0; k < members.size(); ++k) {
+    if (weights[k] > 0.0) highest = std::max(highest, scores[members[k]].value);
+  }
+  WeightedSum result;
+  double sum = 0.0;
+  for (size_t k = 0; k < members.size(); ++k) {
+    const bool counts = weights[k] > 0.0;  // else the exponential may be infinite
+    result.shares.push_back(counts ? weights[k] * std::exp(scores[members[k]].value - highest)
+                                   : 0.0);
+    sum += result.shares.back();
+  }
+  for (double& share : result.shares) share /= sum;
+  result.log_sum = highest + std::log(sum);
+  return result;
+}
+
+// -log J, J the positives' part of all scores, negatives weighing negative_weight. Scores are
+// logarithms.
+CrossEntropy paper_group_loss(const ContrastBatch& batch, const Members& members,
+                              const std::vector<Score>& scores, const ContrastiveOptions& options) {
+  std::vector<double> in_numerator;
+  std::vector<double> in_denominator;
+  for (const size_t i : members) {
+    const bool counts = is_positive(batch.texts[i]);
+    in_numerator.push_back(counts ? 1.0 : 0.0);
+    in_denominator.push_back(counts ? 1.0 : options.negative_weight);
+  }
+  const WeightedSum positives = log_weighted_sum(members, scores, in_numerator);
+  const WeightedSum all = log_weighted_sum(members, scores, in_denominator);
+  CrossEntropy loss{.margin = all.log_sum - positives.log_sum, .constant = 0.0, .slopes = {}};
+  for (size_t k = 0; k < members.size(); ++k) {
+    loss.slopes.push_back(all.shares[k] - positives.shares[k]);
+  }
+  return loss;
+}
+
+/// True if the loss contains an additive constant that depends on alpha alone, so that `contrast`
+/// can be reported.
 bool has_contrast(const ContrastBatch& batch, const std::vector<Members>& groups,
                   const ContrastiveOptions& options) {
-  return options.label_smoothing == 0.0 && std::ranges::all_of(groups, [&](const Members& group) {
+  return !is_paper(options) && options.label_smoothing == 0.0 &&
+         std::ranges::all_of(groups, [&](const Members& group) {
            return count_role(batch, group, TextRole::kHardNegative) > 0;
          });
 }
 
 // ---- The terms of the loss ----------------------------------------------------------------------
 
-/// beta * CE / (|P| + 1 + |R|) of every group over the step's groups.
-void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& groups,
-                       const std::vector<double>& means, const ContrastiveOptions& options,
-                       const StepCounts& step, ObjectiveResult& result) {
+/// What a group's loss is divided by: |P| + 1 + |R|, in the paper's form 1.
+double group_divisor(const ContrastBatch& batch, const Members& group,
+                     const ContrastiveOptions& options) {
+  if (is_paper(options)) return 1.0;
+  return static_cast<double>(count_role(batch, group, TextRole::kPositive) + 1 +
+                             count_role(batch, group, TextRole::kRandomNegative));
+}
+
+/// beta * the group's loss / its divisor, of every group over the step's groups.
+void add_contrast(const ContrastBatch& batch, const std::vector<Members>& groups,
+                  const std::vector<double>& means, const ContrastiveOptions& options,
+                  const StepCounts& step, ObjectiveResult& result) {
   const std::vector<Members> sets = centroid_sets(batch, groups, options);
-  const std::vector<double> centres = text_centres(batch, sets, means, options);
+  const TextValues phi = text_values(means, options);
+  const std::vector<double> centres = text_centres(batch, sets, phi.values, options);
   std::vector<Score> scores;
   for (size_t i = 0; i < batch.texts.size(); ++i) {
-    scores.push_back(score(batch.texts[i], means[i], centres[i], options));
+    scores.push_back(score(batch.texts[i], phi.values[i], centres[i], options));
   }
 
   double margin = 0.0;
   double constant = 0.0;
-  std::vector<double> slopes(batch.texts.size());  // d loss / d m
+  std::vector<double> slopes(batch.texts.size());  // d loss / d phi
   for (const Members& group : groups) {
-    const auto divisor = static_cast<double>(count_role(batch, group, TextRole::kPositive) + 1 +
-                                             count_role(batch, group, TextRole::kRandomNegative));
+    const double divisor = group_divisor(batch, group, options);
     const double weight = options.beta / divisor / static_cast<double>(step.groups);
-    const CrossEntropy loss = group_loss(batch, group, scores, options);
+    const CrossEntropy loss = is_paper(options) ? paper_group_loss(batch, group, scores, options)
+                                                : group_loss(batch, group, scores, options);
     margin += weight * loss.margin;
     constant += weight * loss.constant;
     for (size_t k = 0; k < group.size(); ++k) {
@@ -303,7 +388,8 @@ void add_cross_entropy(const ContrastBatch& batch, const std::vector<Members>& g
     add_centroid_slopes(batch, sets, slopes);
   }
   for (size_t i = 0; i < batch.texts.size(); ++i) {
-    add_mean_nll_gradient(batch.texts[i], batch, options, slopes[i], result.gradient);
+    add_mean_nll_gradient(batch.texts[i], batch, options, slopes[i] * phi.slopes[i],
+                          result.gradient);
   }
 
   result.loss = margin + constant;
@@ -352,7 +438,7 @@ ObjectiveResult contrastive_perplexity(const ContrastBatch& batch,
   add_text_sums(batch, means, result);
   check_step(batch, result, step);
 
-  add_cross_entropy(batch, groups, means, options, step, result);
+  add_contrast(batch, groups, means, options, step, result);
   double others = add_anchor_and_hold(batch, options, step, result.gradient);
   // A text of infinite NLL scores 0 and would vanish from the loss; the caller must see it.
   if (!all_finite(batch.token_nll) || !all_finite(batch.base_token_nll)) {

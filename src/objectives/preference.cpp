@@ -1,32 +1,132 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/objectives/preference.h"
 
-#include <algorithm>
 #include <cmath>
-#include <limits>
-#include <string_view>
 
 #include "cpx/core/error.h"
-#include "token_ranges.h"
+#include "pair_sum.h"
 
 namespace cpx::objectives {
 
 namespace {
 
-// ---- Checks -------------------------------------------------------------------------------------
+// ---- The losses of dpo: a function and a row each -----------------------------------------------
 
-void check_beta_and_smoothing(std::string_view place, double beta, double label_smoothing) {
-  CPX_CHECK(beta > 0.0, "[{}] beta: got {}, expected more than 0.", place, beta);
-  CPX_CHECK(label_smoothing >= 0.0 && label_smoothing < 0.5,
-            "[{}] label_smoothing: got {}, expected 0 to less than 0.5.", place, label_smoothing);
+PairLoss dpo_sigmoid(const PairRewards& rewards, const DpoOptions& options) {
+  return sigmoid_loss(rewards.margin, 1.0 - options.label_smoothing, options.label_smoothing);
+}
+
+PairLoss dpo_hinge(const PairRewards& rewards, const DpoOptions& /*options*/) {
+  return hinge_loss(rewards.margin);
+}
+
+PairLoss dpo_ipo(const PairRewards& rewards, const DpoOptions& options) {
+  const double excess = rewards.margin - 1.0 / (2.0 * options.beta);
+  return loss_of_margin(excess * excess, 2.0 * excess);
+}
+
+PairLoss dpo_robust(const PairRewards& rewards, const DpoOptions& options) {
+  const double smoothing = options.label_smoothing;
+  const double scale = 1.0 / (1.0 - 2.0 * smoothing);
+  return sigmoid_loss(rewards.margin, scale * (1.0 - smoothing), -scale * smoothing);
+}
+
+// KL(p || q) of p = (sigmoid(x), sigmoid(-x)) from the smoothed label q = (1 - e, e). The terms of
+// the slope that come from the logs of p cancel.
+PairLoss dpo_exo_pair(const PairRewards& rewards, const DpoOptions& options) {
+  const double x = rewards.margin;
+  const double chosen_gap = -negative_log_sigmoid(x) - std::log1p(-options.label_smoothing);
+  const double rejected_gap = -negative_log_sigmoid(-x) - std::log(options.label_smoothing);
+  return loss_of_margin(sigmoid(x) * chosen_gap + sigmoid(-x) * rejected_gap,
+                        sigmoid(x) * sigmoid(-x) * (chosen_gap - rejected_gap));
+}
+
+PairLoss dpo_nca_pair(const PairRewards& rewards, const DpoOptions& /*options*/) {
+  const auto& [chosen, rejected, margin] = rewards;
+  return {.value = negative_log_sigmoid(chosen) + 0.5 * negative_log_sigmoid(-chosen) +
+                   0.5 * negative_log_sigmoid(-rejected),
+          .chosen_slope = 0.5 * sigmoid(chosen) - sigmoid(-chosen),
+          .rejected_slope = 0.5 * sigmoid(rejected)};
+}
+
+// Rewards are log ratios here: the squares keep their scale.
+PairLoss dpo_sppo_hard(const PairRewards& rewards, const DpoOptions& options) {
+  const double chosen_error = rewards.chosen - 0.5 / options.beta;
+  const double rejected_error = rewards.rejected + 0.5 / options.beta;
+  return {.value = chosen_error * chosen_error + rejected_error * rejected_error,
+          .chosen_slope = 2.0 * chosen_error,
+          .rejected_slope = 2.0 * rejected_error};
+}
+
+// d sigmoid(x) / dx.
+double sigmoid_slope(double x) { return sigmoid(x) * sigmoid(-x); }
+
+PairLoss dpo_apo_zero(const PairRewards& rewards, const DpoOptions& /*options*/) {
+  return {.value = sigmoid(-rewards.chosen) + sigmoid(rewards.rejected),
+          .chosen_slope = -sigmoid_slope(rewards.chosen),
+          .rejected_slope = sigmoid_slope(rewards.rejected)};
+}
+
+PairLoss dpo_apo_down(const PairRewards& rewards, const DpoOptions& /*options*/) {
+  return {.value = sigmoid(rewards.chosen) + sigmoid(-rewards.margin),
+          .chosen_slope = sigmoid_slope(rewards.chosen) - sigmoid_slope(rewards.margin),
+          .rejected_slope = sigmoid_slope(rewards.margin)};
+}
+
+// (1 - m) * -log sigmoid(x) + m * exp(-x) with m = sigmoid(x / tau). exp(-x) alone may overflow
+// where m times it does not.
+PairLoss dpo_discopop(const PairRewards& rewards, const DpoOptions& options) {
+  const double x = rewards.margin;
+  const double scaled = x / options.discopop_tau;
+  const double exponential = std::exp(-x - negative_log_sigmoid(scaled));  // m exp(-x)
+  const double logistic = negative_log_sigmoid(x);
+  const double other = sigmoid(-scaled);  // 1 - m
+  const double slope = -other * sigmoid(-x) - exponential +
+                       (exponential - sigmoid(scaled) * logistic) * other / options.discopop_tau;
+  return loss_of_margin(other * logistic + exponential, slope);
+}
+
+/// What an answer's log ratio is multiplied with to be its reward.
+enum class Scale { kBeta, kBetaOverTokens, kOneOverTokens, kOne };
+
+struct DpoLoss {
+  PairLoss (*loss)(const PairRewards& rewards, const DpoOptions& options);
+  Scale scale = Scale::kBeta;
+};
+
+// In the order of DpoOptions::Loss.
+constexpr DpoLoss kDpoLosses[] = {
+    {dpo_sigmoid},  {dpo_hinge},    {dpo_ipo, Scale::kOneOverTokens},      {dpo_robust},
+    {dpo_exo_pair}, {dpo_nca_pair}, {dpo_sppo_hard, Scale::kOne},          {dpo_apo_zero},
+    {dpo_apo_down}, {dpo_discopop}, {dpo_sigmoid, Scale::kBetaOverTokens},
+};
+static_assert(std::size(kDpoLosses) == enum_names(DpoOptions::Loss{}).size());
+
+double reward_scale(Scale scale, double beta, const Answer& answer) {
+  const auto num_tokens = static_cast<double>(answer.tokens.count);
+  switch (scale) {
+    case Scale::kBeta:
+      break;
+    case Scale::kBetaOverTokens:
+      return beta / num_tokens;
+    case Scale::kOneOverTokens:
+      return 1.0 / num_tokens;
+    case Scale::kOne:
+      return 1.0;
+  }
+  return beta;
 }
 
 void check_options(const DpoOptions& options) {
   check_beta_and_smoothing("dpo", options.beta, options.label_smoothing);
-  CPX_CHECK(options.label_smoothing == 0.0 || options.loss == DpoOptions::Loss::kSigmoid ||
-                options.loss == DpoOptions::Loss::kRobust,
-            "[dpo] label_smoothing with loss hinge or ipo: got {}, expected 0.",
+  const auto loss = enum_names(options.loss)[static_cast<size_t>(options.loss)];
+  CPX_CHECK(options.label_smoothing == 0.0 || smooths(options.loss),
+            "[dpo] label_smoothing with loss {}: got {}, expected 0.", loss,
             options.label_smoothing);
+  CPX_CHECK(options.loss != DpoOptions::Loss::kExoPair || options.label_smoothing > 0.0,
+            "[dpo] label_smoothing with loss exo_pair: got 0, expected more.");
+  CPX_CHECK(options.discopop_tau > 0.0, "[dpo] discopop_tau: got {}, expected more than 0.",
+            options.discopop_tau);
 }
 
 void check_options(const SimpoOptions& options) {
@@ -36,243 +136,54 @@ void check_options(const SimpoOptions& options) {
             options.label_smoothing);
 }
 
-bool takes_several(const DpoOptions& options) {
-  return options.loss == DpoOptions::Loss::kSigmoid && options.label_smoothing == 0.0;
-}
-
-bool takes_several(const SimpoOptions& /*options*/) { return false; }
-
-void check_preferences(std::string_view place, const PreferenceBatch& batch, bool takes_several) {
-  const size_t num_predictions = batch.token_nll.size();
-  for (size_t i = 0; i < batch.preferences.size(); ++i) {
-    const Preference& one = batch.preferences[i];
-    CPX_CHECK(!one.rejected.empty(),
-              "[{}] preference {}: got no rejected answer, expected 1 or more.", place, i);
-    CPX_CHECK(takes_several || one.rejected.size() == 1,
-              "[{}] preference {}: got {} rejected answers, expected 1: only dpo with loss sigmoid "
-              "and no label_smoothing takes several. Make them preferences of their own.",
-              place, i, one.rejected.size());
-    check_token_range(place, "chosen answer of preference", i, one.chosen.tokens, num_predictions);
-    for (const Answer& answer : one.rejected) {
-      check_token_range(place, "rejected answer of preference", i, answer.tokens, num_predictions);
-    }
-  }
-}
-
-void check_step(std::string_view place, const PreferenceBatch& batch, const StepCounts& step) {
-  const auto num_pairs = std::ssize(batch.preferences);
-  CPX_CHECK(step.pairs >= num_pairs && step.pairs > 0,
-            "[{}] the step's count is too small: got {} pairs, expected at least the {} of this "
-            "micro batch.",
-            place, step.pairs, num_pairs);
-}
-
-// ---- Rewards and margins ------------------------------------------------------------------------
-
-/// What an answer is worth: weight * (reference_nll - nll), nll the sum over its tokens.
-struct Reward {
-  double value = 0.0;
-  double weight = 0.0;  // -d value / d nll of each of its tokens
-};
-
-/// beta, and for a loss over mean log ratios 1 / tokens.
-double reward_weight(const Answer& answer, const DpoOptions& options) {
-  return options.loss == DpoOptions::Loss::kIpo ? 1.0 / static_cast<double>(answer.tokens.count)
-                                                : options.beta;
-}
-
-double reward_weight(const Answer& answer, const SimpoOptions& options) {
-  return options.beta / static_cast<double>(answer.tokens.count);
-}
-
-double reference_nll(const Answer& answer, const DpoOptions& /*options*/) {
-  return answer.reference_nll;
-}
-
-double reference_nll(const Answer& /*answer*/, const SimpoOptions& /*options*/) { return 0.0; }
-
-template <class Options>
-Reward reward(const Answer& answer, std::span<const double> token_nll, const Options& options) {
-  const double weight = reward_weight(answer, options);
-  const double log_ratio = reference_nll(answer, options) - nll_sum(answer.tokens, token_nll);
-  return {.value = weight * log_ratio, .weight = weight};
-}
-
-/// How far the chosen reward lies above the rejected ones.
-struct Margin {
-  double value = 0.0;
-  std::vector<double> shares;  // [rejected] -d value / d reward, they add up to 1
-};
-
-/// chosen - log-sum-exp of the rejected rewards: with one of them their difference. Then
-/// -log sigmoid of it is -log of the chosen answer's softmax among all (Plackett-Luce).
-Margin margin_over(double chosen, const std::vector<Reward>& rejected) {
-  const double highest = std::ranges::max_element(rejected, {}, &Reward::value)->value;
-  Margin margin;
-  double sum = 0.0;
-  for (const Reward& one : rejected) {
-    margin.shares.push_back(std::exp(one.value - highest));
-    sum += margin.shares.back();
-  }
-  for (double& share : margin.shares) {
-    share /= sum;
-  }
-  margin.value = chosen - highest - std::log(sum);
-  return margin;
-}
-
-// ---- Losses of one margin -----------------------------------------------------------------------
-
-struct MarginLoss {
-  double value = 0.0;
-  double slope = 0.0;  // d value / d margin
-};
-
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-
-/// -log sigmoid(x), for any size of x.
-double negative_log_sigmoid(double x) {
-  return std::max(-x, 0.0) + std::log1p(std::exp(-std::abs(x)));
-}
-
-/// `kept` of the loss of x, `flipped` of that of -x.
-MarginLoss sigmoid_loss(double x, double kept, double flipped) {
-  return {.value = kept * negative_log_sigmoid(x) + flipped * negative_log_sigmoid(-x),
-          .slope = flipped * sigmoid(x) - kept * sigmoid(-x)};
-}
-
-MarginLoss hinge_loss(double x) {
-  return {.value = std::max(0.0, 1.0 - x), .slope = x < 1.0 ? -1.0 : 0.0};
-}
-
-MarginLoss margin_loss(double margin, const DpoOptions& options) {
-  const double smoothing = options.label_smoothing;
-  switch (options.loss) {
-    case DpoOptions::Loss::kSigmoid:
-      break;
-    case DpoOptions::Loss::kHinge:
-      return hinge_loss(margin);
-    case DpoOptions::Loss::kIpo: {
-      const double excess = margin - 1.0 / (2.0 * options.beta);
-      return {.value = excess * excess, .slope = 2.0 * excess};
-    }
-    case DpoOptions::Loss::kRobust: {
-      const double scale = 1.0 / (1.0 - 2.0 * smoothing);
-      return sigmoid_loss(margin, scale * (1.0 - smoothing), -scale * smoothing);
-    }
-  }
-  return sigmoid_loss(margin, 1.0 - smoothing, smoothing);
-}
-
-MarginLoss margin_loss(double margin, const SimpoOptions& options) {
-  const double x = margin - options.beta * options.gamma_beta_ratio;
+PairLoss simpo_loss(const PairRewards& rewards, const SimpoOptions& options) {
+  const double x = rewards.margin - options.beta * options.gamma_beta_ratio;
   return options.loss == SimpoOptions::Loss::kHinge
              ? hinge_loss(x)
              : sigmoid_loss(x, 1.0 - options.label_smoothing, options.label_smoothing);
 }
 
-// ---- Sums ---------------------------------------------------------------------------------------
-
-/// Rewards as they are reported: of the whole answer under dpo, whatever its loss averages.
-double reported(const Reward& reward, const DpoOptions& options) {
-  return reward.value * (options.beta / reward.weight);
-}
-
-double reported(const Reward& reward, const SimpoOptions& /*options*/) { return reward.value; }
-
-template <class Options>
-PreferenceSums preference_sums(const Reward& chosen, const std::vector<Reward>& rejected,
-                               const Options& options) {
-  PreferenceSums sums{.pairs = 1, .chosen_reward_sum = reported(chosen, options)};
-  bool is_correct = true;
-  for (const Reward& one : rejected) {
-    const double value = reported(one, options);
-    sums.rejected_reward_sum += value / static_cast<double>(rejected.size());
-    is_correct = is_correct && sums.chosen_reward_sum > value;
-  }
-  sums.num_correct = is_correct ? 1 : 0;
-  return sums;
-}
-
-template <class Options>
-void add_preference(const Preference& one, const PreferenceBatch& batch, const Options& options,
-                    double step_weight, ObjectiveResult& result) {
-  const Reward chosen = reward(one.chosen, batch.token_nll, options);
-  std::vector<Reward> rejected;
-  for (const Answer& answer : one.rejected) {
-    rejected.push_back(reward(answer, batch.token_nll, options));
-  }
-  const Margin margin = margin_over(chosen.value, rejected);
-  const MarginLoss loss = margin_loss(margin.value, options);
-
-  result.loss += step_weight * loss.value;
-  const double slope = step_weight * loss.slope;  // d loss / d margin
-  add_token_slope(one.chosen.tokens, -slope * chosen.weight, result.gradient);
-  for (size_t k = 0; k < rejected.size(); ++k) {
-    add_token_slope(one.rejected[k].tokens, slope * margin.shares[k] * rejected[k].weight,
-                    result.gradient);
-  }
-
-  result.positives += text_sums(one.chosen.tokens, batch.token_nll);
-  for (const Answer& answer : one.rejected) {
-    result.hard_negatives += text_sums(answer.tokens, batch.token_nll);
-  }
-  result.preferences += preference_sums(chosen, rejected, options);
-}
-
-/// A hinge or a share may hide a value that is not finite; the caller must see it.
-template <class Options>
-bool is_finite(const PreferenceBatch& batch, const Options& options) {
-  const auto has_finite_reference = [&](const Answer& answer) {
-    return std::isfinite(reference_nll(answer, options));
-  };
-  return all_finite(batch.token_nll) &&
-         std::ranges::all_of(batch.preferences, [&](const Preference& one) {
-           return has_finite_reference(one.chosen) &&
-                  std::ranges::all_of(one.rejected, has_finite_reference);
-         });
-}
-
-template <class Options>
-ObjectiveResult sum_preferences(std::string_view place, const PreferenceBatch& batch,
-                                const Options& options, const StepCounts& step) {
-  check_options(options);
-  check_preferences(place, batch, takes_several(options));
-  check_step(place, batch, step);
-  ObjectiveResult result;
-  result.gradient.assign(batch.token_nll.size(), 0.0);
-  for (const Preference& one : batch.preferences) {
-    add_preference(one, batch, options, 1.0 / static_cast<double>(step.pairs), result);
-  }
-  if (!is_finite(batch, options)) {
-    result.loss = std::numeric_limits<double>::quiet_NaN();
-  }
-  return result;
-}
-
 }  // namespace
+
+bool smooths(DpoOptions::Loss loss) {
+  using Loss = DpoOptions::Loss;
+  return loss == Loss::kSigmoid || loss == Loss::kRobust || loss == Loss::kExoPair;
+}
+
+bool takes_several_rejected(const DpoOptions& options) {
+  return options.loss == DpoOptions::Loss::kSigmoid && options.label_smoothing == 0.0;
+}
 
 ObjectiveResult dpo(const PreferenceBatch& batch, const DpoOptions& options,
                     const StepCounts& step) {
-  return sum_preferences("dpo", batch, options, step);
+  check_options(options);
+  const DpoLoss& row = kDpoLosses[static_cast<size_t>(options.loss)];
+  return sum_pairs(
+      batch,
+      {.name = "dpo",
+       .reward_weight =
+           [&](const Answer& answer) { return reward_scale(row.scale, options.beta, answer); },
+       .loss = [&](const PairRewards& rewards) { return row.loss(rewards, options); },
+       .has_reference = true,
+       .takes_several = takes_several_rejected(options),
+       .reported_weight = options.beta,
+       .sft_weight = options.rpo_alpha},
+      step);
 }
 
 ObjectiveResult simpo(const PreferenceBatch& batch, const SimpoOptions& options,
                       const StepCounts& step) {
-  ObjectiveResult result = sum_preferences("simpo", batch, options, step);
-  if (options.sft_weight == 0.0) {
-    return result;
-  }
-  CPX_CHECK(step.positive_tokens >= result.positives.tokens && step.positive_tokens > 0,
-            "[simpo] the step's count is too small: got {} chosen tokens, expected at least the {} "
-            "of this micro batch.",
-            step.positive_tokens, result.positives.tokens);
-  const double token_weight = options.sft_weight / static_cast<double>(step.positive_tokens);
-  result.loss += token_weight * result.positives.nll_sum;
-  for (const Preference& one : batch.preferences) {
-    add_token_slope(one.chosen.tokens, token_weight, result.gradient);
-  }
-  return result;
+  check_options(options);
+  return sum_pairs(
+      batch,
+      {.name = "simpo",
+       .reward_weight =
+           [&](const Answer& answer) {
+             return options.beta / static_cast<double>(answer.tokens.count);
+           },
+       .loss = [&](const PairRewards& rewards) { return simpo_loss(rewards, options); },
+       .sft_weight = options.sft_weight},
+      step);
 }
 
 }  // namespace cpx::objectives

@@ -284,7 +284,8 @@ std::unique_ptr<training::StepTask> make_contrast_task(const TrainConfig& config
                                    .eval = eval != nullptr ? eval->groups() : nullptr,
                                    .encoder = train.encoder(),
                                    .groups_per_micro_batch = config.training.groups,
-                                   .drop_last = config.data.drop_last},
+                                   .drop_last = config.data.drop_last,
+                                   .shares_prefixes = config.data.share_prefixes},
                                   context);
   if (train.retained().texts.empty()) return task;
   return std::make_unique<training::RetainedTask>(

@@ -26,6 +26,10 @@ struct ReferenceKeys {
   /// What it says of texts is kept on disk: in `reference_cache`, or in the run's folder.
   bool cache_reference = false;
   std::optional<std::filesystem::path> reference_cache = std::nullopt;
+
+  void visit_fields(config::FieldVisitor& visit);
+  /// Adds the faults of keys that are good each by itself.
+  void check(ConfigFaults& faults) const;
 };
 
 /// A model that an objective reads besides the one that is trained.

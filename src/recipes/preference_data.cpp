@@ -200,6 +200,12 @@ void PreferenceKeys::check(const TrainConfig& config, ConfigFaults& faults) cons
   }
 }
 
+void PreferenceKeys::check_single_rejected(std::string_view objective, ConfigFaults& faults) const {
+  if (pairs.rejected_per_chosen == 1) return;
+  faults.add("objective.rejected_per_chosen", "got {}, expected 1: {} has one rejected answer.",
+             pairs.rejected_per_chosen, objective);
+}
+
 BatchSizes PreferenceKeys::batch_bound(const TrainConfig& config) const {
   const int64_t answers = 1 + std::max<int64_t>(1, pairs.rejected_per_chosen);
   return recipes::batch_bound(config.training.groups * answers, config.data.max_tokens);

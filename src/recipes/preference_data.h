@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "cpx/config/fields.h"
 #include "cpx/data/preference_pairs.h"
@@ -28,6 +29,8 @@ struct PreferenceKeys {
 
   /// Adds the faults of keys that are good each by itself.
   void check(const TrainConfig& config, ConfigFaults& faults) const;
+  /// Adds a fault where a pair has another number of rejected answers than one.
+  void check_single_rejected(std::string_view objective, ConfigFaults& faults) const;
   /// What no micro batch can exceed.
   BatchSizes batch_bound(const TrainConfig& config) const;
 };

@@ -66,6 +66,25 @@ std::shared_ptr<training::NllCache> make_cache(const TrainConfig& config, const 
 
 }  // namespace
 
+void ReferenceKeys::visit_fields(config::FieldVisitor& visit) {
+  visit.field("reference_adapter", reference_adapter,
+              "A PEFT folder, or owner/name of the cache, that makes the reference; null: the "
+              "adapter as it starts, which is the base model for a fresh one");
+  visit.field("cache_reference", cache_reference,
+              "Keeps the reference's log-probabilities on disk: later epochs and runs read them",
+              {.free_on_resume = true});
+  visit.field("reference_cache", reference_cache,
+              "File of the cache, which several runs may share; null: reference_nll.bin in "
+              "training.output",
+              {.free_on_resume = true});
+}
+
+void ReferenceKeys::check(ConfigFaults& faults) const {
+  if (cache_reference || !reference_cache) return;
+  faults.add("objective.reference_cache", "got '{}' beside cache_reference false, expected null.",
+             reference_cache->string());
+}
+
 std::shared_ptr<training::NllCache> make_base_cache(const TrainConfig& config,
                                                     const models::Llama& trained) {
   const RetainKeys* keys = config.objective->retain_keys();

@@ -75,6 +75,10 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
       "Order and texts drawn anew each epoch; false: file order and a record's first texts");
   visit.field("drop_last", drop_last,
               "Leaves out an epoch's last micro batch when it is not full (published: true)");
+  visit.field(
+      "share_prefixes", share_prefixes,
+      "Computes what texts of a group begin with alike once: less time and memory, the same "
+      "numbers (objective.share_prompts for pairs)");
 }
 
 void OptimizerOptions::visit_fields(FieldVisitor& visit) {
@@ -245,6 +249,10 @@ class Checks {
                   "got {} beside warmup_ratio {}, expected a sum of at most 1.",
                   schedule.decay_ratio, schedule.warmup_ratio);
     }
+    if (schedule.warmup_steps > 0 && schedule.warmup_ratio > 0) {
+      faults_.add("schedule.warmup_steps", "got {} beside warmup_ratio {}, expected one of them.",
+                  schedule.warmup_steps, schedule.warmup_ratio);
+    }
     if (config_.training.epochs == 0 && config_.training.max_steps == 0) {
       faults_.add("training.epochs", "epochs and max_steps are both 0, expected one > 0.");
     }
@@ -336,6 +344,22 @@ void ConfigNotices::add_idle(bool is_idle, std::initializer_list<std::string_vie
   }
 }
 
+namespace {
+
+void add_schedule_notices(const training::ScheduleOptions& schedule, ConfigNotices& notices) {
+  using training::ScheduleKind;
+  const ScheduleKind kind = schedule.kind;
+  notices.add_idle(kind != ScheduleKind::kWsd, {"schedule.decay_ratio"},
+                   "only schedule.name wsd has it");
+  notices.add_idle(kind == ScheduleKind::kConstant || kind == ScheduleKind::kLinear,
+                   {"schedule.min_lr_ratio"},
+                   "only schedule.name cosine, wsd and polynomial have it");
+  notices.add_idle(kind != ScheduleKind::kPolynomial, {"schedule.power"},
+                   "only schedule.name polynomial has it");
+}
+
+}  // namespace
+
 std::vector<std::string> train_config_notices(const TrainConfig& config) {
   ConfigNotices notices(config);
   config.objective->look_for_notices(config, notices);
@@ -345,8 +369,7 @@ std::vector<std::string> train_config_notices(const TrainConfig& config) {
   notices.add_idle(is_never_evaluated, {"data.eval"}, "evaluation.every_steps is 0");
   notices.add_idle(!has_texts || is_never_evaluated, {"evaluation.metric", "checkpoint.keep_best"},
                    "there is no evaluation");
-  notices.add_idle(config.schedule.kind != training::ScheduleKind::kWsd, {"schedule.decay_ratio"},
-                   "only schedule.name wsd has it");
+  add_schedule_notices(config.schedule, notices);
   notices.add_idle(config.checkpoint.every_steps == 0, {"checkpoint.keep_last"},
                    "checkpoint.every_steps is 0");
   const RetainKeys* retain = config.objective->retain_keys();

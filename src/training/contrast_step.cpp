@@ -81,7 +81,7 @@ class ContrastMaker {
     auto packed = has_pads(options_)
                       ? data::pack_with_published_padding(
                             batch.texts, source.encoder().tokenizer().eos_id().value())
-                      : data::pack(batch.texts);
+                      : source.pack(batch);
     auto base_nll = base_ ? base_values(model, drawn, packed) : std::vector<double>();
     auto info = source.info(batch, packed);
     return std::make_unique<ContrastMicroBatch>(std::move(info), std::move(packed),

@@ -101,7 +101,7 @@ std::unique_ptr<PackedMicroBatch> make_cycle_batch(GroupSource& source,
     }
     ++index;
   }
-  auto packed = data::pack(batch.texts);
+  auto packed = source.pack(batch);
   auto info = source.info(batch, packed);
   count_terms(terms, info.counts);
   auto texts = cycle_texts(packed, terms);

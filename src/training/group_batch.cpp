@@ -87,9 +87,10 @@ void LeftOutTexts::add(const data::DrawnText& drawn, const std::string& where) {
 
 GroupSource::GroupSource(std::shared_ptr<const data::ContrastGroups> groups,
                          const data::TextEncoder& encoder, int64_t groups_per_micro_batch,
-                         bool drop_last)
+                         bool drop_last, bool shares_prefixes)
     : groups_(std::move(groups)),
       encoder_(encoder),
+      shares_prefixes_(shares_prefixes),
       order_(groups_->num_groups(), groups_per_micro_batch, drop_last,
              [this](int64_t epoch) { return groups_->epoch_order(epoch); }) {}
 
@@ -131,6 +132,10 @@ DrawnBatch GroupSource::encode(std::span<const data::DrawnGroup> groups, bool ne
     result.batch.records.push_back(one.record);
   }
   return result;
+}
+
+data::PackedBatch GroupSource::pack(const GroupBatch& batch) const {
+  return shares_prefixes_ ? data::pack_sharing_prefixes(batch.texts) : data::pack(batch.texts);
 }
 
 MicroBatchInfo GroupSource::info(const GroupBatch& batch, const data::PackedBatch& packed) const {

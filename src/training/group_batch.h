@@ -74,7 +74,7 @@ class GroupSource {
   /// The groups' records and the encoder must outlive the object. Throws DataError where, with
   /// drop_last, no micro batch is full.
   GroupSource(std::shared_ptr<const data::ContrastGroups> groups, const data::TextEncoder& encoder,
-              int64_t groups_per_micro_batch, bool drop_last);
+              int64_t groups_per_micro_batch, bool drop_last, bool shares_prefixes);
   GroupSource(const GroupSource&) = delete;
   GroupSource& operator=(const GroupSource&) = delete;
 
@@ -88,6 +88,9 @@ class GroupSource {
   /// where one is needed, a hard negative.
   DrawnBatch encode(std::span<const data::DrawnGroup> groups, bool needs_hard_negative);
 
+  /// Packs the texts of `batch`, which the pack does not refer to.
+  data::PackedBatch pack(const GroupBatch& batch) const;
+
   /// Counts, tokens and records of a micro batch: positive texts by their role.
   MicroBatchInfo info(const GroupBatch& batch, const data::PackedBatch& packed) const;
 
@@ -99,6 +102,7 @@ class GroupSource {
 
   std::shared_ptr<const data::ContrastGroups> groups_;
   const data::TextEncoder& encoder_;
+  bool shares_prefixes_;
   MicroBatchOrder order_;
   LeftOutTexts left_out_;
 };

@@ -50,12 +50,12 @@ GroupStep::GroupStep(std::string name, const GroupData& data, MakeMicroBatch mak
                      MakeMicroBatch make_evaluation)
     : name_(std::move(name)),
       train_(std::make_unique<GroupSource>(data.train, data.encoder, data.groups_per_micro_batch,
-                                           data.drop_last)),
+                                           data.drop_last, data.shares_prefixes)),
       make_training_(std::move(make_training)),
       make_evaluation_(std::move(make_evaluation)) {
   if (data.eval != nullptr) {
     eval_ = std::make_unique<GroupSource>(data.eval, data.encoder, data.groups_per_micro_batch,
-                                          /*drop_last=*/false);
+                                          /*drop_last=*/false, data.shares_prefixes);
   }
 }
 

@@ -18,7 +18,6 @@ namespace {
 
 using objectives::ObjectiveResult;
 using objectives::Preference;
-using objectives::PreferenceBatch;
 using objectives::StepCounts;
 
 // The answers of a pack by pair; `reference_nll` [texts] may be empty.
@@ -186,20 +185,6 @@ class PairSource {
 };
 
 }  // namespace
-
-PreferenceObjective dpo_objective(const objectives::DpoOptions& options) {
-  return {
-      .name = "dpo",
-      .loss = [options](const PreferenceBatch& batch,
-                        const StepCounts& step) { return objectives::dpo(batch, options, step); },
-      .has_reference = true};
-}
-
-PreferenceObjective simpo_objective(const objectives::SimpoOptions& options) {
-  return {.name = "simpo", .loss = [options](const PreferenceBatch& batch, const StepCounts& step) {
-            return objectives::simpo(batch, options, step);
-          }};
-}
 
 class PreferenceStep::Impl {
  public:

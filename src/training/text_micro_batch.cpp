@@ -41,7 +41,7 @@ std::unique_ptr<PackedMicroBatch> make_text_batch(GroupSource& source,
                                                   std::span<const data::DrawnGroup> groups,
                                                   const TextLoss& loss) {
   const GroupBatch batch = source.encode(groups, /*needs_hard_negative=*/false).batch;
-  auto packed = data::pack(batch.texts);
+  auto packed = source.pack(batch);
   auto info = source.info(batch, packed);
   return std::make_unique<TextMicroBatch>(std::move(info), std::move(packed), loss);
 }

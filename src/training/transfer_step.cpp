@@ -75,7 +75,7 @@ std::unique_ptr<PackedMicroBatch> make_transfer_batch(GroupSource& source,
   if (with_plain_texts) {
     batch.texts.insert(batch.texts.end(), plain.batch.texts.begin(), plain.batch.texts.end());
   }
-  auto packed = data::pack(batch.texts);
+  auto packed = source.pack(batch);
   auto info = source.info(batch, packed);
   info.counts.pairs = num_pairs;
   return std::make_unique<TransferMicroBatch>(std::move(info), std::move(packed), parts, options);

@@ -63,6 +63,48 @@ TEST(Pack, GivenTokensAreNotPredicted) {
   EXPECT_EQ(batch.texts[2].count, 2);
 }
 
+// 10 11 12 and 10 11 13 14 share 10 11; the second group's 10 is a token of its own. Last tokens
+// are left out: 12, 14, 11.
+TEST(PackSharingPrefixes, IsTheLayoutWorkedOutByHand) {
+  const std::vector<TokenId> other = {10, 11, 13, 14};
+  const std::vector<TokenId> third = {10, 11};
+  const std::vector<BatchText> texts = {{.ids = kThree, .group = 0},
+                                        {.ids = other, .group = 0, .role = TextRole::kHardNegative},
+                                        {.ids = third, .group = 1}};
+  const PackedBatch batch = pack_sharing_prefixes(texts);
+  EXPECT_THAT(batch.ids, ElementsAre(10, 11, 13, 10));
+  EXPECT_THAT(batch.token_of_place, ElementsAre(0, 1, 0, 1, 2, 3));
+  EXPECT_THAT(batch.cu_seqlens, ElementsAre(0, 2, 5, 6));
+  EXPECT_THAT(batch.rows, ElementsAre(0, 1, 0, 1, 2, 3));
+  EXPECT_THAT(batch.targets, ElementsAre(11, 12, 11, 13, 14, 11));
+  EXPECT_EQ(batch.texts[1].first, 2);
+  EXPECT_EQ(batch.texts[1].count, 3);
+  EXPECT_EQ(batch.texts[1].role, TextRole::kHardNegative);
+  EXPECT_EQ(batch.num_groups, 2);
+  EXPECT_EQ(batch.num_tokens, 4);
+  EXPECT_EQ(batch.num_padded_tokens, 3 * 4 - 9);
+}
+
+// A text that another one continues: its last token is in the pack as that one's.
+TEST(PackSharingPrefixes, TextThatAnotherContinuesAddsNoToken) {
+  const std::vector<BatchText> texts = {{.ids = kThree}, {.ids = {kThree.data(), 2}}};
+  const PackedBatch batch = pack_sharing_prefixes(texts);
+  EXPECT_THAT(batch.ids, ElementsAre(10, 11));
+  EXPECT_THAT(batch.cu_seqlens, ElementsAre(0, 2, 3));
+  EXPECT_THAT(batch.rows, ElementsAre(0, 1, 0));
+}
+
+TEST(PackSharingPrefixes, PredictsTheSameInTheSameOrder) {
+  const PackedBatch shared = pack_sharing_prefixes(few_texts());
+  const PackedBatch apart = pack(few_texts());
+  EXPECT_EQ(shared.targets, apart.targets);
+  ASSERT_EQ(shared.texts.size(), apart.texts.size());
+  for (size_t i = 0; i < shared.texts.size(); ++i) {
+    EXPECT_EQ(shared.texts[i].first, apart.texts[i].first);
+    EXPECT_EQ(shared.texts[i].count, apart.texts[i].count);
+  }
+}
+
 // Longest 3, padded length 8: pads 5, 7, 6. The pad is token 6 of the pack; it predicts itself
 // (prediction 3) and each first token (predictions 4 to 6).
 TEST(PackWithPublishedPadding, IsTheLayoutWorkedOutByHand) {

@@ -82,6 +82,23 @@ INSTANTIATE_TEST_SUITE_P(
                      testing::Values(Options::Distance::kAbsolute, Options::Distance::kSigned),
                      testing::Values(Options::Padding::kExclude, Options::Padding::kPublished)));
 
+TEST(ContrastivePerplexityPaper, GradientMatchesFiniteDifference) {
+  uint64_t seed = 300;
+  for (const auto centroid : {Options::Centroid::kGroup, Options::Centroid::kBase}) {
+    for (const auto distance : {Options::Distance::kAbsolute, Options::Distance::kSigned}) {
+      for (const auto phi : {Options::Phi::kMeanNll, Options::Phi::kPerplexity}) {
+        const Options options{.form = Options::Form::kPaper,
+                              .tau = phi == Options::Phi::kMeanNll ? 0.6 : 20.0,
+                              .centroid = centroid,
+                              .distance = distance,
+                              .negative_weight = 1.1,
+                              .phi = phi};
+        expect_gradient_matches(random_case({}, ++seed), options, fmt::format("seed {}", seed));
+      }
+    }
+  }
+}
+
 TEST(ContrastivePerplexity, GradientMatchesFiniteDifferenceForAnyShape) {
   uint64_t seed = 200;
   for (const CaseShape& shape :

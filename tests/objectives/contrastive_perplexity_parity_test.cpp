@@ -25,7 +25,9 @@ ContrastiveOptions options_of(const Json& settings) {
   using Centroid = ContrastiveOptions::Centroid;
   const std::map<std::string, Centroid> centroids = {
       {"batch", Centroid::kBatch}, {"group", Centroid::kGroup}, {"base", Centroid::kBase}};
-  return {.alpha = settings.at("alpha"),
+  return {.form = settings.at("form") == "paper" ? ContrastiveOptions::Form::kPaper
+                                                 : ContrastiveOptions::Form::kCode,
+          .alpha = settings.at("alpha"),
           .beta = settings.at("beta"),
           .tau = settings.at("tau"),
           .label_smoothing = settings.at("label_smoothing"),
@@ -34,6 +36,9 @@ ContrastiveOptions options_of(const Json& settings) {
                                                           : ContrastiveOptions::Distance::kAbsolute,
           .padding = settings.at("padding") == "published" ? ContrastiveOptions::Padding::kPublished
                                                            : ContrastiveOptions::Padding::kExclude,
+          .negative_weight = settings.at("negative_weight"),
+          .phi = settings.at("phi") == "perplexity" ? ContrastiveOptions::Phi::kPerplexity
+                                                    : ContrastiveOptions::Phi::kMeanNll,
           .anchor = settings.at("anchor"),
           .hold = settings.at("hold")};
 }

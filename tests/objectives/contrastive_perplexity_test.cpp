@@ -495,5 +495,56 @@ TEST(ContrastivePerplexity, RefusesOptionsOutOfRange) {
             "[contrastive_perplexity] label_smoothing: got 1.5, expected 0 to 1.");
 }
 
+// ---- The paper's form ---------------------------------------------------------------------------
+
+ContrastiveOptions paper_options() {
+  return {.form = ContrastiveOptions::Form::kPaper,
+          .centroid = ContrastiveOptions::Centroid::kGroup};
+}
+
+// One positive: d = 0, score 1. A negative ln 2 above it: score 1/2. J = 1 / (1 + 1/2), so the loss
+// is log(3/2). With p = 1/3 the negative's part of the denominator, its slope is -p and the
+// centroid hands the same back to the positive.
+TEST(ContrastivePerplexityPaper, IsTheValueComputedByHand) {
+  ContrastCase one;
+  one.add(0, TextRole::kPositive, {1.0});
+  one.add(0, TextRole::kHardNegative, {1.0 + std::log(2.0)});
+  const ObjectiveResult result = run(one, paper_options());
+  EXPECT_NEAR(result.loss, std::log(1.5), 1e-15);
+  EXPECT_NEAR(result.gradient[0], 1.0 / 3.0, 1e-15);
+  EXPECT_NEAR(result.gradient[1], -1.0 / 3.0, 1e-15);
+  EXPECT_EQ(result.contrast, std::nullopt);
+}
+
+// The weight 1.1 in the denominator: J = 1 / (1 + 0.55).
+TEST(ContrastivePerplexityPaper, NegativesWeighInTheDenominatorAlone) {
+  ContrastCase one;
+  one.add(0, TextRole::kPositive, {1.0});
+  one.add(0, TextRole::kHardNegative, {1.0 + std::log(2.0)});
+  ContrastiveOptions options = paper_options();
+  options.negative_weight = 1.1;
+  EXPECT_NEAR(run(one, options).loss, std::log(1.55), 1e-15);
+}
+
+// exp(1) against exp(1) + 2 at tau 2: score exp(-1).
+TEST(ContrastivePerplexityPaper, PerplexityIsComparedWhereAskedFor) {
+  ContrastCase one;
+  one.add(0, TextRole::kPositive, {1.0});
+  one.add(0, TextRole::kHardNegative, {std::log(std::exp(1.0) + 2.0)});
+  ContrastiveOptions options = paper_options();
+  options.phi = ContrastiveOptions::Phi::kPerplexity;
+  options.tau = 2.0;
+  EXPECT_NEAR(run(one, options).loss, std::log1p(std::exp(-1.0)), 1e-15);
+}
+
+// exp(-2000) underflows, its logarithm does not.
+TEST(ContrastivePerplexityPaper, DistancesOfAnySizeStayExact) {
+  ContrastCase one;
+  one.add(0, TextRole::kPositive, {0.0});
+  one.add(0, TextRole::kPositive, {4000.0});
+  one.add(0, TextRole::kHardNegative, {2000.0});
+  EXPECT_NEAR(run(one, paper_options()).loss, 2000.0 - std::log(2.0), 1e-9);
+}
+
 }  // namespace contrastive_perplexity_test
 }  // namespace cpx::objectives

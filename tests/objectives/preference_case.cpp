@@ -57,4 +57,16 @@ ObjectiveResult run(const PreferenceCase& one, const SimpoOptions& options) {
   return simpo(one.batch(), options, one.counts());
 }
 
+ObjectiveResult run(const PreferenceCase& one, const OrpoOptions& options) {
+  return orpo(one.batch(), options, one.counts());
+}
+
+ObjectiveResult run(const PreferenceCase& one, const CpoOptions& options) {
+  return cpo(one.batch(), options, one.counts());
+}
+
+ObjectiveResult run(const PreferenceCase& one, const NpoOptions& options) {
+  return npo(one.batch(), options, one.counts());
+}
+
 }  // namespace cpx::objectives

@@ -5,6 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "cpx/objectives/cpo.h"
+#include "cpx/objectives/npo.h"
+#include "cpx/objectives/orpo.h"
 #include "cpx/objectives/preference.h"
 
 namespace cpx::objectives {
@@ -30,5 +33,8 @@ PreferenceCase random_preferences(int64_t num_pairs, int64_t num_rejected, uint6
 /// A micro batch that is a whole step.
 ObjectiveResult run(const PreferenceCase& one, const DpoOptions& options);
 ObjectiveResult run(const PreferenceCase& one, const SimpoOptions& options);
+ObjectiveResult run(const PreferenceCase& one, const OrpoOptions& options);
+ObjectiveResult run(const PreferenceCase& one, const CpoOptions& options);
+ObjectiveResult run(const PreferenceCase& one, const NpoOptions& options);
 
 }  // namespace cpx::objectives

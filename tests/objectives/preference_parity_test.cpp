@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <fstream>
-#include <map>
 #include <string>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "cpx/objectives/cpo.h"
+#include "cpx/objectives/npo.h"
+#include "cpx/objectives/orpo.h"
 #include "tests/objectives/preference_case.h"
 
 namespace cpx::objectives {
@@ -22,15 +24,28 @@ Json read_fixture() {
   return Json::parse(file);
 }
 
+/// The enum's value of that name.
+template <class E>
+E named(const std::string& name) {
+  const auto names = enum_names(E{});
+  const auto found = std::ranges::find(names, name);
+  EXPECT_NE(found, names.end()) << name;
+  return static_cast<E>(found - names.begin());
+}
+
 DpoOptions dpo_options(const Json& settings) {
-  using Loss = DpoOptions::Loss;
-  const std::map<std::string, Loss> losses = {{"sigmoid", Loss::kSigmoid},
-                                              {"hinge", Loss::kHinge},
-                                              {"ipo", Loss::kIpo},
-                                              {"robust", Loss::kRobust}};
-  return {.loss = losses.at(settings.at("loss")),
+  return {.loss = named<DpoOptions::Loss>(settings.at("loss")),
           .beta = settings.at("beta"),
-          .label_smoothing = settings.at("label_smoothing")};
+          .label_smoothing = settings.at("label_smoothing"),
+          .discopop_tau = settings.at("discopop_tau"),
+          .rpo_alpha = settings.at("rpo_alpha")};
+}
+
+CpoOptions cpo_options(const Json& settings) {
+  return {.loss = named<CpoOptions::Loss>(settings.at("loss")),
+          .beta = settings.at("beta"),
+          .label_smoothing = settings.at("label_smoothing"),
+          .cpo_alpha = settings.at("cpo_alpha")};
 }
 
 SimpoOptions simpo_options(const Json& settings) {
@@ -56,8 +71,15 @@ void add_pair(const Json& pair, PreferenceCase& result) {
 ObjectiveResult run_case(const Json& one, const PreferenceCase& micro_batch,
                          const StepCounts& step) {
   const Json& settings = one["settings"];
-  return one["objective"] == "simpo" ? simpo(micro_batch.batch(), simpo_options(settings), step)
-                                     : dpo(micro_batch.batch(), dpo_options(settings), step);
+  const PreferenceBatch batch = micro_batch.batch();
+  const std::string name = one["objective"];
+  if (name == "simpo") return simpo(batch, simpo_options(settings), step);
+  if (name == "orpo") return orpo(batch, {.beta = settings.at("beta")}, step);
+  if (name == "cpo") return cpo(batch, cpo_options(settings), step);
+  if (name == "npo") {
+    return npo(batch, {.beta = settings.at("beta"), .sft_weight = settings.at("sft_weight")}, step);
+  }
+  return dpo(batch, dpo_options(settings), step);
 }
 
 void expect_near(double value, const Json& expected, const std::string& what) {
@@ -87,7 +109,7 @@ void expect_whole(const Json& one, const ObjectiveResult& result) {
 
 TEST(Preference, EqualsTrl) {
   const Json cases = read_fixture();
-  ASSERT_GE(cases.size(), 20u);
+  ASSERT_GE(cases.size(), 46u);
   for (const Json& one : cases) {
     SCOPED_TRACE(one["name"].get<std::string>());
     PreferenceCase whole;

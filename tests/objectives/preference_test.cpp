@@ -323,7 +323,7 @@ TEST(Preference, RefusesOptionsThatDoNotFit) {
   EXPECT_EQ(error_of(one, DpoOptions{.loss = DpoLoss::kRobust, .label_smoothing = 0.5}),
             "[dpo] label_smoothing: got 0.5, expected 0 to less than 0.5.");
   EXPECT_EQ(error_of(one, DpoOptions{.loss = DpoLoss::kIpo, .label_smoothing = 0.1}),
-            "[dpo] label_smoothing with loss hinge or ipo: got 0.1, expected 0.");
+            "[dpo] label_smoothing with loss ipo: got 0.1, expected 0.");
   EXPECT_EQ(error_of(one, SimpoOptions{.loss = SimpoLoss::kHinge, .label_smoothing = 0.1}),
             "[simpo] label_smoothing with loss hinge: got 0.1, expected 0.");
 }

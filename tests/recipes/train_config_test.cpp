@@ -80,14 +80,18 @@ data:
   max_tokens: 256
   shuffle: true
   drop_last: false
+  share_prefixes: true
 objective:
   name: contrastive_perplexity
   num_positives: 6
   num_hard_negatives: 6
   num_random_negatives: 0
+  form: code
   alpha: 100.0
   beta: 1.0
   tau: 1.0
+  negative_weight: 1.0
+  phi: mean_nll
   label_smoothing: 0.0
   padding: exclude
   centroid: batch
@@ -109,7 +113,10 @@ optimizer:
 schedule:
   name: constant
   warmup_ratio: 0.0
+  warmup_steps: 0
   decay_ratio: 0.1
+  min_lr_ratio: 0.0
+  power: 1.0
 training:
   epochs: 4
   max_steps: 0
@@ -167,8 +174,10 @@ TEST(TrainConfig, RefusesAnotherVersion) {
 TEST(TrainConfig, TellsWhatIsNotInThisVersion) {
   EXPECT_THAT(
       faults_with("objective: {name: dpop}\n"),
-      ElementsAre("[t.yaml:4] objective.name: got 'dpop', expected contrastive_perplexity, "
-                  "prototype, transfer, cycle, sft, dpo, simpo or ppo. Did you mean 'dpo'?"));
+      ElementsAre(
+          "[t.yaml:4] objective.name: got 'dpop', expected contrastive_perplexity, "
+          "prototype, transfer, cycle, sft, dpo, simpo, orpo, cpo, npo or ppo. Did you mean "
+          "'dpo'?"));
   EXPECT_THAT(
       faults_of_overrides({"model.quantization=nf4", "model.double_quantization=true"}),
       ElementsAre(
@@ -211,11 +220,46 @@ TEST(TrainConfig, ACacheOfTheBaseThatIsOffHasNoFile) {
                   "null."));
 }
 
+TEST(TrainConfig, KeysThatThePapersFormHasNotAreTold) {
+  EXPECT_THAT(
+      faults_with("objective: {form: paper, label_smoothing: 0.1, num_hard_negatives: 0}\n"),
+      ElementsAre("[t.yaml] objective.centroid: got batch beside form paper, expected group or "
+                  "base: there each group has its own.",
+                  "[t.yaml:4] objective.label_smoothing: got 0.1 beside form paper, expected 0: it "
+                  "has no labels.",
+                  "[t.yaml:4] objective.num_hard_negatives: got 0 beside form paper and without "
+                  "random negatives, expected 1 or more: the loss would be 0."));
+  EXPECT_THAT(faults_with("objective: {form: paper, centroid: group}\n"), IsEmpty());
+}
+
+TEST(TrainConfig, TwoLengthsOfWarmupAreTold) {
+  EXPECT_THAT(faults_with("schedule: {warmup_ratio: 0.1, warmup_steps: 5}\n"),
+              ElementsAre("[t.yaml:4] schedule.warmup_steps: got 5 beside warmup_ratio 0.1, "
+                          "expected one of them."));
+}
+
 TEST(TrainConfig, PreferenceKeysThatContradictAreTold) {
   EXPECT_THAT(
       faults_with("objective: {name: dpo, loss: hinge, label_smoothing: 0.1}\n"),
       ElementsAre("[t.yaml:4] objective.label_smoothing: got 0.1 beside loss hinge, expected 0: "
-                  "only sigmoid and robust smooth."));
+                  "only sigmoid, robust and exo_pair smooth."));
+  EXPECT_THAT(
+      faults_with("objective: {name: dpo, loss: exo_pair}\n"),
+      ElementsAre(
+          "[t.yaml] objective.label_smoothing: got 0 beside loss exo_pair, expected more: "
+          "it is the distance from certainty that the loss aims at (its paper has 0.001)."));
+  EXPECT_THAT(
+      faults_with("objective: {name: cpo, loss: hinge, label_smoothing: 0.1}\n"),
+      ElementsAre("[t.yaml:4] objective.label_smoothing: got 0.1 beside loss hinge, expected 0: "
+                  "only sigmoid smooths."));
+  EXPECT_THAT(
+      faults_with("objective: {name: orpo, rejected_per_chosen: 2}\n"),
+      ElementsAre("[t.yaml:4] objective.rejected_per_chosen: got 2, expected 1: orpo has one "
+                  "rejected answer."));
+  EXPECT_THAT(
+      faults_with("objective: {name: npo, cache_reference: false, reference_cache: c.bin}\n"),
+      ElementsAre("[t.yaml:4] objective.reference_cache: got 'c.bin' beside cache_reference false, "
+                  "expected null."));
   EXPECT_THAT(
       faults_with("objective: {name: dpo, loss: ipo, rejected_per_chosen: 2}\n"),
       ElementsAre("[t.yaml:4] objective.rejected_per_chosen: got 2 beside loss ipo, expected 1: "

@@ -62,4 +62,17 @@ PairData pair_data(std::span<const data::PreferenceItem> train_items,
   return data;
 }
 
+PreferenceObjective dpo_objective(const objectives::DpoOptions& options) {
+  return {.name = "dpo",
+          .loss = [options](const auto& batch,
+                            const auto& step) { return objectives::dpo(batch, options, step); },
+          .has_reference = true};
+}
+
+PreferenceObjective simpo_objective(const objectives::SimpoOptions& options) {
+  return {.name = "simpo", .loss = [options](const auto& batch, const auto& step) {
+            return objectives::simpo(batch, options, step);
+          }};
+}
+
 }  // namespace cpx::training

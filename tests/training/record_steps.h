@@ -58,6 +58,9 @@ PairData pair_data(std::span<const data::PreferenceItem> train_items,
                    std::span<const data::PreferenceItem> eval_items,
                    const data::PairEncoder& encoder, const PairStepOptions& options);
 
+PreferenceObjective dpo_objective(const objectives::DpoOptions& options);
+PreferenceObjective simpo_objective(const objectives::SimpoOptions& options);
+
 /// Counts the passes of the frozen base: those with the adapter off.
 class BaseCountingModel : public TinyModel {
  public:

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/schedule.h"
 
+#include <algorithm>
 #include <cmath>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <stdexcept>
+#include <string>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 namespace cpx::training {
 namespace schedule_test {
@@ -83,6 +87,33 @@ TEST(Schedule, RefusesNoStepsAtAll) {
     FAIL() << "expected std::invalid_argument";
   } catch (const std::invalid_argument& error) {
     EXPECT_STREQ(error.what(), "[schedule] got step 0 of 0, expected 0 or more of 1 or more.");
+  }
+}
+
+// Equal to transformers: scripts/fixtures/make_schedules.py.
+TEST(Schedule, EqualsTransformers) {
+  std::ifstream file(CPX_SOURCE_DIR "/tests/fixtures/training/schedules.json");
+  const auto cases = nlohmann::json::parse(file);
+  ASSERT_EQ(cases.size(), 6);
+  const auto names = enum_names(ScheduleKind{});
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one["name"].get<std::string>());
+    const auto& given = one["options"];
+    const auto found = std::ranges::find(names, given["name"].get<std::string>());
+    ASSERT_NE(found, names.end());
+    const ScheduleOptions options{.kind = static_cast<ScheduleKind>(found - names.begin()),
+                                  .warmup_steps = given["warmup_steps"],
+                                  .decay_ratio = given.value("decay_ratio", 0.1),
+                                  .min_lr_ratio = given.value("min_lr_ratio", 0.0),
+                                  .power = given.value("power", 1.0)};
+    const std::vector<double> expected = one["factors"];
+    EXPECT_THAT(factors(options, std::ssize(expected)), Pointwise(IsNear(1e-12), expected));
+  }
+}
+
+TEST(Schedule, PastTheEndTheFloorStays) {
+  for (const auto kind : {ScheduleKind::kCosine, ScheduleKind::kWsd, ScheduleKind::kPolynomial}) {
+    EXPECT_NEAR(schedule_factor({.kind = kind, .min_lr_ratio = 0.3}, 12, 10), 0.3, 1e-15);
   }
 }
 

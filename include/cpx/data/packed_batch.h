@@ -54,6 +54,11 @@ struct PackedBatch {
 /// more tokens than cu_seqlens can count.
 PackedBatch pack(std::span<const BatchText> texts);
 
+/// The same predictions in the same order, with texts of a group that begin alike sharing the
+/// tokens of that beginning (PackedBatch::token_of_place): each is in the pack once. Last tokens,
+/// which predict nothing, are left out. Throws std::invalid_argument as pack().
+PackedBatch pack_sharing_prefixes(std::span<const BatchText> texts);
+
 /// The same under published padding: every text is thought to be padded on the left with `eos` to
 /// the longest text's length, rounded up to a multiple of 8. A pad sees only itself, so all pads
 /// share one hidden state: one token `eos` at the end of the pack, a text of its own, stands for

@@ -53,6 +53,13 @@ struct ContrastiveOptions {
   enum class Distance { kAbsolute, kSigned };
   /// kPublished: pads count in a text's mean NLL.
   enum class Padding { kExclude, kPublished };
+  /// kCode: the cross entropy of the published code. kPaper: -log J as the paper is summarised, J
+  /// being the positives' part of the scores exp(-d / tau) of a group, negatives weighted.
+  enum class Form { kCode, kPaper };
+  /// What texts are compared by: their mean NLL, or its exponential.
+  enum class Phi { kMeanNll, kPerplexity };
+
+  Form form = Form::kCode;
 
   double alpha = 100.0;          // logit margin on hard negatives
   double beta = 1.0;             // weight of the cross entropy
@@ -61,6 +68,8 @@ struct ContrastiveOptions {
   Centroid centroid = Centroid::kBatch;
   Distance distance = Distance::kAbsolute;
   Padding padding = Padding::kExclude;
+  double negative_weight = 1.0;  // kPaper: of negatives in the denominator of J, positive
+  Phi phi = Phi::kMeanNll;
   double anchor = 0.0;  // weight of the positives' mean NLL
   double hold = 0.0;    // weight of the positives' mean squared token NLL distance from the base's
 
@@ -70,9 +79,20 @@ struct ContrastiveOptions {
   /// Names the config keys of the fields (see config/fields.h).
   template <class Visitor>
   void visit_fields(Visitor& visit) {
-    visit.field("alpha", alpha, "Margin added to the logits of hard negatives", {.at_least = 0});
+    visit.field("form", form,
+                "code: the cross entropy of the published code; paper: -log of the positives' part "
+                "of all scores, as the paper is summarised (docs/objectives.md)");
+    visit.field("alpha", alpha, "Margin added to the logits of hard negatives (form code)",
+                {.at_least = 0});
     visit.field("beta", beta, "Weight of the contrastive term", {.at_least = 0});
-    visit.field("tau", tau, "Divides the scores: smaller is sharper", {.above = 0});
+    visit.field("tau", tau,
+                "Divides the scores, in the paper's form the distances: smaller is sharper",
+                {.above = 0});
+    visit.field("negative_weight", negative_weight,
+                "Weight of negatives in the denominator of form paper, its alpha (1.0, 1.1)",
+                {.above = 0});
+    visit.field("phi", phi,
+                "What texts are compared by: mean_nll (published), or perplexity, its exponential");
     visit.field("label_smoothing", label_smoothing, "Share of the label spread over all texts",
                 {.at_least = 0, .below = 1});
     visit.field(
@@ -100,6 +120,12 @@ constexpr std::array<std::string_view, 3> enum_names(ContrastiveOptions::Centroi
 }
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Distance) {
   return {"absolute", "signed"};
+}
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Form) {
+  return {"code", "paper"};
+}
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Phi) {
+  return {"mean_nll", "perplexity"};
 }
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Padding) {
   return {"exclude", "published"};

@@ -38,38 +38,75 @@ struct PreferenceBatch {
 };
 
 struct DpoOptions {
-  /// kSigmoid: -log sigmoid of the margin; the only one that takes several rejected answers.
-  /// kHinge: max(0, 1 - margin). kIpo: (margin of mean log ratios - 1 / (2 beta))^2.
+  /// With r the rewards and x their margin:
+  /// kSigmoid: -log sigmoid(x); the only one that takes several rejected answers.
+  /// kHinge: max(0, 1 - x). kIpo: (margin of mean log ratios - 1 / (2 beta))^2.
   /// kRobust: kSigmoid without the bias of labels that are flipped as often as `label_smoothing`.
-  enum class Loss { kSigmoid, kHinge, kIpo, kRobust };
+  /// kExoPair: KL of (sigmoid(x), sigmoid(-x)) from (1 - e, e), e being `label_smoothing` > 0.
+  /// kNcaPair: -log sigmoid(r_chosen) - (log sigmoid(-r_chosen) + log sigmoid(-r_rejected)) / 2.
+  /// kSppoHard: (log ratio chosen - 1 / (2 beta))^2 + (log ratio rejected + 1 / (2 beta))^2.
+  /// kApoZero: sigmoid(-r_chosen) + sigmoid(r_rejected).
+  /// kApoDown: sigmoid(r_chosen) + sigmoid(-x).
+  /// kDiscopop: (1 - m) * -log sigmoid(x) + m exp(-x), m = sigmoid(x / discopop_tau).
+  /// kSigmoidNorm: kSigmoid of rewards over mean log ratios.
+  enum class Loss {
+    kSigmoid,
+    kHinge,
+    kIpo,
+    kRobust,
+    kExoPair,
+    kNcaPair,
+    kSppoHard,
+    kApoZero,
+    kApoDown,
+    kDiscopop,
+    kSigmoidNorm
+  };
 
   Loss loss = Loss::kSigmoid;
   double beta = 0.1;  // positive; small values let the policy go far from the reference
-  /// How often a label is taken to be flipped, in [0, 0.5); only for kSigmoid and kRobust.
+  /// How often a label is taken to be flipped, in [0, 0.5); only where smooths() says so.
   double label_smoothing = 0.0;
+  double discopop_tau = 0.05;  // positive
+  double rpo_alpha = 0.0;      // weight of the chosen answers' mean token NLL
 
   /// Names the config keys of the fields (see config/fields.h).
   template <class Visitor>
   void visit_fields(Visitor& visit) {
     visit.field("loss", loss,
-                "sigmoid (published), hinge, ipo (by mean log-probabilities), or robust: sigmoid "
-                "unbiased by labels that are flipped as often as label_smoothing");
+                "sigmoid (published), hinge, ipo (by mean log-probabilities), robust: sigmoid "
+                "unbiased by labels that are flipped as often as label_smoothing; or one of TRL's "
+                "others (docs/objectives.md)");
     visit.field("beta", beta, "Smaller values let the policy go further from the reference",
                 {.above = 0});
     visit.field("label_smoothing", label_smoothing,
-                "How often a preference is taken to be the wrong way round (sigmoid, robust)",
+                "How often a preference is taken to be the wrong way round (sigmoid, robust, "
+                "exo_pair)",
                 {.at_least = 0, .below = 0.5});
+    visit.field("discopop_tau", discopop_tau, "Temperature of discopop's mixture", {.above = 0});
+    visit.field("rpo_alpha", rpo_alpha,
+                "Weight of the chosen answers' mean negative log-likelihood (TRL: loss_type sft "
+                "with this loss_weights)",
+                {.at_least = 0});
   }
 };
 
-constexpr std::array<std::string_view, 4> enum_names(DpoOptions::Loss) {
-  return {"sigmoid", "hinge", "ipo", "robust"};
+constexpr std::array<std::string_view, 11> enum_names(DpoOptions::Loss) {
+  return {"sigmoid",   "hinge",    "ipo",      "robust",   "exo_pair",    "nca_pair",
+          "sppo_hard", "apo_zero", "apo_down", "discopop", "sigmoid_norm"};
 }
 
+/// True where the loss reads label_smoothing.
+bool smooths(DpoOptions::Loss loss);
+/// True where a preference may have several rejected answers.
+bool takes_several_rejected(const DpoOptions& options);
+
 /// Mean loss of the preferences over `step.pairs`, with its gradient. Rewards are
-/// beta * (log-probability - that of the reference). Chosen answers are under `positives`, rejected
-/// ones under `hard_negatives`. A NLL that is not finite, the reference's too, gives a loss of NaN
-/// and never throws; anything else that does not fit is std::invalid_argument.
+/// beta * (log-probability - that of the reference). The rpo_alpha term is divided by
+/// `step.positive_tokens`, the chosen answers' tokens of the step. Chosen answers are under
+/// `positives`, rejected ones under `hard_negatives`. A NLL that is not finite, the reference's
+/// too, gives a loss of NaN and never throws; anything else that does not fit is
+/// std::invalid_argument.
 ObjectiveResult dpo(const PreferenceBatch& batch, const DpoOptions& options,
                     const StepCounts& step);
 

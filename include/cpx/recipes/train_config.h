@@ -75,6 +75,7 @@ struct DataOptions {
   int64_t max_tokens = 256;
   bool shuffle = true;
   bool drop_last = false;
+  bool share_prefixes = true;
 
   void visit_fields(config::FieldVisitor& visit);
 };

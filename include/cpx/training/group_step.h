@@ -27,6 +27,9 @@ struct GroupData {
   int64_t groups_per_micro_batch = 2;
   /// Leaves out an epoch's last micro batch when it is not full.
   bool drop_last = false;
+  /// Computes the tokens that texts of a group begin with alike once. The numbers are the same but
+  /// for rounding; with dropout a shared token has one mask instead of one a text.
+  bool shares_prefixes = false;
 };
 
 /// How groups of evaluation `records` are drawn where `training` is how those of training are: the

@@ -46,9 +46,6 @@ struct PreferenceObjective {
   bool has_reference = false;
 };
 
-PreferenceObjective dpo_objective(const objectives::DpoOptions& options);
-PreferenceObjective simpo_objective(const objectives::SimpoOptions& options);
-
 /// A frozen policy and what it has said so far.
 struct PreferenceReference {
   ReferencePolicy policy = {};

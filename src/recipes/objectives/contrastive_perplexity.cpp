@@ -42,11 +42,28 @@ class ContrastivePerplexity final : public Objective {
       faults.add("objective.beta",
                  "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
     }
+    if (!is_paper()) return;
+    if (options_.centroid == objectives::ContrastiveOptions::Centroid::kBatch) {
+      faults.add("objective.centroid",
+                 "got batch beside form paper, expected group or base: there each group has its "
+                 "own.");
+    }
+    if (options_.label_smoothing > 0) {
+      faults.add("objective.label_smoothing",
+                 "got {} beside form paper, expected 0: it has no labels.",
+                 options_.label_smoothing);
+    }
+    if (groups_.num_hard_negatives + groups_.num_random_negatives == 0) {
+      faults.add("objective.num_hard_negatives",
+                 "got 0 beside form paper and without random negatives, expected 1 or more: the "
+                 "loss would be 0.");
+    }
   }
 
   void look_for_notices(const TrainConfig& /*config*/, ConfigNotices& notices) const override {
     const bool has_hard = groups_.num_hard_negatives > 0;
-    if (groups_.num_random_negatives > 0 && has_hard && options_.alpha >= kMarginWithoutGradient) {
+    if (!is_paper() && groups_.num_random_negatives > 0 && has_hard &&
+        options_.alpha >= kMarginWithoutGradient) {
       notices.add("objective.num_random_negatives",
                   "at alpha {} random negatives get no gradient (their weight is e^-{}), they only "
                   "enter the loss's divisor.",
@@ -57,6 +74,9 @@ class ContrastivePerplexity final : public Objective {
                   "without negatives the contrastive term only draws the positives together.");
     }
     notices.add_idle(!has_hard, {"objective.alpha"}, "objective.num_hard_negatives is 0");
+    notices.add_idle(is_paper(), {"objective.alpha"}, "only objective.form code has it");
+    notices.add_idle(!is_paper(), {"objective.negative_weight"},
+                     "only objective.form paper has it");
     notices.add_idle(
         options_.beta == 0,
         {"objective.alpha", "objective.tau", "objective.label_smoothing", "objective.distance"},
@@ -85,6 +105,8 @@ class ContrastivePerplexity final : public Objective {
   }
 
  private:
+  bool is_paper() const { return options_.form == objectives::ContrastiveOptions::Form::kPaper; }
+
   data::GroupOptions groups_;
   objectives::ContrastiveOptions options_;
   RetainKeys retain_;

@@ -13,6 +13,9 @@ std::unique_ptr<Objective> make_cycle();
 std::unique_ptr<Objective> make_sft();
 std::unique_ptr<Objective> make_dpo();
 std::unique_ptr<Objective> make_simpo();
+std::unique_ptr<Objective> make_orpo();
+std::unique_ptr<Objective> make_cpo();
+std::unique_ptr<Objective> make_npo();
 std::unique_ptr<Objective> make_ppo();
 
 const ObjectiveTable& objective_table() {
@@ -24,6 +27,9 @@ const ObjectiveTable& objective_table() {
       make_sft,
       make_dpo,
       make_simpo,
+      make_orpo,
+      make_cpo,
+      make_npo,
       make_ppo,
   };
   return table;
