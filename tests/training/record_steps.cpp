@@ -19,7 +19,8 @@ GroupData group_data(std::span<const data::Record> train_records,
   GroupData data{.train = std::make_shared<data::ContrastGroups>(train_records, options.groups),
                  .encoder = encoder,
                  .groups_per_micro_batch = options.groups_per_micro_batch,
-                 .drop_last = options.drop_last};
+                 .drop_last = options.drop_last,
+                 .shares_prefixes = options.shares_prefixes};
   if (!eval_records.empty()) {
     data.eval = std::make_shared<data::ContrastGroups>(
         eval_records, evaluation_groups(options.groups, eval_records));

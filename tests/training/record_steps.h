@@ -18,6 +18,7 @@ struct RecordOptions {
   data::GroupOptions groups = {};
   int64_t groups_per_micro_batch = 2;
   bool drop_last = false;
+  bool shares_prefixes = false;
 };
 
 /// 2 positives and 2 hard negatives a group, not shuffled.
