@@ -268,7 +268,7 @@ class Generation {
   std::vector<std::vector<int64_t>> ids_;  // of the prompts from `first_` on
   bool streams_;
   int64_t num_texts_ = 0;
-  generation::DecoderStatistics sum_;
+  generation::TextGeneratorStatistics sum_;
 };
 
 // The output that is asked for, perhaps with prompts that are done.

@@ -151,12 +151,12 @@ void TextWriter::check_length(std::string_view where, int64_t num_tokens) const 
       where, num_tokens, room, context, decoding_.sampling.max_new_tokens);
 }
 
-generation::DecoderStatistics TextWriter::write(const WriterRun& run) {
+generation::TextGeneratorStatistics TextWriter::write(const WriterRun& run) {
   RunningTexts texts(*tokenizer_, decoding_.stop_strings);
   const auto tell = [&](uint64_t prompt, int64_t sample, const std::string& piece) {
     if (run.on_piece && !piece.empty()) run.on_piece(prompt, sample, piece);
   };
-  const generation::DecoderListener listener{
+  const generation::TextGeneratorListener listener{
       .on_token =
           [&](uint64_t prompt, int64_t sample, int64_t id) {
             generation::TextStream& stream = texts.of(prompt, sample);
@@ -189,7 +189,7 @@ generation::DecoderStatistics TextWriter::write(const WriterRun& run) {
     }
     return prompt;
   };
-  return generation::Decoder(*model_, decoder_options(run)).run(next, listener);
+  return generation::TextGenerator(*model_, generator_options(run)).run(next, listener);
 }
 
 std::vector<int64_t> TextWriter::encoded(const std::string& text, bool adds_special) const {
@@ -200,13 +200,13 @@ std::vector<int64_t> TextWriter::encoded(const std::string& text, bool adds_spec
   return ids;
 }
 
-generation::DecoderOptions TextWriter::decoder_options(const WriterRun& run) const {
-  generation::DecoderOptions options{.sampling = decoding_.sampling,
-                                     .seed = decoding_.seed,
-                                     .batch_size = decoding_.batch_size,
-                                     .max_prompt_tokens = run.max_prompt_tokens,
-                                     .samples_per_prompt = decoding_.samples,
-                                     .log_probs = decoding_.log_probs};
+generation::TextGeneratorOptions TextWriter::generator_options(const WriterRun& run) const {
+  generation::TextGeneratorOptions options{.sampling = decoding_.sampling,
+                                           .seed = decoding_.seed,
+                                           .batch_size = decoding_.batch_size,
+                                           .max_prompt_tokens = run.max_prompt_tokens,
+                                           .samples_per_prompt = decoding_.samples,
+                                           .log_probs = decoding_.log_probs};
   options.batch_size =
       std::clamp<int64_t>(run.num_prompts * decoding_.samples, 1, options.batch_size);
   std::ranges::copy(stop_ids(), std::back_inserter(options.sampling.stop_ids));

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 #include "cpx/models/llama.h"
 #include "cpx/recipes/decoding.h"
 #include "cpx/tokenizer/chat_template.h"
@@ -69,14 +69,14 @@ class TextWriter {
   std::vector<tokenizer::ChatMessage> conversation_with(const std::string& message) const;
 
   /// Continues prompts until there are no more or the user interrupts.
-  generation::DecoderStatistics write(const WriterRun& run);
+  generation::TextGeneratorStatistics write(const WriterRun& run);
 
  private:
   std::vector<int64_t> ids_of(const std::string& prompt) const;
   std::vector<int64_t> ids_of(const std::vector<tokenizer::ChatMessage>& messages) const;
   void check_length(std::string_view where, int64_t num_tokens) const;
   std::vector<int64_t> encoded(const std::string& text, bool adds_special) const;
-  generation::DecoderOptions decoder_options(const WriterRun& run) const;
+  generation::TextGeneratorOptions generator_options(const WriterRun& run) const;
   std::vector<int64_t> stop_ids() const;
 
   const Decoding& decoding_;

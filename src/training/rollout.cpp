@@ -8,7 +8,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
 #include "cpx/formats/safetensors.h"
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 #include "cpx/generation/text_stream.h"
 #include "cpx/kernels/row_distribution.h"
 #include "packed_micro_batch.h"
@@ -149,13 +149,14 @@ std::vector<Response> sample_responses(nn::CausalLm& model, std::span<const Numb
                      .number = static_cast<uint64_t>(prompt.number),
                      .max_new_tokens = drawn_length(options, rollout, prompt.number)});
   }
-  const generation::DecoderOptions decoder{.sampling = sampling_options(options),
-                                           .seed = mix_seed(options.seed, {kSampleStream, rollout}),
-                                           .batch_size = std::ssize(prompts),
-                                           .max_prompt_tokens = longest(prompts)};
+  const generation::TextGeneratorOptions generator{
+      .sampling = sampling_options(options),
+      .seed = mix_seed(options.seed, {kSampleStream, rollout}),
+      .batch_size = std::ssize(prompts),
+      .max_prompt_tokens = longest(prompts)};
   std::map<int64_t, Response> by_prompt;
   for (generation::Continuation& continuation :
-       generation::continue_prompts(model, asked, decoder)) {
+       generation::continue_prompts(model, asked, generator)) {
     const auto prompt = static_cast<int64_t>(continuation.prompt);
     by_prompt[prompt] = {.prompt = prompt,
                          .ids = std::move(continuation.ids),

@@ -14,7 +14,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/formats/peft.h"
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 #include "cpx/models/load.h"
 
 namespace cpx::generation {
@@ -115,9 +115,9 @@ TEST(TextStates, CountTheirBytes) {
 
 // ---- Against transformers -----------------------------------------------------------------------
 
-DecoderOptions options_of(const nlohmann::json& one) {
+TextGeneratorOptions options_of(const nlohmann::json& one) {
   const auto& settings = one["settings"];
-  DecoderOptions options;
+  TextGeneratorOptions options;
   options.sampling = {.temperature = 0.0,
                       .top_k = settings["top_k"],
                       .repetition_penalty = settings.value("repetition_penalty", 1.0),
@@ -220,10 +220,11 @@ TEST_P(ContrastiveText, HasThePeersScores) {
   }
 }
 
-// ---- In the decoder -----------------------------------------------------------------------------
+// ---- In TextGenerator
+// -----------------------------------------------------------------------------
 
-DecoderOptions contrastive(int64_t new_tokens) {
-  DecoderOptions options;
+TextGeneratorOptions contrastive(int64_t new_tokens) {
+  TextGeneratorOptions options;
   options.sampling = {
       .temperature = 0.0, .top_k = 5, .penalty_alpha = 0.5, .max_new_tokens = new_tokens};
   options.max_prompt_tokens = 40;
@@ -299,7 +300,7 @@ TEST(ContrastiveSearch, ScoresDoNotDependOnTheOtherSequences) {
   for (int64_t count = 2; count <= 40; ++count) ASSERT_EQ(scores_among(count), alone) << count;
 }
 
-TEST(ContrastiveDecoder, SaysWhyATextEnds) {
+TEST(ContrastiveTextGenerator, SaysWhyATextEnds) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   const std::vector<Prompt> prompts = {{.ids = {5, 6, 7}}};
   auto options = contrastive(12);
@@ -316,7 +317,7 @@ TEST(ContrastiveDecoder, SaysWhyATextEnds) {
   std::vector<Continuation> finished;
   bool is_given = false;
   const auto statistics =
-      Decoder(*model, options)
+      TextGenerator(*model, options)
           .run(
               [&]() -> std::optional<Prompt> {
                 return std::exchange(is_given, true) ? std::nullopt : std::optional(prompts[0]);
@@ -331,7 +332,7 @@ TEST(ContrastiveDecoder, SaysWhyATextEnds) {
 }
 
 // At alpha near 0 the likeliest token wins: greedy text.
-TEST(ContrastiveDecoder, IsGreedyWhereNothingIsPenalised) {
+TEST(ContrastiveTextGenerator, IsGreedyWhereNothingIsPenalised) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   const auto cases = nlohmann::json::parse(std::ifstream(kFixtures / "generation/llama_gqa.json"));
   for (const auto& one : cases["base"]) {
@@ -344,7 +345,7 @@ TEST(ContrastiveDecoder, IsGreedyWhereNothingIsPenalised) {
 }
 
 // All tokens but two may not come: two candidates instead of five.
-TEST(ContrastiveDecoder, NeverTakesABannedToken) {
+TEST(ContrastiveTextGenerator, NeverTakesABannedToken) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   auto options = contrastive(10);
   options.sampling.min_new_tokens = 10;
@@ -356,12 +357,12 @@ TEST(ContrastiveDecoder, NeverTakesABannedToken) {
   for (const int64_t id : ids) EXPECT_TRUE(id == 50 || id == 60) << id;
 }
 
-TEST(ContrastiveDecoder, RefusesToSample) {
+TEST(ContrastiveTextGenerator, RefusesToSample) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   auto options = contrastive(5);
   options.sampling.temperature = 0.7;
   try {
-    const Decoder decoder(*model, options);
+    const TextGenerator generator(*model, options);
     FAIL();
   } catch (const ConfigError& error) {
     ASSERT_EQ(error.faults().size(), 1);

@@ -10,7 +10,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 #include "cpx/models/load.h"
 
 namespace cpx::generation {
@@ -31,8 +31,8 @@ std::shared_ptr<models::Llama> load() {
                             torch::kCPU);
 }
 
-DecoderOptions options_of(const nlohmann::json& fixture, const nlohmann::json& settings) {
-  DecoderOptions options;
+TextGeneratorOptions options_of(const nlohmann::json& fixture, const nlohmann::json& settings) {
+  TextGeneratorOptions options;
   options.log_probs = true;
   options.max_prompt_tokens = 40;
   SamplingOptions& sampling = options.sampling;
@@ -94,7 +94,7 @@ TEST(LogProbs, AreThePeersBeforeAndAfterTheProcessors) {
 
 TEST(LogProbs, AreNotToldUnlessAskedFor) {
   const auto fixture = read_fixture();
-  DecoderOptions options = options_of(fixture, nlohmann::json::object());
+  TextGeneratorOptions options = options_of(fixture, nlohmann::json::object());
   options.log_probs = false;
   const auto texts = continue_prompts(*load(), {{.ids = {5, 6}}}, options);
   EXPECT_TRUE(texts.front().log_probs.empty());
@@ -124,7 +124,7 @@ std::vector<float> last_logits(models::Llama& model, const Ids& ids) {
 // processes.
 TEST(LogProbs, OfSamplesAreThoseOfTheWholeText) {
   const auto model = load();
-  DecoderOptions options;
+  TextGeneratorOptions options;
   options.log_probs = true;
   options.max_prompt_tokens = 40;
   options.sampling = {.temperature = 0.7, .top_k = 20, .top_p = 0.9, .max_new_tokens = 12};
@@ -150,11 +150,11 @@ TEST(LogProbs, OfSamplesAreThoseOfTheWholeText) {
 
 TEST(LogProbs, OfContrastiveSearchAreThoseOfGreedysFirstToken) {
   const auto model = load();
-  DecoderOptions greedy;
+  TextGeneratorOptions greedy;
   greedy.log_probs = true;
   greedy.max_prompt_tokens = 40;
   greedy.sampling = {.temperature = 0.0, .max_new_tokens = 1};
-  DecoderOptions search = greedy;
+  TextGeneratorOptions search = greedy;
   search.sampling.top_k = 4;
   search.sampling.penalty_alpha = 1e-6;  // as good as none: the likeliest token
   const std::vector<Prompt> prompts = {{.ids = {9, 33, 4, 120}}};

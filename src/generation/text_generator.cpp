@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 
 #include <algorithm>
 #include <chrono>
@@ -24,14 +24,14 @@ using torch::Tensor;
 // Tokens of prompts that go through the model together.
 constexpr int64_t kPassTokens = 512;
 
-int64_t prompts_at_once(const DecoderOptions& options) {
+int64_t prompts_at_once(const TextGeneratorOptions& options) {
   if (options.num_prompts > 0) return options.num_prompts;
   const int64_t samples = std::max<int64_t>(1, options.samples_per_prompt);
   // Those that begin, those that end, and one between.
   return std::min(options.batch_size, options.batch_size / samples + 2);
 }
 
-nn::KvCacheOptions cache_options(const nn::CausalLm& model, const DecoderOptions& options) {
+nn::KvCacheOptions cache_options(const nn::CausalLm& model, const TextGeneratorOptions& options) {
   const nn::ModelShape& shape = model.shape();
   const auto dtype = model.device().is_cpu() ? torch::kFloat32 : model.dtype();
   const SamplingOptions& sampling = options.sampling;
@@ -72,8 +72,8 @@ struct Sequence {
 // One run: what is loaded and what is running.
 class Run {
  public:
-  Run(nn::CausalLm& model, const DecoderOptions& options,
-      const std::function<std::optional<Prompt>()>& next, const DecoderListener& listener)
+  Run(nn::CausalLm& model, const TextGeneratorOptions& options,
+      const std::function<std::optional<Prompt>()>& next, const TextGeneratorListener& listener)
       : model_(model),
         options_(options),
         next_(next),
@@ -87,7 +87,7 @@ class Run {
     }
   }
 
-  DecoderStatistics operator()() {
+  TextGeneratorStatistics operator()() {
     const torch::NoGradGuard no_grad;
     fill();
     while (step() && (!listener_.goes_on || listener_.goes_on())) fill();
@@ -330,21 +330,21 @@ class Run {
   }
 
   nn::CausalLm& model_;
-  const DecoderOptions& options_;
+  const TextGeneratorOptions& options_;
   const std::function<std::optional<Prompt>()>& next_;
-  const DecoderListener& listener_;
+  const TextGeneratorListener& listener_;
   nn::KvCache cache_;
   std::vector<std::optional<LoadedPrompt>> prompts_;
   std::vector<std::optional<Sequence>> sequences_;
   std::vector<Sampler> samplers_;
   std::optional<ContrastiveSearch> search_;
   bool is_exhausted_ = false;
-  DecoderStatistics statistics_;
+  TextGeneratorStatistics statistics_;
 };
 
 }  // namespace
 
-Decoder::Decoder(nn::CausalLm& model, const DecoderOptions& options)
+TextGenerator::TextGenerator(nn::CausalLm& model, const TextGeneratorOptions& options)
     : model_(model), options_(options) {
   const int64_t context = model.shape().max_position;
   const int64_t wanted = options.max_prompt_tokens + options.sampling.max_new_tokens;
@@ -360,16 +360,16 @@ Decoder::Decoder(nn::CausalLm& model, const DecoderOptions& options)
   check(options.sampling);
 }
 
-DecoderStatistics Decoder::run(const std::function<std::optional<Prompt>()>& next,
-                               const DecoderListener& listener) {
+TextGeneratorStatistics TextGenerator::run(const std::function<std::optional<Prompt>()>& next,
+                                           const TextGeneratorListener& listener) {
   return Run(model_, options_, next, listener)();
 }
 
 std::vector<Continuation> continue_prompts(nn::CausalLm& model, const std::vector<Prompt>& prompts,
-                                           const DecoderOptions& options) {
+                                           const TextGeneratorOptions& options) {
   std::vector<Continuation> continuations;
   size_t next = 0;
-  Decoder(model, options)
+  TextGenerator(model, options)
       .run(
           [&]() -> std::optional<Prompt> {
             return next < prompts.size() ? std::optional(prompts[next++]) : std::nullopt;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Greedy continuations against transformers' generate() (scripts/fixtures/make_generation.py), and
 // that what a sample is depends on nothing but itself.
-#include "cpx/generation/decoder.h"
+#include "cpx/generation/text_generator.h"
 
 #include <fstream>
 #include <map>
@@ -15,7 +15,7 @@
 #include "cpx/models/load.h"
 
 namespace cpx::generation {
-namespace decoder_test {
+namespace text_generator_test {
 
 const std::filesystem::path kFixtures = CPX_SOURCE_DIR "/tests/fixtures";
 
@@ -31,8 +31,8 @@ nlohmann::json read_fixture(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
-DecoderOptions greedy(int64_t new_tokens) {
-  DecoderOptions options;
+TextGeneratorOptions greedy(int64_t new_tokens) {
+  TextGeneratorOptions options;
   options.sampling.temperature = 0.0;
   options.sampling.max_new_tokens = new_tokens;
   options.max_prompt_tokens = 40;
@@ -96,8 +96,8 @@ std::vector<Prompt> seven_prompts() {
   return prompts;
 }
 
-DecoderOptions sampled() {
-  DecoderOptions options;
+TextGeneratorOptions sampled() {
+  TextGeneratorOptions options;
   options.sampling.max_new_tokens = 25;
   options.sampling.stop_ids = {2, 9, 17};  // lengths differ
   options.max_prompt_tokens = 40;
@@ -108,7 +108,7 @@ DecoderOptions sampled() {
 class SampleBits : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, SampleBits, testing::Values("llama_gqa", "mistral_window"));
 
-void expect_same_in_any_batch(nn::CausalLm& model, DecoderOptions options) {
+void expect_same_in_any_batch(nn::CausalLm& model, TextGeneratorOptions options) {
   auto prompts = seven_prompts();
   options.batch_size = 1;
   const auto expected = by_number(continue_prompts(model, prompts, options));
@@ -160,7 +160,7 @@ TEST_P(QuantizedSampleBits, GreedyTextIsTheSameForAnyNumberOfSequences) {
   }
 }
 
-TEST(Decoder, SamplesOfAPromptAndSeedsDiffer) {
+TEST(TextGenerator, SamplesOfAPromptAndSeedsDiffer) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   const std::vector<Prompt> prompts = {{.ids = {5, 6}, .number = 0, .num_samples = 2},
                                        {.ids = {5, 6}, .number = 1}};
@@ -175,7 +175,7 @@ TEST(Decoder, SamplesOfAPromptAndSeedsDiffer) {
 
 // ---- Ends and counts ----------------------------------------------------------------------------
 
-TEST(Decoder, SaysWhyASampleEnds) {
+TEST(TextGenerator, SaysWhyASampleEnds) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   const auto one = read_fixture("llama_gqa")["base"][1];
   const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
@@ -193,7 +193,7 @@ TEST(Decoder, SaysWhyASampleEnds) {
   options.sampling.stop_ids = {};
   std::vector<Continuation> finished;
   bool is_given = false;
-  Decoder(*model, options)
+  TextGenerator(*model, options)
       .run(
           [&]() -> std::optional<Prompt> {
             return std::exchange(is_given, true) ? std::nullopt : std::optional(prompts[0]);
@@ -206,7 +206,7 @@ TEST(Decoder, SaysWhyASampleEnds) {
 }
 
 // A prompt's own limit ends it earlier, never later.
-TEST(Decoder, APromptMayHaveALimitOfItsOwn) {
+TEST(TextGenerator, APromptMayHaveALimitOfItsOwn) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   const auto one = read_fixture("llama_gqa")["base"][1];
   const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
@@ -224,14 +224,14 @@ TEST(Decoder, APromptMayHaveALimitOfItsOwn) {
   }
 }
 
-TEST(Decoder, ComputesAPromptOnceAndFillsFreePlaces) {
+TEST(TextGenerator, ComputesAPromptOnceAndFillsFreePlaces) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   auto options = greedy(10);
   options.batch_size = 4;
   options.samples_per_prompt = 3;
   int64_t given = 0;
   int64_t num_finished = 0;
-  const auto statistics = Decoder(*model, options)
+  const auto statistics = TextGenerator(*model, options)
                               .run(
                                   [&]() -> std::optional<Prompt> {
                                     if (given == 5) return std::nullopt;
@@ -248,7 +248,7 @@ TEST(Decoder, ComputesAPromptOnceAndFillsFreePlaces) {
 }
 
 // Places and prompts are free again at once where the first token is the last.
-TEST(Decoder, GoesOnWhereSamplesEndWithTheirFirstToken) {
+TEST(TextGenerator, GoesOnWhereSamplesEndWithTheirFirstToken) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   std::vector<Prompt> prompts;
   for (uint64_t i = 0; i < 7; ++i) prompts.push_back({.ids = {4, 5}, .number = i});
@@ -259,16 +259,16 @@ TEST(Decoder, GoesOnWhereSamplesEndWithTheirFirstToken) {
   EXPECT_EQ(continue_prompts(*model, prompts, options).size(), 6);
 }
 
-TEST(Decoder, EndsWhereTheListenerSaysSo) {
+TEST(TextGenerator, EndsWhereTheListenerSaysSo) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   int64_t num_steps = 0;
-  const auto statistics = Decoder(*model, greedy(30))
+  const auto statistics = TextGenerator(*model, greedy(30))
                               .run([] { return std::optional(Prompt{.ids = {4}}); },
                                    {.goes_on = [&] { return ++num_steps < 4; }});
   EXPECT_EQ(statistics.num_steps, 4);
 }
 
-std::string message_of(const DecoderOptions& options, const Prompt& prompt) {
+std::string message_of(const TextGeneratorOptions& options, const Prompt& prompt) {
   const auto model = load("llama_gqa", /*with_adapter=*/false);
   try {
     continue_prompts(*model, {prompt}, options);
@@ -278,7 +278,7 @@ std::string message_of(const DecoderOptions& options, const Prompt& prompt) {
   return "no error";
 }
 
-TEST(Decoder, RefusesWhatDoesNotFit) {
+TEST(TextGenerator, RefusesWhatDoesNotFit) {
   EXPECT_EQ(message_of(greedy(5), {.ids = {}, .number = 3}),
             "[decoder] prompt 3 has 0 tokens, expected 1 to 40.");
   EXPECT_EQ(message_of(greedy(5), {.ids = std::vector<int64_t>(41, 5)}),
@@ -291,5 +291,5 @@ TEST(Decoder, RefusesWhatDoesNotFit) {
             "each.");
 }
 
-}  // namespace decoder_test
+}  // namespace text_generator_test
 }  // namespace cpx::generation

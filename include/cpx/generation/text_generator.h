@@ -37,11 +37,11 @@ struct Continuation {
   std::vector<int64_t> ids;  // the new tokens, without the stop token
   FinishReason reason = FinishReason::kLength;
   std::optional<int64_t> stop_id = std::nullopt;  // the stop token that ended it
-  /// Of the ids, and behind them of the stop token; empty unless DecoderOptions::log_probs.
+  /// Of the ids, and behind them of the stop token; empty unless TextGeneratorOptions::log_probs.
   std::vector<TokenLogProbs> log_probs = {};
 };
 
-struct DecoderOptions {
+struct TextGeneratorOptions {
   SamplingOptions sampling;
   uint64_t seed = 42;
   /// Sequences at once.
@@ -56,7 +56,7 @@ struct DecoderOptions {
 };
 
 /// What a run tells while it goes on. Any may be empty.
-struct DecoderListener {
+struct TextGeneratorListener {
   /// A new token of a sample; returns true where the text so far ends the sample (a stop string).
   std::function<bool(uint64_t prompt, int64_t sample, int64_t id)> on_token = {};
   std::function<void(Continuation)> on_finished = {};
@@ -65,31 +65,31 @@ struct DecoderListener {
 };
 
 /// What a run did.
-struct DecoderStatistics {
+struct TextGeneratorStatistics {
   int64_t num_prompt_tokens = 0;
   double prompt_seconds = 0.0;  // spent on them
   int64_t num_new_tokens = 0;
   int64_t num_steps = 0;
 };
 
-class Decoder {
+class TextGenerator {
  public:
   /// Throws std::invalid_argument for sizes that do not fit together or the model's context, and
   /// what check() throws for the sampling options.
-  Decoder(nn::CausalLm& model, const DecoderOptions& options);
+  TextGenerator(nn::CausalLm& model, const TextGeneratorOptions& options);
 
   /// Continues the prompts that `next` returns until it returns nothing. Throws
   /// std::invalid_argument for a prompt that is empty or longer than max_prompt_tokens.
-  DecoderStatistics run(const std::function<std::optional<Prompt>()>& next,
-                        const DecoderListener& listener);
+  TextGeneratorStatistics run(const std::function<std::optional<Prompt>()>& next,
+                              const TextGeneratorListener& listener);
 
  private:
   nn::CausalLm& model_;
-  DecoderOptions options_;
+  TextGeneratorOptions options_;
 };
 
 /// The continuations of `prompts` in their order, samples of a prompt in theirs.
 std::vector<Continuation> continue_prompts(nn::CausalLm& model, const std::vector<Prompt>& prompts,
-                                           const DecoderOptions& options);
+                                           const TextGeneratorOptions& options);
 
 }  // namespace cpx::generation
