@@ -15,7 +15,7 @@ namespace {
 
 using torch::Tensor;
 
-// LibTorch's reductions take their order from the number of rows and of threads: not these.
+// Unlike in LibTorch's reductions, the order does not depend on the numbers of rows and threads.
 float dot(const float* left, const float* right, int64_t size) {
   float sum = 0.0F;
 #pragma omp simd reduction(+ : sum)
@@ -36,7 +36,7 @@ float length_of(std::span<const float> state) {
   return std::sqrt(dot(state.data(), state.data(), std::ssize(state)));
 }
 
-// `states` [T, D] into rows of length 1. A row of zeros stays one.
+// Scales the rows of `states` [T, D] to length 1 and writes them to `rows`. Zeros stay zeros.
 void store_directions(std::span<const float> states, int64_t size, float* rows) {
   for (size_t begin = 0; begin < states.size(); begin += static_cast<size_t>(size)) {
     const auto state = states.subspan(begin, static_cast<size_t>(size));
@@ -72,13 +72,13 @@ double contrastive_score(const Candidate& candidate, double penalty_alpha) {
          penalty_alpha * static_cast<double>(candidate.similarity);
 }
 
-TextStates::TextStates(const nn::KvCacheOptions& places, int64_t hidden_size)
+TextStates::TextStates(const nn::KvCacheOptions& cache, int64_t hidden_size)
     : hidden_size_(hidden_size),
-      prompts_(at::empty({places.num_prompts, places.prompt_capacity, hidden_size}, at::kFloat)),
+      prompts_(at::empty({cache.num_prompts, cache.prompt_capacity, hidden_size}, at::kFloat)),
       sequences_(
-          at::empty({places.num_sequences, places.sequence_capacity, hidden_size}, at::kFloat)),
-      prompt_lengths_(static_cast<size_t>(places.num_prompts)),
-      texts_(static_cast<size_t>(places.num_sequences)) {}
+          at::empty({cache.num_sequences, cache.sequence_capacity, hidden_size}, at::kFloat)),
+      prompt_lengths_(static_cast<size_t>(cache.num_prompts)),
+      texts_(static_cast<size_t>(cache.num_sequences)) {}
 
 int64_t TextStates::num_bytes() const {
   return static_cast<int64_t>(prompts_.nbytes() + sequences_.nbytes());
@@ -128,24 +128,24 @@ void ContrastiveSearch::begin_sequence(int64_t sequence, int64_t prompt) {
 
 ContrastiveChoice ContrastiveSearch::choose(std::span<const int64_t> sequences,
                                             std::vector<std::vector<Candidate>> candidates) {
-  nn::CachePass pass{.cache = &cache_};
-  std::vector<Candidate*> tried;  // a row each
+  std::vector<nn::CandidateRow> tried_rows;
+  std::vector<Candidate*> tried;  // one for each row
   std::vector<int64_t> ids;
   for (size_t i = 0; i < sequences.size(); ++i) {
     for (size_t number = 0; number < candidates[i].size(); ++number) {
       tried.push_back(&candidates[i][number]);
       ids.push_back(tried.back()->id);
-      pass.candidates.push_back({sequences[i], static_cast<int64_t>(number)});
+      tried_rows.push_back({.sequence = sequences[i], .number = static_cast<int64_t>(number)});
     }
   }
   const auto all_states =
-      model_.cached_states(at::tensor(ids, at::kLong).to(model_.device()), pass);  // [rows, D]
-  const auto wide = all_states.to(at::kCPU, at::kFloat).contiguous();
+      model_.try_tokens(cache_, at::tensor(ids, at::kLong).to(model_.device()), tried_rows);
+  const auto wide = all_states.to(at::kCPU, at::kFloat).contiguous();  // [rows, D]
   at::parallel_for(0, std::ssize(tried), 1, [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
       Candidate& one = *tried[static_cast<size_t>(row)];
-      one.similarity = states_.highest_similarity(
-          pass.candidates[static_cast<size_t>(row)].sequence, numbers_of(wide[row]));
+      one.similarity = states_.highest_similarity(tried_rows[static_cast<size_t>(row)].sequence,
+                                                  numbers_of(wide[row]));
       one.score = contrastive_score(one, penalty_alpha_);
     }
   });

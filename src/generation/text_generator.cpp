@@ -21,13 +21,13 @@ namespace {
 
 using torch::Tensor;
 
-// Tokens of prompts that go through the model together.
+// Short prompts go through the model together, up to this many tokens.
 constexpr int64_t kPassTokens = 512;
 
 int64_t prompts_at_once(const TextGeneratorOptions& options) {
   if (options.num_prompts > 0) return options.num_prompts;
   const int64_t samples = std::max<int64_t>(1, options.samples_per_prompt);
-  // Those that begin, those that end, and one between.
+  // Prompts with all their samples, one whose last samples finish and one whose first ones begin.
   return std::min(options.batch_size, options.batch_size / samples + 2);
 }
 
@@ -60,12 +60,12 @@ struct LoadedPrompt {
 };
 
 struct Sequence {
-  size_t place = 0;  // of its prompt
+  size_t prompt_slot = 0;
   int64_t sample = 0;
   std::vector<int64_t> ids;  // prompt and new tokens
   int64_t num_new = 0;
-  Tensor logits = {};           // of the next token, float32 [V] on the CPU; in contrastive search
-  std::vector<float> raw = {};  // the same [V] before they are processed, where log_probs are told
+  Tensor logits = {};  // of the next token, float32 [V] on the CPU; only in contrastive search
+  std::vector<float> raw = {};  // the logits [V] before they are processed; only with log_probs
   std::vector<TokenLogProbs> log_probs = {};
 };
 
@@ -95,24 +95,24 @@ class Run {
   }
 
  private:
-  // Gives free places to samples that have not begun, until none is free or none is left: one may
-  // end with its first token.
+  // Gives free slots to samples that have not begun, until there are no more of either. It takes
+  // several rounds because a sample may end with its first token, which frees its slot.
   void fill() {
     bool has_begun = true;
     while (has_begun) {
       has_begun = false;
       load_prompts();
-      for (size_t place = 0; place < sequences_.size(); ++place) {
-        if (sequences_[place]) continue;
+      for (size_t slot = 0; slot < sequences_.size(); ++slot) {
+        if (sequences_[slot]) continue;
         const auto prompt = prompt_with_samples();
         if (!prompt) break;
-        begin(place, *prompt);
+        begin(slot, *prompt);
         has_begun = true;
       }
     }
   }
 
-  // A loaded prompt that has samples left to begin.
+  // The slot of a prompt that has samples left to begin.
   std::optional<size_t> prompt_with_samples() const {
     for (size_t i = 0; i < prompts_.size(); ++i) {
       if (prompts_[i] && prompts_[i]->num_left() > 0) return i;
@@ -120,16 +120,16 @@ class Run {
     return std::nullopt;
   }
 
-  // Loads prompts where there is room, until there is a sample for each free place.
+  // Loads prompts into free slots until each free sequence slot has a sample to begin.
   void load_prompts() {
     int64_t num_missing = std::ranges::count_if(
         sequences_, [](const auto& sequence) { return !sequence.has_value(); });
     for (const auto& prompt : prompts_) num_missing -= prompt ? prompt->num_left() : 0;
-    std::vector<size_t> places;  // of prompts that go through the model together
+    std::vector<size_t> slots;  // of prompts that go through the model together
     int64_t num_tokens = 0;
     const auto load_those = [&] {
-      if (!places.empty()) load(places);
-      places.clear();
+      if (!slots.empty()) load(slots);
+      slots.clear();
       num_tokens = 0;
     };
     while (num_missing > 0 && !is_exhausted_) {
@@ -146,36 +146,34 @@ class Run {
       if (num_tokens + length > kPassTokens || length > nn::kMaxJoinedPrompt) load_those();
       num_missing -= prompt->num_samples;
       *free = {.prompt = std::move(*prompt)};
-      places.push_back(static_cast<size_t>(free - prompts_.begin()));
+      slots.push_back(static_cast<size_t>(free - prompts_.begin()));
       num_tokens += length;
       if (length > nn::kMaxJoinedPrompt) load_those();
     }
     load_those();
   }
 
-  // Keys, values and logits of the prompts at `places`, in one pass.
-  void load(const std::vector<size_t>& places) {
+  // Computes the prompts in `slots` in one pass: keys, values and logits.
+  void load(const std::vector<size_t>& slots) {
     const auto start = std::chrono::steady_clock::now();
-    nn::CachePass pass{.cache = &cache_, .prompts = {}, .cu_seqlens = {0}};
+    std::vector<nn::PromptSlot> prompts;
     std::vector<int64_t> ids, last_rows;
-    for (const size_t place : places) {
-      const auto& own = prompts_[place]->prompt.ids;
+    for (const size_t slot : slots) {
+      const auto& own = prompts_[slot]->prompt.ids;
       ids.insert(ids.end(), own.begin(), own.end());
-      pass.prompts.push_back(static_cast<int64_t>(place));
-      pass.cu_seqlens.push_back(static_cast<int32_t>(ids.size()));
+      prompts.push_back({.slot = static_cast<int64_t>(slot), .num_tokens = std::ssize(own)});
       last_rows.push_back(std::ssize(ids) - 1);
     }
     const auto to_device = [this](const std::vector<int64_t>& numbers) {
       return at::tensor(numbers, at::kLong).to(model_.device());
     };
-    const auto states = model_.cached_states(to_device(ids), pass);  // [T, D]
+    const auto states = model_.prefill(cache_, to_device(ids), prompts);  // [T, D]
     const auto logits = logits_of(states.index_select(0, to_device(last_rows)));
-    for (size_t i = 0; i < places.size(); ++i) {
-      prompts_[places[i]]->logits = logits.narrow(0, static_cast<int64_t>(i), 1);
+    for (size_t i = 0; i < slots.size(); ++i) {
+      prompts_[slots[i]]->logits = logits.narrow(0, static_cast<int64_t>(i), 1);
       if (!search_) continue;
-      const int64_t begin = pass.cu_seqlens[i];
-      search_->begin_prompt(pass.prompts[i],
-                            states.narrow(0, begin, pass.cu_seqlens[i + 1] - begin));
+      const auto& [slot, length] = prompts[i];
+      search_->begin_prompt(slot, states.narrow(0, last_rows[i] + 1 - length, length));
     }
     statistics_.num_prompt_tokens += std::ssize(ids);
     const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
@@ -186,34 +184,35 @@ class Run {
     return model_.logits(states, {.is_by_row = true}).to(at::kCPU, at::kFloat).contiguous();
   }
 
-  void begin(size_t place, size_t prompt) {
+  void begin(size_t slot, size_t prompt) {
     LoadedPrompt& loaded = *prompts_[prompt];
-    sequences_[place] = {.place = prompt, .sample = loaded.num_begun++, .ids = loaded.prompt.ids};
+    sequences_[slot] = {
+        .prompt_slot = prompt, .sample = loaded.num_begun++, .ids = loaded.prompt.ids};
     ++loaded.num_running;
-    cache_.begin_sequence(static_cast<int64_t>(place), static_cast<int64_t>(prompt));
+    cache_.begin_sequence(static_cast<int64_t>(slot), static_cast<int64_t>(prompt));
     auto logits = loaded.logits.clone();  // sampling changes them
     if (search_) {
-      search_->begin_sequence(static_cast<int64_t>(place), static_cast<int64_t>(prompt));
-      sequences_[place]->logits = logits[0];
+      search_->begin_sequence(static_cast<int64_t>(slot), static_cast<int64_t>(prompt));
+      sequences_[slot]->logits = logits[0];
     } else {
-      add(place, sample(place, logits.mutable_data_ptr<float>(), logits.size(1)));
+      add(slot, sample(slot, logits.mutable_data_ptr<float>(), logits.size(1)));
     }
   }
 
-  int64_t sample(size_t place, float* logits, int64_t vocabulary) {
-    Sequence& own = *sequences_[place];
+  int64_t sample(size_t slot, float* logits, int64_t vocabulary) {
+    Sequence& own = *sequences_[slot];
     const std::span row(logits, static_cast<size_t>(vocabulary));
     CounterRng rng(options_.seed,
-                   {prompts_[own.place]->prompt.number, static_cast<uint64_t>(own.sample),
+                   {prompts_[own.prompt_slot]->prompt.number, static_cast<uint64_t>(own.sample),
                     static_cast<uint64_t>(own.num_new)});
-    if (!options_.log_probs) return samplers_[place].next(row, own.ids, own.num_new, rng);
+    if (!options_.log_probs) return samplers_[slot].next(row, own.ids, own.num_new, rng);
     own.raw.assign(row.begin(), row.end());
-    const int64_t id = samplers_[place].next(row, own.ids, own.num_new, rng);
+    const int64_t id = samplers_[slot].next(row, own.ids, own.num_new, rng);
     add_log_probs(own, row, id, /*has_probabilities=*/options_.sampling.temperature != 0.0);
     return id;
   }
 
-  // `row` [V] holds what `id` was chosen from: probabilities or processed scores.
+  // `row` [V] is what `id` was chosen from: probabilities, or processed scores.
   static void add_log_probs(Sequence& own, std::span<const float> row, int64_t id,
                             bool has_probabilities) {
     const double processed = has_probabilities
@@ -222,32 +221,32 @@ class Run {
     own.log_probs.push_back({.raw = log_probability(own.raw, id), .processed = processed});
   }
 
-  // A new token of the sequence, which may be its last.
-  void add(size_t place, int64_t id) {
-    Sequence& own = *sequences_[place];
-    const uint64_t prompt = prompts_[own.place]->prompt.number;
+  // Appends a token to the sequence, or ends it.
+  void add(size_t slot, int64_t id) {
+    Sequence& own = *sequences_[slot];
+    const uint64_t prompt = prompts_[own.prompt_slot]->prompt.number;
     if (std::ranges::find(options_.sampling.stop_ids, id) != options_.sampling.stop_ids.end()) {
-      return finish(place, FinishReason::kStopToken, id);
+      return finish(slot, FinishReason::kStopToken, id);
     }
     own.ids.push_back(id);
     ++own.num_new;
     ++statistics_.num_new_tokens;
     if (listener_.on_token && listener_.on_token(prompt, own.sample, id)) {
-      return finish(place, FinishReason::kStopString);
+      return finish(slot, FinishReason::kStopString);
     }
-    if (own.num_new == max_new_tokens(own)) finish(place, FinishReason::kLength);
+    if (own.num_new == max_new_tokens(own)) finish(slot, FinishReason::kLength);
   }
 
   int64_t max_new_tokens(const Sequence& sequence) const {
     const int64_t all = options_.sampling.max_new_tokens;
-    const int64_t own = prompts_[sequence.place]->prompt.max_new_tokens;
+    const int64_t own = prompts_[sequence.prompt_slot]->prompt.max_new_tokens;
     return own > 0 ? std::min(own, all) : all;
   }
 
-  void finish(size_t place, FinishReason reason, std::optional<int64_t> stop_id = std::nullopt) {
-    Sequence own = std::move(*sequences_[place]);
-    sequences_[place].reset();
-    LoadedPrompt& loaded = *prompts_[own.place];
+  void finish(size_t slot, FinishReason reason, std::optional<int64_t> stop_id = std::nullopt) {
+    Sequence own = std::move(*sequences_[slot]);
+    sequences_[slot].reset();
+    LoadedPrompt& loaded = *prompts_[own.prompt_slot];
     --loaded.num_running;
     own.ids.erase(own.ids.begin(), own.ids.begin() + std::ssize(loaded.prompt.ids));
     if (listener_.on_finished) {
@@ -260,60 +259,60 @@ class Run {
     }
   }
 
-  // The next token of all that run; false where nothing does.
+  // Computes the next token of every running sequence; false if there is none.
   bool step() {
-    std::vector<int64_t> places;
-    for (size_t place = 0; place < sequences_.size(); ++place) {
-      if (sequences_[place]) places.push_back(static_cast<int64_t>(place));
+    std::vector<int64_t> slots;
+    for (size_t slot = 0; slot < sequences_.size(); ++slot) {
+      if (sequences_[slot]) slots.push_back(static_cast<int64_t>(slot));
     }
-    if (places.empty()) return false;
+    if (slots.empty()) return false;
     if (search_) {
-      search_next(places);
+      search_next(slots);
     } else {
-      sample_next(places);
+      sample_next(slots);
     }
     ++statistics_.num_steps;
     return true;
   }
 
-  void sample_next(const std::vector<int64_t>& places) {
+  void sample_next(const std::vector<int64_t>& slots) {
     std::vector<int64_t> ids;
-    for (const int64_t place : places) {
-      ids.push_back(sequences_[static_cast<size_t>(place)]->ids.back());
+    for (const int64_t slot : slots) {
+      ids.push_back(sequences_[static_cast<size_t>(slot)]->ids.back());
     }
-    const auto states = model_.cached_states(at::tensor(ids, at::kLong).to(model_.device()),
-                                             {.cache = &cache_, .sequences = places});
+    const auto states =
+        model_.next_tokens(cache_, at::tensor(ids, at::kLong).to(model_.device()), slots);
     auto logits = logits_of(states);  // [N, V]
-    std::vector<int64_t> next(places.size());
-    at::parallel_for(0, std::ssize(places), 1, [&](int64_t begin, int64_t end) {
+    std::vector<int64_t> next(slots.size());
+    at::parallel_for(0, std::ssize(slots), 1, [&](int64_t begin, int64_t end) {
       for (int64_t row = begin; row < end; ++row) {
         const auto i = static_cast<size_t>(row);
-        next[i] = sample(static_cast<size_t>(places[i]),
+        next[i] = sample(static_cast<size_t>(slots[i]),
                          logits.mutable_data_ptr<float>() + row * logits.size(1), logits.size(1));
       }
     });
-    for (size_t i = 0; i < places.size(); ++i) add(static_cast<size_t>(places[i]), next[i]);
+    for (size_t i = 0; i < slots.size(); ++i) add(static_cast<size_t>(slots[i]), next[i]);
   }
 
-  void search_next(const std::vector<int64_t>& places) {
-    std::vector<std::vector<Candidate>> candidates(places.size());
-    at::parallel_for(0, std::ssize(places), 1, [&](int64_t begin, int64_t end) {
+  void search_next(const std::vector<int64_t>& slots) {
+    std::vector<std::vector<Candidate>> candidates(slots.size());
+    at::parallel_for(0, std::ssize(slots), 1, [&](int64_t begin, int64_t end) {
       for (int64_t i = begin; i < end; ++i) {
         candidates[static_cast<size_t>(i)] =
-            candidates_of(static_cast<size_t>(places[static_cast<size_t>(i)]));
+            candidates_of(static_cast<size_t>(slots[static_cast<size_t>(i)]));
       }
     });
-    const auto choice = search_->choose(places, std::move(candidates));
+    const auto choice = search_->choose(slots, std::move(candidates));
     const auto logits = logits_of(choice.states);  // [N, V]
-    for (size_t i = 0; i < places.size(); ++i) {
-      const auto place = static_cast<size_t>(places[i]);
-      Sequence& own = *sequences_[place];
+    for (size_t i = 0; i < slots.size(); ++i) {
+      const auto slot = static_cast<size_t>(slots[i]);
+      Sequence& own = *sequences_[slot];
       const int64_t id = choice.candidates[i][choice.best[i]].id;
       if (options_.log_probs) {
         add_log_probs(own, scores_of(own), id, /*has_probabilities=*/true);
       }
       own.logits = logits[static_cast<int64_t>(i)];
-      add(place, id);
+      add(slot, id);
     }
   }
 
@@ -321,11 +320,11 @@ class Run {
     return {own.logits.mutable_data_ptr<float>(), static_cast<size_t>(own.logits.size(0))};
   }
 
-  std::vector<Candidate> candidates_of(size_t place) {
-    Sequence& own = *sequences_[place];
+  std::vector<Candidate> candidates_of(size_t slot) {
+    Sequence& own = *sequences_[slot];
     const std::span<float> scores = scores_of(own);
     if (options_.log_probs) own.raw.assign(scores.begin(), scores.end());
-    samplers_[place].to_probabilities(scores, own.ids, own.num_new);
+    samplers_[slot].to_probabilities(scores, own.ids, own.num_new);
     return likeliest(scores, options_.sampling.top_k);
   }
 

@@ -13,6 +13,7 @@
 #include "cpx/kernels/reference.h"
 #include "cpx/kernels/row_rounding.h"
 #include "cpx/kernels/token_nll.h"
+#include "cpx/nn/attention_source.h"
 #include "cpx/nn/kv_cache.h"
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
@@ -57,25 +58,48 @@ nn::RotaryOptions rotary_options(const formats::ModelConfig& config) {
           .frequency_divisors = rope.frequency_divisors};
 }
 
-bool may_be_joined(const std::vector<int32_t>& cu_seqlens) {
-  return std::ranges::adjacent_find(cu_seqlens, [](int32_t begin, int32_t end) {
-           return end - begin > nn::kMaxJoinedPrompt;
-         }) == cu_seqlens.end();
+bool may_be_joined(const std::vector<nn::PromptSlot>& prompts) {
+  return std::ranges::all_of(prompts, [](const nn::PromptSlot& prompt) {
+    return prompt.num_tokens <= nn::kMaxJoinedPrompt;
+  });
+}
+
+void check_ids(const torch::Tensor& ids) {
+  CPX_CHECK(ids.dim() == 1 && ids.scalar_type() == torch::kInt64,
+            "[llama] token ids are {} {}, expected int64 [T].",
+            tensor::dtype_name(ids.scalar_type()), tensor::shape_text(ids.sizes()));
 }
 
 void check_tokens(const nn::PackedTokens& tokens) {
-  CPX_CHECK(tokens.ids.dim() == 1 && tokens.ids.scalar_type() == torch::kInt64,
-            "[llama] token ids are {} {}, expected int64 [T].",
-            tensor::dtype_name(tokens.ids.scalar_type()), tensor::shape_text(tokens.ids.sizes()));
+  check_ids(tokens.ids);
   const int64_t num_places = std::ssize(tokens.token_of_place);
   kernels::check_cu_seqlens(tokens.cu_seqlens, num_places > 0 ? num_places : tokens.ids.size(0));
 }
 
-// Numbers for `num_rows` rows, where there are numbers: those behind the tokens' belong to no text.
-kernels::RowNumbers with_added(const kernels::RowNumbers& numbers, int64_t num_rows) {
-  if (numbers == nullptr || std::ssize(*numbers) == num_rows) return numbers;
+// Appends `num_added` rows of zeros to `x` [N, ...].
+torch::Tensor with_added_rows(const torch::Tensor& x, int64_t num_added) {
+  if (num_added == 0) return x;
+  std::vector<int64_t> pads(static_cast<size_t>(2 * x.dim()));  // the last pair is of dimension 0
+  pads.back() = num_added;
+  return at::constant_pad_nd(x, pads);
+}
+
+// Appends `num_added` tokens as a text of their own, which no other text sees.
+nn::PackedTokens with_added_text(nn::PackedTokens tokens, int64_t num_added) {
+  if (num_added == 0) return tokens;
+  const int64_t num_tokens = tokens.ids.size(0);
+  tokens.ids = with_added_rows(tokens.ids, num_added);
+  tokens.cu_seqlens.push_back(tokens.cu_seqlens.back() + static_cast<int32_t>(num_added));
+  if (tokens.token_of_place.empty()) return tokens;
+  for (int64_t i = 0; i < num_added; ++i) tokens.token_of_place.push_back(num_tokens + i);
+  return tokens;
+}
+
+// Appends numbers for `num_added` rows, if rows are numbered at all.
+kernels::RowNumbers with_added_numbers(const kernels::RowNumbers& numbers, int64_t num_added) {
+  if (numbers == nullptr || num_added == 0) return numbers;
   auto all = *numbers;
-  all.resize(static_cast<size_t>(num_rows));
+  all.resize(all.size() + static_cast<size_t>(num_added));
   return std::make_shared<const std::vector<int64_t>>(std::move(all));
 }
 
@@ -131,73 +155,83 @@ torch::Tensor Llama::hidden_states(const nn::PackedTokens& tokens,
   check_tokens(tokens);
   const bool may_share = device().is_cpu() && !kernels::uses_reference();
   auto shares = may_share ? nn::deal_texts(tokens) : std::vector<nn::TextShare>();
-  if (shares.size() <= 1) return states(tokens, options, /*pass=*/nullptr);
+  if (shares.size() <= 1) return pack_states(tokens, options, /*row_numbers=*/nullptr);
   const bool is_base = nn::AdapterOffGuard::is_active();
   const auto states_of = [this, options, is_base](const nn::TextShare& share) {
     const auto off = is_base ? std::make_optional<nn::AdapterOffGuard>() : std::nullopt;
-    return states(share.tokens, options, /*pass=*/nullptr, share.rows);
+    return pack_states(share.tokens, options, share.rows);
   };
   const auto parameters = is_base ? std::vector<torch::Tensor>() : nn::trainable_parameters(*model);
   return nn::states_of_shares(std::move(shares), states_of, parameters);
 }
 
-torch::Tensor Llama::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
+torch::Tensor Llama::pack_states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
+                                 const kernels::RowNumbers& row_numbers) {
+  return padded(tokens.ids.size(0), [&](int64_t num_added) {
+    const auto all = with_added_text(tokens, num_added);
+    return states(all.ids, {.source = nn::attention_source(all),
+                            .options = options,
+                            .row_numbers = with_added_numbers(row_numbers, num_added)});
+  });
+}
+
+torch::Tensor Llama::prefill(nn::KvCache& cache, const torch::Tensor& ids,
+                             const std::vector<nn::PromptSlot>& prompts) {
   const torch::NoGradGuard no_grad;
-  nn::KvCache& cache = *pass.cache;
-  if (pass.is_of_prompts()) {
-    const auto cu_seqlens = cache.begin_prompts(pass, ids.size(0));
-    const bool is_by_row = is_quantized() || may_be_joined(cu_seqlens);
-    return states({.ids = ids, .cu_seqlens = cu_seqlens}, {.is_by_row = is_by_row}, &pass);
-  }
-  std::vector<int64_t> positions;
-  for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
-  for (const auto& row : pass.candidates) positions.push_back(cache.position(row.sequence));
-  nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
-  std::tie(context.cosine, context.sine) =
-      nn::rotary_tables_at(frequencies_.to(device()), positions);
-  auto hidden = model->forward(ids, context);
-  cache.advance(pass.sequences);
+  check_ids(ids);
+  cache.begin_prompts(prompts, ids.size(0));
+  const bool is_by_row = is_quantized() || may_be_joined(prompts);
+  return padded(ids.size(0), [&](int64_t num_added) {
+    return states(with_added_rows(ids, num_added),
+                  {.source = std::make_shared<nn::CachedPrompts>(cache, prompts, num_added),
+                   .options = {.is_by_row = is_by_row}});
+  });
+}
+
+torch::Tensor Llama::next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                                 const std::vector<int64_t>& sequences) {
+  const torch::NoGradGuard no_grad;
+  auto hidden = states(ids, {.source = std::make_shared<nn::NextTokens>(cache, sequences),
+                             .options = {.is_by_row = true}});
+  cache.advance(sequences);
   return hidden;
 }
 
-torch::Tensor Llama::states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
-                            const nn::CachePass* pass, const kernels::RowNumbers& row_numbers) {
-  check_tokens(tokens);
-  const int64_t num_tokens = tokens.ids.size(0);
-  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options, .pass = pass};
-  auto token_of_place = tokens.token_of_place;
-  const bool shares_tokens = !token_of_place.empty();
-  const int64_t num_rows = kernels::rounded_rows(num_tokens, dtype(), device());
-  auto ids = tokens.ids;
-  context.row_numbers = with_added(row_numbers, num_rows);
-  if (num_rows > num_tokens) {  // a last text that nobody asks for
-    const int64_t added = num_rows - num_tokens;
-    context.cu_seqlens.push_back(static_cast<int32_t>(context.cu_seqlens.back() + added));
-    ids = at::constant_pad_nd(ids, {0, added});
-    for (int64_t i = 0; shares_tokens && i < added; ++i) token_of_place.push_back(num_tokens + i);
-  }
-  if (shares_tokens) {
-    context.shared = nn::share_tokens(token_of_place, num_rows, device());
-    std::tie(context.cosine, context.sine) =
-        nn::rotary_tables_at(frequencies_.to(device()),
-                             nn::token_positions(context.cu_seqlens, token_of_place, num_rows));
-  } else {
-    std::tie(context.cosine, context.sine) =
-        nn::rotary_tables(frequencies_.to(device()), context.cu_seqlens);
-  }
-  return model->forward(ids, context).narrow(0, 0, num_tokens);
+torch::Tensor Llama::try_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                                const std::vector<nn::CandidateRow>& candidates) {
+  const torch::NoGradGuard no_grad;
+  return states(ids, {.source = std::make_shared<nn::CandidateTokens>(cache, candidates),
+                      .options = {.is_by_row = true}});
+}
+
+torch::Tensor Llama::states(const torch::Tensor& ids, nn::ForwardContext context) {
+  std::tie(context.cosine, context.sine) =
+      nn::rotary_tables(frequencies_.to(device()), context.source->positions());
+  return model->forward(ids, context);
+}
+
+int64_t Llama::num_added_rows(int64_t num_rows) const {
+  return kernels::rounded_rows(num_rows, dtype(), device()) - num_rows;
+}
+
+torch::Tensor Llama::padded(int64_t num_rows,
+                            const std::function<torch::Tensor(int64_t)>& compute) const {
+  const int64_t num_added = num_added_rows(num_rows);
+  const auto all = compute(num_added);
+  return num_added > 0 ? all.narrow(0, 0, num_rows) : all;
 }
 
 torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                                const nn::ForwardOptions& options) {
   kernels::check_not_quantized("token_nll", lm_head->blocks);
-  const int64_t num_rows = hidden.size(0);
-  const int64_t added = kernels::rounded_rows(num_rows, dtype(), device()) - num_rows;
-  if (added > 0) {
-    return token_nll(at::constant_pad_nd(hidden, {0, 0, 0, added}),
-                     at::constant_pad_nd(targets, {0, added}), options)
-        .narrow(0, 0, num_rows);
-  }
+  return padded(hidden.size(0), [&](int64_t num_added) {
+    return head_nll(with_added_rows(hidden, num_added), with_added_rows(targets, num_added),
+                    options);
+  });
+}
+
+torch::Tensor Llama::head_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
+                              const nn::ForwardOptions& options) {
   if (!lm_head->uses_lora()) return kernels::token_nll(hidden, lm_head->weight, targets);
   const nn::LoraConfig& lora = lm_head->lora();
   const double dropout = options.is_training ? lora.dropout : 0.0;
@@ -210,8 +244,8 @@ torch::Tensor Llama::token_nll(const torch::Tensor& hidden, const torch::Tensor&
 
 kernels::NllAndEntropy Llama::token_nll_and_entropy(const torch::Tensor& hidden,
                                                     const torch::Tensor& targets) {
-  const bool is_plain = !lm_head->uses_lora() && !lm_head->blocks.is_defined() &&
-                        kernels::rounded_rows(hidden.size(0), dtype(), device()) == hidden.size(0);
+  const bool is_plain =
+      !lm_head->uses_lora() && !lm_head->blocks.is_defined() && num_added_rows(hidden.size(0)) == 0;
   if (!is_plain) return CausalLm::token_nll_and_entropy(hidden, targets);
   return kernels::token_nll_and_entropy(hidden, lm_head->weight, targets);
 }

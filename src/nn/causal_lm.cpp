@@ -18,8 +18,8 @@ torch::Tensor to_tensor(std::span<const int64_t> values, const torch::Device& de
   return at::tensor(at::ArrayRef<int64_t>(values.data(), values.size()), at::kLong).to(device);
 }
 
-// The tokens that something is predicted from: each text up to its last predicting token. Those
-// behind it would be seen by no other, in a causal model.
+// The tokens that the model computes: each text up to its last token that predicts something. In a
+// causal model no prediction sees the tokens after it.
 struct ReadTokens {
   std::vector<int64_t> ids = {};
   std::vector<int32_t> cu_seqlens = {0};
@@ -63,10 +63,25 @@ ReadTokens read_tokens(const Predictions& predictions) {
   return read;
 }
 
+[[noreturn]] void throw_cannot_decode() {
+  throw_<std::logic_error>("[causal lm] this model keeps no keys and values.");
+}
+
 }  // namespace
 
-torch::Tensor CausalLm::cached_states(const torch::Tensor& /*ids*/, const CachePass& /*pass*/) {
-  throw_<std::logic_error>("[causal lm] this model keeps no keys and values.");
+torch::Tensor CausalLm::prefill(KvCache& /*cache*/, const torch::Tensor& /*ids*/,
+                                const std::vector<PromptSlot>& /*prompts*/) {
+  throw_cannot_decode();
+}
+
+torch::Tensor CausalLm::next_tokens(KvCache& /*cache*/, const torch::Tensor& /*ids*/,
+                                    const std::vector<int64_t>& /*sequences*/) {
+  throw_cannot_decode();
+}
+
+torch::Tensor CausalLm::try_tokens(KvCache& /*cache*/, const torch::Tensor& /*ids*/,
+                                   const std::vector<CandidateRow>& /*candidates*/) {
+  throw_cannot_decode();
 }
 
 kernels::NllAndEntropy CausalLm::token_nll_and_entropy(const torch::Tensor& hidden,

@@ -6,7 +6,6 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
-#include "cpx/kernels/attention.h"
 
 namespace cpx::nn {
 
@@ -17,7 +16,7 @@ using torch::Tensor;
 
 int64_t whole_blocks(int64_t places) { return (places + kKeyBlock - 1) / kKeyBlock * kKeyBlock; }
 
-// Places that hold all a window sees of `tokens`.
+// Places for the last tokens of `tokens` that a window still sees.
 int64_t needed_places(const KvCacheOptions& options, int64_t tokens) {
   return whole_blocks(options.window > 0 ? std::min(tokens, options.window) : tokens);
 }
@@ -96,17 +95,13 @@ void KvCache::begin_prompt(int64_t prompt, int64_t num_tokens) {
   prompt_lengths_.at(static_cast<size_t>(prompt)) = num_tokens;
 }
 
-std::vector<int32_t> KvCache::begin_prompts(const CachePass& pass, int64_t num_tokens) {
-  auto cu_seqlens = pass.cu_seqlens;
-  if (cu_seqlens.empty()) cu_seqlens = {0, static_cast<int32_t>(num_tokens)};
-  kernels::check_cu_seqlens(cu_seqlens, num_tokens);
-  CPX_CHECK(cu_seqlens.size() == pass.prompts.size() + 1,
-            "[kv cache] got {} prompts and the bounds of {}, expected as many.",
-            pass.prompts.size(), cu_seqlens.size() - 1);
-  for (size_t i = 0; i < pass.prompts.size(); ++i) {
-    begin_prompt(pass.prompts[i], cu_seqlens[i + 1] - cu_seqlens[i]);
-  }
-  return cu_seqlens;
+void KvCache::begin_prompts(const std::vector<PromptSlot>& prompts, int64_t num_tokens) {
+  int64_t sum = 0;
+  for (const PromptSlot& prompt : prompts) sum += prompt.num_tokens;
+  CPX_CHECK(sum == num_tokens,
+            "[kv cache] got {} ids for {} prompts, expected {}: one for each of their tokens.",
+            num_tokens, prompts.size(), sum);
+  for (const auto& [slot, length] : prompts) begin_prompt(slot, length);
 }
 
 void KvCache::begin_sequence(int64_t sequence, int64_t prompt) {
@@ -136,7 +131,7 @@ void KvCache::store_prompt(int64_t layer, int64_t prompt, const Tensor& k, const
                          values.const_data_ptr<float>());
 }
 
-// The next token's own place is among them; not where it is tried.
+// With the place of the next token itself, unless that token is a candidate.
 KvCache::Ranges KvCache::seen_by_next(int64_t sequence, bool is_tried) {
   const Sequence& own = state_.at(static_cast<size_t>(sequence));
   CPX_CHECK(own.num_new < options_.sequence_capacity,
@@ -237,7 +232,7 @@ Tensor KvCache::attend_by_kernel(const std::vector<Ranges>& seen, int64_t layer,
   return output.to(q.scalar_type());
 }
 
-// Any device, type and head size, a row at a time.
+// For any device, type and head size; one row at a time.
 Tensor KvCache::attend_by_operators(const std::vector<Ranges>& seen, int64_t layer, const Tensor& q,
                                     double scale) const {
   const int64_t num_heads = options_.num_kv_heads;

@@ -2,7 +2,6 @@
 #include "cpx/nn/rotary_embedding.h"
 
 #include <numbers>
-#include <numeric>
 
 #include <ATen/ATen.h>
 
@@ -46,29 +45,11 @@ torch::Tensor inverse_frequencies(const RotaryOptions& options) {
   return frequencies;
 }
 
-namespace {
-
-std::pair<torch::Tensor, torch::Tensor> tables_of(const torch::Tensor& frequencies,
-                                                  const torch::Tensor& positions) {
-  const auto angles = at::outer(positions.to(frequencies.device()), frequencies);
-  return {angles.cos(), angles.sin()};
-}
-
-}  // namespace
-
 std::pair<torch::Tensor, torch::Tensor> rotary_tables(const torch::Tensor& frequencies,
-                                                      const std::vector<int32_t>& cu_seqlens) {
-  auto positions = at::empty({cu_seqlens.back()}, at::kFloat);
-  float* values = positions.mutable_data_ptr<float>();
-  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
-    std::iota(values + cu_seqlens[text], values + cu_seqlens[text + 1], 0.0F);
-  }
-  return tables_of(frequencies, positions);
-}
-
-std::pair<torch::Tensor, torch::Tensor> rotary_tables_at(const torch::Tensor& frequencies,
-                                                         const std::vector<int64_t>& positions) {
-  return tables_of(frequencies, at::tensor(positions, at::kLong).to(at::kFloat));
+                                                      const std::vector<int64_t>& positions) {
+  const auto values = at::tensor(positions, at::kLong).to(at::kFloat).to(frequencies.device());
+  const auto angles = at::outer(values, frequencies);
+  return {angles.cos(), angles.sin()};
 }
 
 }  // namespace cpx::nn

@@ -188,7 +188,8 @@ void expect_first_steps(nn::CausalLm& model, const nlohmann::json& one) {
   ContrastiveSearch search(model, cache, sampling.penalty_alpha);
   Sampler sampler(sampling);
   auto ids = one["prompt"].get<Ids>();
-  const auto prompt_states = model.cached_states(at::tensor(ids, at::kLong), {.cache = &cache});
+  const auto prompt_states = model.prefill(cache, at::tensor(ids, at::kLong),
+                                           {{.slot = 0, .num_tokens = std::ssize(ids)}});
   search.begin_prompt(0, prompt_states);
   cache.begin_sequence(0, 0);
   search.begin_sequence(0, 0);
@@ -281,7 +282,7 @@ TEST(ContrastiveSearch, ScoresDoNotDependOnTheOtherSequences) {
                        .num_candidates = 3});
     ContrastiveSearch search(*model, cache, 0.6);
     search.begin_prompt(
-        0, model->cached_states(at::tensor({5, 6, 7, 8}, at::kLong), {.cache = &cache}));
+        0, model->prefill(cache, at::tensor({5, 6, 7, 8}, at::kLong), {{0, /*num_tokens=*/4}}));
     Ids sequences;
     for (int64_t i = 0; i < count; ++i) {
       cache.begin_sequence(i, 0);

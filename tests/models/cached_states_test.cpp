@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // A text that is continued token by token has the hidden states and logits of the whole text.
-#include <algorithm>
 #include <functional>
 #include <gmock/gmock.h>
 #include <stdexcept>
@@ -63,15 +62,14 @@ TEST_P(CachedStates, EqualTheWholeTexts) {
   std::vector<Tensor> expected;
   for (int64_t i = 0; i < 2; ++i) {
     expected.push_back(whole_text(*model, texts[i]));
-    const auto states =
-        model->cached_states(texts[i].narrow(0, 0, prompts[i]), {.cache = &cache, .prompts = {i}});
+    const auto states = model->prefill(cache, texts[i].narrow(0, 0, prompts[i]), {{i, prompts[i]}});
     EXPECT_TRUE(is_close(states, expected[i].narrow(0, 0, prompts[i])));
     cache.begin_sequence(i, i);
   }
   for (int64_t step = 0; step < 15; ++step) {
     std::vector<Tensor> ids;
     for (int64_t i = 0; i < 2; ++i) ids.push_back(texts[i].narrow(0, prompts[i] + step, 1));
-    const auto states = model->cached_states(at::cat(ids), {.cache = &cache, .sequences = {0, 1}});
+    const auto states = model->next_tokens(cache, at::cat(ids), {0, 1});
     const auto logits = model->logits(states, {.is_by_row = true});
     for (int64_t i = 0; i < 2; ++i) {
       const auto row = expected[i].narrow(0, prompts[i] + step, 1);
@@ -87,7 +85,7 @@ Tensor first_logits(Llama& model, int64_t num_sequences) {
   const auto prompt = random_ids(9, vocabulary, 3);
   const auto next = random_ids(40, vocabulary, 4).narrow(0, 0, num_sequences);
   auto cache = cache_for(model.shape(), 1, 40);
-  model.cached_states(prompt, {.cache = &cache, .prompts = {0}});
+  model.prefill(cache, prompt, {{.slot = 0, .num_tokens = 9}});
   std::vector<int64_t> sequences;
   for (int64_t i = 0; i < num_sequences; ++i) {
     cache.begin_sequence(i, 0);
@@ -96,7 +94,7 @@ Tensor first_logits(Llama& model, int64_t num_sequences) {
   Tensor logits;
   const torch::NoGradGuard no_grad;
   for (int step = 0; step < 3; ++step) {
-    const auto states = model.cached_states(next, {.cache = &cache, .sequences = sequences});
+    const auto states = model.next_tokens(cache, next, sequences);
     logits = model.logits(states, {.is_by_row = true})[0];
   }
   return logits;
@@ -116,12 +114,11 @@ TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
   const auto text = random_ids(30, vocabulary, 5);
   const auto others = random_ids(60, vocabulary, 6).view({30, 2});
   auto cache = cache_for(model->shape(), 1, 1);
-  model->cached_states(text.narrow(0, 0, 6), {.cache = &cache, .prompts = {0}});
+  model->prefill(cache, text.narrow(0, 0, 6), {{.slot = 0, .num_tokens = 6}});
   cache.begin_sequence(0, 0);
   for (int64_t position = 6; position < 30; ++position) {
     const auto tried = at::stack({others[position][0], text[position], others[position][1]});
-    const auto states = model->cached_states(
-        tried, {.cache = &cache, .candidates = {{0, 0}, {0, 1}, {0, 2}}});  // [3, D]
+    const auto states = model->try_tokens(cache, tried, {{0, 0}, {0, 1}, {0, 2}});  // [3, D]
     for (int64_t number = 0; number < 3; ++number) {
       const auto whole =
           at::cat({text.narrow(0, 0, position), tried.narrow(0, number, 1)});  // [position + 1]
@@ -146,21 +143,20 @@ void expect_prompts_by_themselves(Llama& model) {
                             .sequence_capacity = 1});
   const auto next_state = [&](int64_t prompt) {  // reads the keys and values that were kept
     cache.begin_sequence(0, prompt);
-    return model.cached_states(ids.narrow(0, 0, 1), {.cache = &cache, .sequences = {0}});
+    return model.next_tokens(cache, ids.narrow(0, 0, 1), {0});
   };
   std::vector<Tensor> states, next, texts;
-  nn::CachePass joined{.cache = &cache, .prompts = {}, .cu_seqlens = {0}};
-  for (int64_t i = 0; i < std::ssize(lengths); ++i) {
+  const auto count = std::ssize(lengths);
+  std::vector<nn::PromptSlot> joined;
+  for (int64_t i = 0; i < count; ++i) {
     texts.push_back(ids.narrow(0, 0, lengths[i]));
-    states.push_back(model.cached_states(texts.back(), {.cache = &cache, .prompts = {i}}));
+    states.push_back(model.prefill(cache, texts.back(), {{i, lengths[i]}}));
     next.push_back(next_state(i));
-    joined.prompts.push_back(i);
-    joined.cu_seqlens.push_back(joined.cu_seqlens.back() + static_cast<int32_t>(lengths[i]));
+    joined.push_back({.slot = count - 1 - i, .num_tokens = lengths[i]});  // in other slots, too
   }
-  std::ranges::reverse(joined.prompts);  // at other places than before, too
-  EXPECT_TRUE(at::equal(model.cached_states(at::cat(texts), joined), at::cat(states)));
+  EXPECT_TRUE(at::equal(model.prefill(cache, at::cat(texts), joined), at::cat(states)));
   for (size_t i = 0; i < lengths.size(); ++i) {
-    EXPECT_TRUE(at::equal(next_state(joined.prompts[i]), next[i])) << lengths[i] << " tokens";
+    EXPECT_TRUE(at::equal(next_state(joined[i].slot), next[i])) << lengths[i] << " tokens";
   }
 }
 
@@ -170,6 +166,30 @@ TEST_P(CachedStates, APromptsBitsDoNotDependOnTheOthers) {
 
 TEST_P(CachedStates, ARowsBitsDoNotDependOnTheOthers) {
   expect_rows_by_themselves(*load_fixture_with_adapter(GetParam()));
+}
+
+// Half types get rows of padding, which no prompt sees and no slot stores.
+TEST(CachedStatesHalf, EqualTheWholeTextInBfloat16) {
+  const auto model = load_model(model_folder("llama_gqa"), torch::kBFloat16, torch::kCPU);
+  const int64_t vocabulary = model->shape().vocabulary_size;
+  const std::vector<Tensor> texts = {random_ids(20, vocabulary, 1), random_ids(12, vocabulary, 2)};
+  const std::vector<int64_t> lengths = {15, 3};
+  auto cache = cache_for(model->shape(), 2, 2);
+  const auto prompts =
+      at::cat({texts[0].narrow(0, 0, lengths[0]), texts[1].narrow(0, 0, lengths[1])});
+  const auto states = model->prefill(cache, prompts, {{0, lengths[0]}, {1, lengths[1]}});
+  ASSERT_EQ(states.size(0), 18);
+  for (int64_t i = 0; i < 2; ++i) {
+    cache.begin_sequence(i, i);
+    EXPECT_EQ(cache.position(i), lengths[i]);
+    const auto expected = whole_text(*model, texts[i]);
+    EXPECT_TRUE(is_close(states.narrow(0, 15 * i, lengths[i]), expected.narrow(0, 0, lengths[i]),
+                         torch::kBFloat16));
+    for (int64_t position = lengths[i]; position < texts[i].size(0); ++position) {
+      const auto next = model->next_tokens(cache, texts[i].narrow(0, position, 1), {i});
+      EXPECT_TRUE(is_close(next, expected.narrow(0, position, 1), torch::kBFloat16)) << position;
+    }
+  }
 }
 
 // ---- Quantised weights --------------------------------------------------------------------------

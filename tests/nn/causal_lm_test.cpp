@@ -1,11 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/nn/causal_lm.h"
 
+#include <stdexcept>
+#include <string>
+
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "cpx/nn/kv_cache.h"
+#include "tests/support/errors.h"
+
 namespace cpx::nn {
 namespace causal_lm_test {
+
+using testing_support::message_of;
 
 // Its hidden states are the ids, its NLL is 100 * id + target; remembers what it was given.
 class IdModel : public CausalLm {
@@ -58,6 +66,20 @@ TEST(TokenNll, WithoutAPredictionTheModelIsNotAsked) {
       token_nll(model, {.ids = ids, .cu_seqlens = cu_seqlens, .rows = {}, .targets = {}}, {});
   EXPECT_EQ(nll.numel(), 0);
   EXPECT_TRUE(model.ids.empty());
+}
+
+TEST(CausalLm, AModelWithoutACacheSaysSo) {
+  IdModel model;
+  KvCache cache({.num_layers = 1,
+                 .num_kv_heads = 1,
+                 .head_dim = 8,
+                 .prompt_capacity = 1,
+                 .sequence_capacity = 1});
+  const auto ids = at::ones({1}, at::kLong);
+  const std::string message = "[causal lm] this model keeps no keys and values.";
+  EXPECT_EQ(message_of<std::logic_error>([&] { model.prefill(cache, ids, {{0, 1}}); }), message);
+  EXPECT_EQ(message_of<std::logic_error>([&] { model.next_tokens(cache, ids, {0}); }), message);
+  EXPECT_EQ(message_of<std::logic_error>([&] { model.try_tokens(cache, ids, {{0, 0}}); }), message);
 }
 
 }  // namespace causal_lm_test

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 #include <torch/autograd.h>
 
+#include "cpx/nn/attention_source.h"
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
 #include "tests/tensor/close.h"
@@ -50,9 +51,9 @@ DecoderBlock block_with_lora(double dropout) {
 }
 
 ForwardContext context_of(const std::vector<int32_t>& cu_seqlens) {
-  ForwardContext context{.cu_seqlens = cu_seqlens};
-  std::tie(context.cosine, context.sine) =
-      rotary_tables(inverse_frequencies({.head_dim = kOptions.head_dim}), cu_seqlens);
+  ForwardContext context{.source = std::make_shared<PackedTexts>(cu_seqlens)};
+  std::tie(context.cosine, context.sine) = rotary_tables(
+      inverse_frequencies({.head_dim = kOptions.head_dim}), context.source->positions());
   return context;
 }
 
@@ -94,6 +95,26 @@ TEST(DecoderBlock, RecomputingGivesTheSameBits) {
     ASSERT_EQ(kept.size(), x_takes_gradient ? 8U : 7U);
     for (size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(recomputed_ones[i], kept[i]));
   }
+}
+
+// The caller's context is gone when the backward pass computes the block again.
+TEST(DecoderBlock, RecomputingKeepsTheSourceOfItsContext) {
+  auto block = block_with_lora(0.0);
+  const auto gradients = [&](bool recompute) {
+    std::weak_ptr<const AttentionSource> source;
+    Tensor output;
+    {
+      auto context = context_of({0, 4, 9});
+      context.options.recompute_blocks = recompute;
+      source = context.source;
+      output = block->forward(block_input(), context);
+    }
+    EXPECT_EQ(source.expired(), !recompute);
+    return torch::autograd::grad({output}, trainable_parameters(*block), {at::ones_like(output)});
+  };
+  const auto kept = gradients(/*recompute=*/false);
+  const auto recomputed_ones = gradients(/*recompute=*/true);
+  for (size_t i = 0; i < kept.size(); ++i) EXPECT_TRUE(at::equal(recomputed_ones[i], kept[i]));
 }
 
 TEST(DecoderBlock, RecomputingWithoutAnythingToTrainRecordsNoGraph) {

@@ -242,9 +242,9 @@ TEST(KvCache, RefusesWhatDoesNotFit) {
       message_of<std::invalid_argument>([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
       "[kv cache] sequence 0 is full: it has 1 new tokens.");
   EXPECT_EQ(message_of<std::invalid_argument>([&] {
-              cache.begin_prompts({.cache = &cache, .prompts = {0, 1}, .cu_seqlens = {0, 3}}, 3);
+              cache.begin_prompts({{0, 3}, {1, 1}}, 5);
             }),
-            "[kv cache] got 2 prompts and the bounds of 1, expected as many.");
+            "[kv cache] got 5 ids for 2 prompts, expected 4: one for each of their tokens.");
   EXPECT_EQ(message_of<std::invalid_argument>([] { KvCache({.num_layers = 1}); }),
             "[kv cache] got a size that is not positive.");
 }

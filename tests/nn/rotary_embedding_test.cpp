@@ -7,6 +7,7 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "cpx/nn/attention_source.h"
 #include "tests/tensor/close.h"
 
 namespace cpx::nn {
@@ -62,7 +63,7 @@ TEST(InverseFrequencies, DivisorsOfAFileDivideOneByOne) {
 
 TEST(RotaryTables, PositionsStartAgainInEveryText) {
   const auto frequencies = at::tensor({1.0F, 0.5F});
-  const auto [cosine, sine] = rotary_tables(frequencies, {0, 3, 3, 5});
+  const auto [cosine, sine] = rotary_tables(frequencies, PackedTexts({0, 3, 3, 5}).positions());
   const float positions[] = {0, 1, 2, 0, 1};
   for (int64_t t = 0; t < 5; ++t) {
     for (int64_t i = 0; i < 2; ++i) {

@@ -5,6 +5,7 @@
 #include <torch/autograd.h>
 
 #include "cpx/kernels/token_nll.h"
+#include "cpx/nn/attention_source.h"
 #include "cpx/nn/decoder_block.h"
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
@@ -47,10 +48,11 @@ DecoderBlock random_block() {
 
 // NLLs, and the gradients of the factors and of the input.
 std::vector<Tensor> step(DecoderBlock& block) {
-  ForwardContext context{.cu_seqlens = {0, 17, 40, 41, 70, 333}};
-  context.options = {.is_training = true, .dropout_key = 3};
-  std::tie(context.cosine, context.sine) =
-      rotary_tables(inverse_frequencies({.head_dim = kOptions.head_dim}), context.cu_seqlens);
+  const std::vector<int32_t> cu_seqlens = {0, 17, 40, 41, 70, 333};
+  ForwardContext context{.source = std::make_shared<PackedTexts>(cu_seqlens),
+                         .options = {.is_training = true, .dropout_key = 3}};
+  std::tie(context.cosine, context.sine) = rotary_tables(
+      inverse_frequencies({.head_dim = kOptions.head_dim}), context.source->positions());
   const auto x =
       random_tensor({kTokens, kOptions.hidden_size}, 90).to(torch::kFloat32).requires_grad_(true);
   const auto head =

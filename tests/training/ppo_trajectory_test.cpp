@@ -31,7 +31,7 @@ std::vector<Json> responses_of(const Fixture& fixture) {
 }
 
 // The fixture's model, but what it samples is given: after a token comes always the same other one.
-// A cached state is [1, token], which is all that the logits for sampling are made from.
+// A state in decoding is the token itself, [1], which is all that the logits for sampling need.
 class ScriptedModel : public nn::CausalLm {
  public:
   explicit ScriptedModel(const Fixture& fixture) : model_(model_of(fixture)) {
@@ -44,10 +44,15 @@ class ScriptedModel : public nn::CausalLm {
     }
   }
 
-  torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override {
-    if (pass.is_of_prompts()) pass.cache->begin_prompts(pass, ids.size(0));
-    pass.cache->advance(pass.sequences);
-    return ids.unsqueeze(1);  // [N, 1]
+  torch::Tensor prefill(nn::KvCache& cache, const torch::Tensor& ids,
+                        const std::vector<nn::PromptSlot>& prompts) override {
+    cache.begin_prompts(prompts, ids.size(0));
+    return ids.unsqueeze(1);  // [T, 1]
+  }
+  torch::Tensor next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                            const std::vector<int64_t>& sequences) override {
+    cache.advance(sequences);
+    return ids.unsqueeze(1);  // [T, 1]
   }
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override {
     if (!options.is_by_row) return model_->logits(hidden, options);

@@ -16,7 +16,7 @@
 #include "cpx/formats/peft.h"
 #include "cpx/kernels/elementwise.h"
 #include "cpx/kernels/token_nll.h"
-#include "cpx/nn/kv_cache.h"
+#include "cpx/nn/attention_source.h"
 #include "cpx/nn/rotary_embedding.h"
 
 namespace cpx::training {
@@ -160,32 +160,30 @@ TinyModel::TinyModel(double dropout)
 
 torch::Tensor TinyModel::hidden_states(const nn::PackedTokens& tokens,
                                        const nn::ForwardOptions& options) {
-  nn::ForwardContext context{.cu_seqlens = tokens.cu_seqlens, .options = options};
-  std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), tokens.cu_seqlens);
-  if (!tokens.token_of_place.empty()) {
-    const int64_t num_tokens = tokens.ids.size(0);
-    context.shared = nn::share_tokens(tokens.token_of_place, num_tokens, torch::kCPU);
-    std::tie(context.cosine, context.sine) = nn::rotary_tables_at(
-        frequencies(), nn::token_positions(tokens.cu_seqlens, tokens.token_of_place, num_tokens));
-  }
-  const auto hidden = block_->forward(at::embedding(embedding_, tokens.ids), context);
-  return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
+  return states(tokens.ids, {.source = nn::attention_source(tokens), .options = options});
 }
 
-torch::Tensor TinyModel::cached_states(const torch::Tensor& ids, const nn::CachePass& pass) {
+torch::Tensor TinyModel::prefill(nn::KvCache& cache, const torch::Tensor& ids,
+                                 const std::vector<nn::PromptSlot>& prompts) {
   const torch::NoGradGuard no_grad;
-  nn::KvCache& cache = *pass.cache;
-  nn::ForwardContext context{.options = {.is_by_row = true}, .pass = &pass};
-  if (pass.is_of_prompts()) {
-    context.cu_seqlens = cache.begin_prompts(pass, ids.size(0));
-    std::tie(context.cosine, context.sine) = nn::rotary_tables(frequencies(), context.cu_seqlens);
-  } else {
-    std::vector<int64_t> positions;
-    for (const int64_t sequence : pass.sequences) positions.push_back(cache.position(sequence));
-    std::tie(context.cosine, context.sine) = nn::rotary_tables_at(frequencies(), positions);
-  }
+  cache.begin_prompts(prompts, ids.size(0));
+  return states(ids, {.source = std::make_shared<nn::CachedPrompts>(cache, prompts),
+                      .options = {.is_by_row = true}});
+}
+
+torch::Tensor TinyModel::next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                                     const std::vector<int64_t>& sequences) {
+  const torch::NoGradGuard no_grad;
+  auto hidden = states(ids, {.source = std::make_shared<nn::NextTokens>(cache, sequences),
+                             .options = {.is_by_row = true}});
+  cache.advance(sequences);
+  return hidden;
+}
+
+torch::Tensor TinyModel::states(const torch::Tensor& ids, nn::ForwardContext context) {
+  std::tie(context.cosine, context.sine) =
+      nn::rotary_tables(frequencies(), context.source->positions());
   const auto hidden = block_->forward(at::embedding(embedding_, ids), context);
-  cache.advance(pass.sequences);
   return kernels::rms_norm(hidden, at::ones({kHidden}), 1e-5);
 }
 

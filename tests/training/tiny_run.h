@@ -59,7 +59,10 @@ class TinyModel : public nn::CausalLm {
 
   torch::Tensor hidden_states(const nn::PackedTokens& tokens,
                               const nn::ForwardOptions& options) override;
-  torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override;
+  torch::Tensor prefill(nn::KvCache& cache, const torch::Tensor& ids,
+                        const std::vector<nn::PromptSlot>& prompts) override;
+  torch::Tensor next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                            const std::vector<int64_t>& sequences) override;
   torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                           const nn::ForwardOptions& options) override;
   torch::Tensor logits(const torch::Tensor& hidden, const nn::ForwardOptions& options) override;
@@ -72,6 +75,8 @@ class TinyModel : public nn::CausalLm {
   void claim_dtype(torch::Dtype dtype) { dtype_ = dtype; }
 
  private:
+  torch::Tensor states(const torch::Tensor& ids, nn::ForwardContext context);  // [T, D]
+
   nn::ModelShape shape_;
   torch::Dtype dtype_ = torch::kFloat32;
   torch::Tensor embedding_;  // [V, D]

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Texts packed end to end, and what is predicted where.
-// Legend: T tokens, N predictions.
+// Legend: T tokens, N predictions, L places in all texts (more than T where texts share tokens).
 #pragma once
 
 #include <cstdint>
@@ -38,8 +38,8 @@ struct PackedBatch {
   std::vector<int64_t> rows = {};        // [N] token whose hidden state makes the prediction
   std::vector<int64_t> targets = {};     // [N] token that is predicted
   std::vector<PackedText> texts = {};
-  /// Texts that share tokens: [E] the token at each place of the texts, which cu_seqlens then
-  /// counts (nn::PackedTokens). Empty: no tokens are shared.
+  /// Texts that share tokens: [L], the token at each place of the texts; cu_seqlens then counts
+  /// places (nn::PackedTokens). Empty: no tokens are shared.
   std::vector<int64_t> token_of_place = {};
   int64_t num_groups = 0;
   int64_t pad_repeat_prediction = -1;  // index of nll(eos | eos), where a text has two pads

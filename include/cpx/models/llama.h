@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // LLaMA and Mistral; submodule names are the Hugging Face keys.
-// Legend: T tokens, N predictions, D model, V vocabulary.
+// Legend: T tokens, N predictions, D model, E head size, V vocabulary.
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,10 +22,10 @@
 
 namespace cpx::models {
 
-/// The sizes that decide about time and memory, without a model.
+/// The sizes that decide about time and memory, from the config alone.
 nn::ModelShape model_shape(const formats::ModelConfig& config);
 
-/// The look-up table of token embeddings; quantised rows are looked up in float32.
+/// The look-up table of token embeddings. Rows of a quantised table come out in float32.
 class EmbeddingImpl : public nn::FrozenModule {
  public:
   EmbeddingImpl(int64_t vocabulary_size, int64_t hidden_size);
@@ -32,7 +33,7 @@ class EmbeddingImpl : public nn::FrozenModule {
   torch::Tensor forward(const torch::Tensor& ids);
 
   torch::Tensor weight;         // [V, D]
-  kernels::BlockWeight blocks;  // in place of `weight` where it is quantised
+  kernels::BlockWeight blocks;  // replaces `weight` if the table is quantised
 };
 TORCH_MODULE(Embedding);
 
@@ -49,17 +50,22 @@ class DecoderImpl : public torch::nn::Module {
 };
 TORCH_MODULE(Decoder);
 
-/// A causal language model of the LLaMA or Mistral kind. With tied embeddings the head is a linear
-/// layer of its own whose weight is the embedding's tensor, so that an adapter on lm_head acts on
-/// the logits alone. Quantised weights are for cached_states() and logits() by row; what else meets
-/// one throws std::invalid_argument.
+/// A causal language model of the LLaMA or Mistral kind. With tied embeddings the head is still a
+/// linear layer, whose weight is the embedding's tensor, so that an adapter on lm_head changes the
+/// logits alone. Quantised weights only work in decoding: prefill(), next_tokens(), try_tokens()
+/// and logits() by row. Everything else throws std::invalid_argument for them.
 class Llama : public torch::nn::Module, public nn::CausalLm {
  public:
   explicit Llama(const formats::ModelConfig& config);
 
   torch::Tensor hidden_states(const nn::PackedTokens& tokens,
                               const nn::ForwardOptions& options) override;
-  torch::Tensor cached_states(const torch::Tensor& ids, const nn::CachePass& pass) override;
+  torch::Tensor prefill(nn::KvCache& cache, const torch::Tensor& ids,
+                        const std::vector<nn::PromptSlot>& prompts) override;
+  torch::Tensor next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                            const std::vector<int64_t>& sequences) override;
+  torch::Tensor try_tokens(nn::KvCache& cache, const torch::Tensor& ids,
+                           const std::vector<nn::CandidateRow>& candidates) override;
   torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
                           const nn::ForwardOptions& options) override;
   kernels::NllAndEntropy token_nll_and_entropy(const torch::Tensor& hidden,
@@ -71,15 +77,28 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
   torch::Dtype dtype() const override { return model->norm->weight.scalar_type(); }
 
   const formats::ModelConfig& config() const { return config_; }
-  /// True where any weight is quantised: prompts are taken by row then.
+  /// True if any weight is quantised; prefill() then computes every prompt row by row.
   bool is_quantized() const;
 
   Decoder model{nullptr};
   nn::Linear lm_head{nullptr};  // [V, D]
 
  private:
-  torch::Tensor states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
-                       const nn::CachePass* pass, const kernels::RowNumbers& row_numbers = {});
+  // The final states [T, D] of a pack, or of a share of one with the given row numbers.
+  torch::Tensor pack_states(const nn::PackedTokens& tokens, const nn::ForwardOptions& options,
+                            const kernels::RowNumbers& row_numbers);
+  // The final states [T, D] of `ids` [T]; fills in the rotary tables of `context`.
+  torch::Tensor states(const torch::Tensor& ids, nn::ForwardContext context);
+  // token_nll() for any number of rows.
+  torch::Tensor head_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
+                         const nn::ForwardOptions& options);
+
+  // How many rows the matrix products want behind `num_rows` (kernels::rounded_rows).
+  int64_t num_added_rows(int64_t num_rows) const;
+  // Calls compute(num_added_rows(num_rows)), which returns num_rows + that many rows, and cuts off
+  // the added ones.
+  torch::Tensor padded(int64_t num_rows,
+                       const std::function<torch::Tensor(int64_t num_added)>& compute) const;
 
   formats::ModelConfig config_;
   nn::ModelShape shape_;

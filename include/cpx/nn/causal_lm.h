@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What training, evaluation and generation see of a language model.
-// Legend: T tokens, N predictions, D model, V vocabulary.
+// The interface of a language model, for training, evaluation and generation.
+// Legend: T tokens, N predictions, L places in all texts (more than T where texts share tokens),
+// D model, V vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -15,13 +16,17 @@
 
 namespace cpx::nn {
 
+class KvCache;
+struct CandidateRow;
+struct PromptSlot;
+
 /// A trainable tensor and its key, for example "model.layers.0.self_attn.q_proj.lora_A.weight".
 struct NamedParameter {
   std::string name;
   torch::Tensor value;
 };
 
-/// Sizes that decide about the time and memory of a forward pass.
+/// The sizes that decide how much time and memory a forward pass takes.
 struct ModelShape {
   int64_t vocabulary_size = 0;
   int64_t hidden_size = 0;
@@ -33,10 +38,14 @@ struct ModelShape {
   int64_t max_position = 0;
   int64_t sliding_window = 0;  // 0: none
 
-  /// Weights in matrix products: the linear layers and the head once, not the embedding look-up.
-  /// One token costs 2 N FLOPs forward and 2 N for the gradient of the activations.
+  /// Number of weights in matrix products: linear layers and head, without the embedding look-up.
+  /// For n of them a token costs 2 n FLOPs forward and 2 n for the gradient of the activations.
   int64_t num_matmul_weights() const;
 };
+
+/// The longest prompt that may go through the model together with others: up to this many tokens,
+/// products are computed row by row, so that its company does not change a bit of it.
+inline constexpr int64_t kMaxJoinedPrompt = 256;
 
 /// A causal language model over packed texts.
 class CausalLm {
@@ -47,12 +56,24 @@ class CausalLm {
   virtual torch::Tensor hidden_states(const PackedTokens& tokens,
                                       const ForwardOptions& options) = 0;
 
-  /// The same without gradients, with keys and values kept in `pass.cache`: of prompts with the
-  /// ids [T], end to end, or of the ids [N], which are the next tokens of `pass.sequences` or tried
-  /// as such (`pass.candidates`), each row by itself. Prompts of more than kMaxJoinedPrompt tokens
-  /// have their bits only where they are alone. The prompts' places are begun, and next tokens are
-  /// counted, here. Throws std::logic_error where the model cannot.
-  virtual torch::Tensor cached_states(const torch::Tensor& ids, const CachePass& pass);
+  // Decoding: the three calls below read and fill a cache, return final hidden states in the
+  // compute type, and compute no gradients. A model without a cache throws std::logic_error.
+
+  /// Computes new prompts, `ids` [T] end to end, and stores them in their slots of `cache`; returns
+  /// [T, D]. A prompt of more than kMaxJoinedPrompt tokens gets the same bits every time only if it
+  /// is alone in the call. Throws std::invalid_argument where the prompts have not T tokens.
+  virtual torch::Tensor prefill(KvCache& cache, const torch::Tensor& ids,
+                                const std::vector<PromptSlot>& prompts);
+
+  /// Appends one token, `ids` [T], to each of `sequences` [T] (slots of `cache`); returns [T, D].
+  /// Each row is computed on its own: other rows do not change a bit of it.
+  virtual torch::Tensor next_tokens(KvCache& cache, const torch::Tensor& ids,
+                                    const std::vector<int64_t>& sequences);
+
+  /// Computes tokens that might come next, `ids` [T], one for each of `candidates` [T]; returns
+  /// [T, D], each row on its own. No sequence becomes longer before KvCache::keep_candidate().
+  virtual torch::Tensor try_tokens(KvCache& cache, const torch::Tensor& ids,
+                                   const std::vector<CandidateRow>& candidates);
 
   /// Negative log-likelihood (natural log) of `targets` [N] given `hidden` [N, D]; [N], float32.
   virtual torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& targets,
@@ -73,7 +94,7 @@ class CausalLm {
   virtual torch::Dtype dtype() const = 0;
 };
 
-/// Rows of logits that are looked at in one piece.
+/// How many rows of logits to compute at a time, so that a piece takes little memory.
 int64_t rows_in_a_piece(const ModelShape& shape);
 
 /// What is predicted in packed texts: token `targets[i]` from the hidden state of token `rows[i]`.
@@ -82,13 +103,13 @@ struct Predictions {
   const std::vector<int32_t>& cu_seqlens;  // as in PackedTokens
   std::span<const int64_t> rows;           // [N]
   std::span<const int64_t> targets;        // [N]
-  /// As in PackedTokens; empty: no tokens are shared.
+  /// [L], as in PackedTokens; empty: no tokens are shared.
   std::span<const int64_t> token_of_place = {};
 };
 
 /// Hidden states (after the last norm) from which the predictions are made, [N, D]. The model
-/// computes a text up to the last token that predicts (all of it where texts share tokens): what
-/// follows it changes nothing.
+/// computes a text up to the last token that predicts, since later tokens change nothing; where
+/// texts share tokens it computes all of it.
 torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
                                 const ForwardOptions& options);
 
@@ -96,7 +117,7 @@ torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
 torch::Tensor token_nll(CausalLm& model, const Predictions& predictions,
                         const ForwardOptions& options);
 
-/// The numbers of a [N] tensor, as float64 on the host.
+/// Copies a [N] tensor to the host as float64.
 std::vector<double> to_doubles(const torch::Tensor& values);
 
 }  // namespace cpx::nn

@@ -8,6 +8,7 @@
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 
+#include "cpx/kernels/attention.h"
 #include "cpx/nn/forward_context.h"
 #include "cpx/nn/frozen_module.h"
 #include "cpx/nn/linear.h"
@@ -24,8 +25,8 @@ struct DecoderBlockOptions {
   double rms_norm_eps = 1e-5;
   /// A token sees itself and the `sliding_window - 1` tokens before it; 0: all before it.
   int64_t sliding_window = 0;
+  /// Biases on q_proj, k_proj, v_proj and, as in LLaMA, o_proj. Mistral has none.
   bool attention_bias = false;
-  /// LLaMA gives o_proj a bias too when attention_bias is set; Mistral has none.
   bool mlp_bias = false;
 };
 
@@ -42,22 +43,23 @@ class RmsNormImpl : public FrozenModule {
 };
 TORCH_MODULE(RmsNorm);
 
-/// Grouped-query self-attention with rotary positions over packed texts.
+/// Grouped-query self-attention with rotary positions; ForwardContext::source decides which tokens
+/// see which.
 class AttentionImpl : public torch::nn::Module {
  public:
-  explicit AttentionImpl(const DecoderBlockOptions& block_options);
+  explicit AttentionImpl(const DecoderBlockOptions& options);
   /// `x` [T, D] to [T, D].
   torch::Tensor forward(const torch::Tensor& x, const ForwardContext& context);
 
-  DecoderBlockOptions options;
   Linear q_proj{nullptr};  // [H * E, D]
   Linear k_proj{nullptr};  // [K * E, D]
   Linear v_proj{nullptr};  // [K * E, D]
   Linear o_proj{nullptr};  // [D, H * E]
 
  private:
-  torch::Tensor mix(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
-                    const ForwardContext& context);
+  int64_t layer_;
+  int64_t head_dim_;                     // E
+  kernels::AttentionOptions attention_;  // scale and window
 };
 TORCH_MODULE(Attention);
 
@@ -78,7 +80,8 @@ TORCH_MODULE(Mlp);
 class DecoderBlockImpl : public torch::nn::Module {
  public:
   explicit DecoderBlockImpl(const DecoderBlockOptions& options);
-  /// `x` [T, D] to [T, D]; with recompute_blocks only `x` is kept for the backward pass.
+  /// `x` [T, D] to [T, D]. With ForwardOptions::recompute_blocks only `x` is kept for the backward
+  /// pass.
   torch::Tensor forward(const torch::Tensor& x, const ForwardContext& context);
 
   RmsNorm input_layernorm{nullptr};

@@ -21,7 +21,7 @@ struct RotaryOptions {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_position = 8192;
-  /// Divisors of the frequencies, [E/2], as a GGUF's rope_freqs.weight holds them; may be empty.
+  /// Divisors of the frequencies, [E/2], from a GGUF's rope_freqs.weight; may be empty.
   std::vector<float> frequency_divisors = {};
 };
 
@@ -29,13 +29,9 @@ struct RotaryOptions {
 /// Follows transformers 5.23, modeling_rope_utils.py (default, linear, llama3).
 torch::Tensor inverse_frequencies(const RotaryOptions& options);
 
-/// Cosine and sine of position * frequency for packed texts, whose positions start again at 0:
-/// two float32 tensors [T, E/2].
+/// Cosine and sine of position * frequency for tokens at `positions` [T], on the device of
+/// `frequencies` [E/2]: two float32 tensors [T, E/2].
 std::pair<torch::Tensor, torch::Tensor> rotary_tables(const torch::Tensor& frequencies,
-                                                      const std::vector<int32_t>& cu_seqlens);
-
-/// The same of tokens at any positions [N]: two float32 tensors [N, E/2].
-std::pair<torch::Tensor, torch::Tensor> rotary_tables_at(const torch::Tensor& frequencies,
-                                                         const std::vector<int64_t>& positions);
+                                                      const std::vector<int64_t>& positions);
 
 }  // namespace cpx::nn
