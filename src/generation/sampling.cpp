@@ -19,13 +19,13 @@ namespace cpx::generation {
 namespace {
 
 constexpr float kBanned = -std::numeric_limits<float>::infinity();
-// Candidates that are sorted first for top_p, at least; four times as many where they do not reach
-// p.
+// top_p sorts at least this many candidates at first, and four times as many each time that their
+// probabilities do not sum up to p.
 constexpr int64_t kFirstCandidates = 64;
-// Scores whose highest, or sum, is taken at a time.
+// Scores of one block, whose maximum or sum is computed at once.
 constexpr size_t kBlock = 64;
 
-// Softmax by LibTorch's vector code, into `probabilities`.
+// Writes the softmax of `scores` to `probabilities`, by LibTorch's vector code.
 void softmax(std::span<const float> scores, std::span<float> probabilities) {
   const auto size = static_cast<int64_t>(scores.size());
   auto from = at::from_blob(const_cast<float*>(scores.data()), {size}, at::kFloat);
@@ -82,7 +82,7 @@ double log_probability(std::span<const float> scores, int64_t id) {
   return static_cast<double>(scores[static_cast<size_t>(id)]) - highest - std::log(sum);
 }
 
-// Each token once, however often it stands there.
+// Penalises each token once, however often it occurs.
 void Sampler::penalise_repetitions(std::span<float> scores, std::span<const int64_t> ids) {
   candidates_.assign(ids.begin(), ids.end());
   std::ranges::sort(candidates_);
@@ -108,9 +108,9 @@ void Sampler::ban_repeated_ngrams(std::span<float> scores, std::span<const int64
   }
 }
 
-// A number that at least `count` of the numbers reach, near the count-th highest: of the blocks'
-// highest ones the count-th. So few are left to be sorted.
-float Sampler::reached_by(std::span<const float> numbers, int64_t count) {
+// A lower bound for the count-th largest number: the count-th largest of the block maxima. Numbers
+// below it need not be sorted.
+float Sampler::top_k_threshold(std::span<const float> numbers, int64_t count) {
   block_highest_.clear();
   for (size_t begin = 0; begin < numbers.size(); begin += kBlock) {
     const size_t end = std::min(begin + kBlock, numbers.size());
@@ -120,14 +120,14 @@ float Sampler::reached_by(std::span<const float> numbers, int64_t count) {
     block_highest_.push_back(highest);
   }
   if (count > std::ssize(block_highest_)) return kBanned;
-  const auto place = block_highest_.begin() + count - 1;
-  std::nth_element(block_highest_.begin(), place, block_highest_.end(), std::greater<>());
-  return *place;
+  const auto threshold = block_highest_.begin() + count - 1;
+  std::nth_element(block_highest_.begin(), threshold, block_highest_.end(), std::greater<>());
+  return *threshold;
 }
 
 void Sampler::keep_top_k(std::span<float> scores) {
   if (options_.top_k >= std::ssize(scores)) return;
-  const float bound = reached_by(scores, options_.top_k);
+  const float bound = top_k_threshold(scores, options_.top_k);
   numbers_.clear();
   std::ranges::copy_if(scores, std::back_inserter(numbers_),
                        [bound](float score) { return score >= bound; });
@@ -137,7 +137,7 @@ void Sampler::keep_top_k(std::span<float> scores) {
   for (float& score : scores) score = score < least ? kBanned : score;
 }
 
-// A token stays where those above it have a probability below p together.
+// Keeps a token if the probabilities of the tokens above it sum up to less than p.
 void Sampler::keep_top_p(std::span<float> scores) {
   numbers_.resize(scores.size());
   softmax(scores, numbers_);
@@ -148,7 +148,7 @@ void Sampler::keep_top_p(std::span<float> scores) {
     return one != other ? one > other : left < right;
   };
   for (int64_t count = kFirstCandidates;; count *= 4) {
-    const float bound = reached_by(numbers_, count);
+    const float bound = top_k_threshold(numbers_, count);
     candidates_.clear();
     for (int64_t id = 0; id < std::ssize(scores); ++id) {
       if (probability(id) >= bound) candidates_.push_back(id);
@@ -227,11 +227,12 @@ int64_t Sampler::next(std::span<float> scores, std::span<const int64_t> ids, int
   process(scores, ids, num_new);
   if (options_.temperature == 0.0) return std::ranges::max_element(scores) - scores.begin();
   softmax(scores, scores);
-  return drawn(scores, rng.uniform());
+  return token_at(scores, rng.uniform());
 }
 
-// The token at the share `uniform` of the sum of probabilities: its block first, then the token.
-int64_t Sampler::drawn(std::span<const float> probabilities, double uniform) {
+// The first token at which the running sum of probabilities exceeds the fraction `uniform` of the
+// whole sum. Finds the block first, then the token in it.
+int64_t Sampler::token_at(std::span<const float> probabilities, double uniform) {
   block_sums_.clear();
   for (size_t begin = 0; begin < probabilities.size(); begin += kBlock) {
     const size_t end = std::min(begin + kBlock, probabilities.size());
@@ -243,7 +244,7 @@ int64_t Sampler::drawn(std::span<const float> probabilities, double uniform) {
   const double target = uniform * std::reduce(block_sums_.begin(), block_sums_.end());
   double below = 0.0;
   size_t block = 0;
-  size_t last_block = 0;  // that has a probability at all
+  size_t last_block = 0;  // the last one with a probability above 0
   for (; block < block_sums_.size(); ++block) {
     if (block_sums_[block] == 0.0) continue;
     last_block = block;

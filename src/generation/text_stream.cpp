@@ -9,13 +9,14 @@ namespace cpx::generation {
 
 namespace {
 
-// Tokens of the prompt that are decoded with the new ones, so that they are not a text's first.
+// Tokens of the prompt that are decoded with the new ones, so that the new ones do not begin a
+// text.
 constexpr size_t kContext = 4;
-// U+FFFD, which a decoder puts where bytes are no character, or not yet.
+// U+FFFD, which decode() puts where bytes are not a character, or not yet one.
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";
 
-// The longest end of `text` that `stop` could go on from.
-size_t held_back_for(std::string_view text, std::string_view stop) {
+// Length of the longest end of `text` that is a beginning of `stop`.
+size_t overlap_with(std::string_view text, std::string_view stop) {
   for (size_t size = std::min(text.size(), stop.size() - 1); size > 0; --size) {
     if (text.ends_with(stop.substr(0, size))) return size;
   }
@@ -34,10 +35,10 @@ TextStream::TextStream(const tokenizer::Tokenizer& tokenizer, std::span<const in
   skipped_ = tokenizer_.decode(ids_, /*skip_special_tokens=*/true).size();
 }
 
-std::string TextStream::tell(size_t end) {
-  if (end <= num_told_) return {};
-  std::string piece = text_.substr(num_told_, end - num_told_);
-  num_told_ = end;
+std::string TextStream::text_until(size_t end) {
+  if (end <= num_returned_) return {};
+  std::string piece = text_.substr(num_returned_, end - num_returned_);
+  num_returned_ = end;
   return piece;
 }
 
@@ -51,19 +52,19 @@ std::string TextStream::add(int64_t id) {
   if (stop_at != std::string::npos) {
     is_stopped_ = true;
     text_.resize(stop_at);
-    return tell(stop_at);
+    return text_until(stop_at);
   }
   size_t end = text_.size();
   while (std::string_view(text_).substr(0, end).ends_with(kReplacement)) {
     end -= kReplacement.size();
   }
-  size_t held_back = 0;
+  size_t uncertain = 0;
   for (const std::string& stop : stop_strings_) {
-    held_back = std::max(held_back, held_back_for(std::string_view(text_).substr(0, end), stop));
+    uncertain = std::max(uncertain, overlap_with(std::string_view(text_).substr(0, end), stop));
   }
-  return tell(end - held_back);
+  return text_until(end - uncertain);
 }
 
-std::string TextStream::finish() { return tell(text_.size()); }
+std::string TextStream::finish() { return text_until(text_.size()); }
 
 }  // namespace cpx::generation

@@ -26,7 +26,7 @@ constexpr const char* kFactorB = ".lora_B.weight";
 
 std::string last_part(const std::string& name) { return name.substr(name.rfind('.') + 1); }
 
-// The last parts of the layers' names, each once: what targets are usually called.
+// The last parts of the layers' names, without repetitions. Targets are usually given like that.
 std::vector<std::string> short_names(const std::vector<NamedLinear>& layers) {
   std::vector<std::string> names;
   for (const NamedLinear& layer : layers) {
@@ -57,7 +57,7 @@ void check_layer_targets(const std::vector<NamedLinear>& layers,
   if (!faults.empty()) throw ConfigError(std::move(faults));
 }
 
-// An adapter's file while it is matched with a model.
+// Matches the factors in an adapter's file with the layers of a model.
 class StoredFactors {
  public:
   explicit StoredFactors(const formats::PeftAdapter& adapter)
@@ -65,7 +65,7 @@ class StoredFactors {
     for (const auto& factor : adapter.factors) values_[factor.name] = factor.value;
   }
 
-  /// Throws unless there is a factor for each place in `layers` and a place for each factor.
+  /// Throws unless each of `targeted` has its factors and each factor has its layer.
   void check(const std::vector<NamedLinear>& all, const std::vector<NamedLinear>& targeted) const {
     std::set<std::string> expected;
     for (const NamedLinear& layer : targeted) {
@@ -125,13 +125,13 @@ class StoredFactors {
   std::map<std::string, torch::Tensor> values_;
 };
 
-// Equal up to the rounding to the less precise of both types.
+// True if both are equal after rounding to the less precise of their types.
 bool is_same_weight(const torch::Tensor& stored, const torch::Tensor& own) {
   return stored.sizes() == own.sizes() && (at::equal(stored.to(own.scalar_type()), own) ||
                                            at::equal(own.to(stored.scalar_type()), stored));
 }
 
-// Either what the blocks were made of, or the numbers that they stand for.
+// True if `stored` has the numbers that the blocks were made from, or those that they stand for.
 bool is_same_weight(const torch::Tensor& stored, const kernels::BlockWeight& own) {
   const std::vector<int64_t> shape = {own.num_outputs(), own.num_inputs()};
   if (stored.sizes() != at::IntArrayRef(shape)) return false;

@@ -27,7 +27,7 @@ std::optional<torch::Dtype> plain_dtype(tensor::StorageType type) {
   }
 }
 
-// The type that blocks without a product of their own are computed with.
+// The type that blocks are converted to if their own type has no product.
 tensor::StorageType nearest_block_type(tensor::StorageType type) {
   const bool has_four_bits_and_minima = type == tensor::StorageType::kQ4_K;
   return has_four_bits_and_minima ? tensor::StorageType::kQ4_1 : tensor::StorageType::kQ8_0;
@@ -35,12 +35,12 @@ tensor::StorageType nearest_block_type(tensor::StorageType type) {
 
 bool can_stay_in_file(const formats::GgufTensor& stored, torch::Dtype dtype) {
   const auto address = reinterpret_cast<uintptr_t>(stored.bytes.data());
-  // Small ones are copied: one view would keep the whole file mapped.
+  // Small ones are copied, because a single view would keep the whole file mapped.
   return plain_dtype(stored.type) == dtype && stored.shape.size() > 1 &&
          address % c10::elementSize(dtype) == 0;
 }
 
-// LibTorch has no read-only tensors; frozen weights are never written to.
+// LibTorch has no read-only tensors, hence the cast. Nobody writes to frozen weights.
 torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape,
                       torch::Dtype dtype) {
   return at::from_blob(
@@ -48,7 +48,7 @@ torch::Tensor view_of(const formats::GgufTensor& stored, at::IntArrayRef shape,
       at::dtype(dtype));
 }
 
-// The only thing that can be wrong with checked blocks is what their numbers are.
+// The blocks were checked, so that only their numbers can be invalid.
 torch::Tensor quantized(const formats::GgufTensor& stored, tensor::StorageType type) {
   try {
     return quant::quantize(type, stored.type, stored.bytes, stored.shape);
@@ -124,11 +124,11 @@ class GgufWeights : public WeightSource {
     return weight;
   }
 
-  // Read with the config.
+  // The config has it already.
   bool is_ignored(const std::string& name) const override { return name == "rope_freqs.weight"; }
 
  private:
-  // Rows in Hugging Face's order: those of q and k are copied.
+  // The rows in Hugging Face's order, for which those of q and k are copied.
   torch::Tensor in_order(const std::string& key, const torch::Tensor& rows) const {
     const int64_t num_heads = num_permuted_heads(key, config_);
     return num_heads > 0 ? unpermuted(rows, num_heads) : rows;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The weights of a decoder by their Hugging Face keys: their names in a GGUF, and which sizes of
-// the config their shapes come from.
+// The weights of LLaMA and Mistral by their Hugging Face keys: their names in a GGUF, and the
+// config entries that their shapes follow from.
 #pragma once
 
 #include <string>
@@ -18,8 +18,8 @@ std::string gguf_name(std::string_view key);
 /// Number of heads whose rows llama.cpp's converter permuted in the weight `key`; 0: none.
 int64_t num_permuted_heads(std::string_view key, const formats::ModelConfig& config);
 
-/// What decides about each dimension of the weight `key`, with its value, for messages:
-/// "intermediate_size 48" or "num_key_value_heads 2 * head_dim 8".
+/// The config entries that each dimension of the weight `key` follows from, with their values, for
+/// messages: "intermediate_size 48" or "num_key_value_heads 2 * head_dim 8".
 std::vector<std::string> dimension_sources(std::string_view key,
                                            const formats::ModelConfig& config);
 

@@ -38,8 +38,8 @@ NameRules name_rules(const WeightSource& source, const formats::ModelConfig& con
                                 const std::string& name) { return is_tied && name == head; }};
 }
 
-// A head beside a tied embedding is passed over, as transformers does it; not silently where it
-// says something else.
+// A head that is stored beside a tied embedding is ignored, as in transformers; log a warning if it
+// differs from the embedding.
 void warn_of_own_head(const fs::path& path, const WeightSource& source, const Llama& model) {
   const auto name = source.name_of(kHead);
   if (!source.contains(name)) return;
@@ -56,7 +56,7 @@ void warn_of_own_head(const fs::path& path, const WeightSource& source, const Ll
       path.string(), name, model.config().source);
 }
 
-// The weights that are read, checked against the file by name and shape.
+// The weights to read, after their names and shapes were checked against the file.
 std::vector<WeightSlot> checked_slots(const Llama& model, const fs::path& path,
                                       const WeightSource& source) {
   const auto& config = model.config();
@@ -71,14 +71,14 @@ std::vector<WeightSlot> checked_slots(const Llama& model, const fs::path& path,
   return slots;
 }
 
-// What weights become.
+// In which form weights are loaded.
 struct LoadedForm {
   torch::Dtype dtype;
   torch::Device device;
-  WeightFormat format = WeightFormat::kFloat32;  // one without quantised weights: all in `dtype`
+  WeightFormat format = WeightFormat::kFloat32;  // without quantised weights all are in `dtype`
 };
 
-// The block type that a weight takes; nothing: it is dense.
+// The block type for a weight; nullopt: it is loaded dense.
 std::optional<StorageType> block_type(const WeightSlot& slot, const WeightSource& source,
                                       WeightFormat format) {
   if (!slot.module->can_be_blocks(slot.name)) return std::nullopt;
@@ -114,7 +114,7 @@ void fill(Llama& model, const fs::path& path, const WeightSource& source, const 
   }
 }
 
-// A model without weights, and where they are.
+// A model without its weights, and the source of these.
 struct OpenModel {
   std::shared_ptr<Llama> model;
   std::unique_ptr<WeightSource> source;

@@ -27,7 +27,7 @@ struct EncoderRow {
   EncoderSize in;
 };
 
-// The weights whose shapes are not made of hidden_size alone.
+// Weights whose shapes depend on more than hidden_size.
 constexpr std::array kRows = {
     EncoderRow{"word_embeddings", EncoderSize::kVocabulary, EncoderSize::kHidden},
     EncoderRow{"position_embeddings", EncoderSize::kPositions, EncoderSize::kHidden},
@@ -79,7 +79,7 @@ std::string missing_hint(const std::string& name) {
   return "The folder holds RoBERTa without a classification head: is it a classifier's?";
 }
 
-// What transformers stores beside, and what a classifier does not compute.
+// Tensors that transformers stores but a classifier does not need.
 bool is_passed_over(const std::string& name) {
   return name == "roberta.embeddings.position_ids" || name.starts_with("roberta.pooler.");
 }

@@ -9,15 +9,14 @@ namespace cpx::models {
 
 enum class ModelPathKind { kFolder, kGguf, kConfigFile };
 
-/// A model's place: its path, and which form it is.
+/// Where a model is on disk, and in which form.
 struct ModelPlace {
   ModelPathKind kind;
   std::filesystem::path path;
 };
 
-/// Where the model called `name` is: a path, or a name of the Hugging Face cache (core/hub.h);
-/// throws DataError where nothing is there, or something else. `where` is the function that asks,
-/// for the message.
+/// Finds the model called `name`: a path, or a name in the Hugging Face cache (core/hub.h). Throws
+/// DataError if there is no model; its message begins with `where`, the calling function.
 ModelPlace model_place(std::string_view where, const std::filesystem::path& name);
 
 }  // namespace cpx::models

@@ -62,7 +62,7 @@ class QuantizedWeights : public WeightSource {
                      : quant::dequantize_awq(stored(key), awq_format(), dtype);
   }
 
-  // Their layers are computed with as dense ones.
+  // These layers become dense.
   std::optional<tensor::StorageType> block_type(const std::string&) const override { return {}; }
 
   kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
@@ -70,7 +70,7 @@ class QuantizedWeights : public WeightSource {
     return kernels::block_weight(type, quant::quantize(type, tensor(key, torch::kFloat32)));
   }
 
-  // Quantisers of old gave every layer a bias, of zeros where the model has none.
+  // Old quantisers gave every layer a bias, all zeros if the model has none.
   bool is_ignored(const std::string& name) const override {
     if (plain_->is_ignored(name)) return true;
     const auto layer = layer_of(name, ".bias");

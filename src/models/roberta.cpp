@@ -115,8 +115,8 @@ namespace {
 
 using TokenIds = std::vector<tokenizer::TokenId>;
 
-// Indices of `texts`, the longest first: like lengths go together through attention, and memory is
-// at its highest at once.
+// Indices of `texts`, the longest first. Texts of similar length are computed together, which suits
+// attention, and the first pass takes the most memory.
 std::vector<size_t> longest_first(const std::vector<TokenIds>& texts) {
   std::vector<size_t> order(texts.size());
   std::iota(order.begin(), order.end(), size_t{0});

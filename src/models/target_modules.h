@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The linear layers of a model by name, and which of them a list of targets means.
+// The linear layers of a model by name, and those that a list of targets selects.
 #pragma once
 
 #include <span>
@@ -11,7 +11,7 @@
 
 namespace cpx::models {
 
-/// A linear layer, and its place among all of the model: the same whichever layers are targeted.
+/// A linear layer and its index among all linear layers of the model.
 struct NamedLinear {
   std::string name;  // "model.layers.0.self_attn.q_proj"
   uint64_t index = 0;
@@ -21,8 +21,9 @@ struct NamedLinear {
 /// All linear layers, in order.
 std::vector<NamedLinear> linear_layers(const Llama& model);
 
-/// The layers that `target_modules` mean as PEFT reads them: a target is a layer's name or its
-/// last parts; {"all-linear"} is all but lm_head. Targets that match nothing are left out.
+/// The layers that `target_modules` select, as in PEFT: a target is a layer's name or its last
+/// parts;
+/// {"all-linear"} selects all but lm_head. Targets that match nothing are ignored.
 std::vector<NamedLinear> targeted_layers(const std::vector<NamedLinear>& layers,
                                          std::span<const std::string> target_modules);
 

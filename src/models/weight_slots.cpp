@@ -17,7 +17,7 @@ namespace cpx::models {
 
 namespace {
 
-// So many names of a longer list are shown.
+// A message shows this many names of a longer list.
 constexpr size_t kMaxListed = 5;
 
 std::string list_text(const std::vector<std::string>& names) {
@@ -38,7 +38,7 @@ std::string hint_for(const std::string& missing, const std::vector<std::string>&
   return hint.empty() ? "Is the file of this model, and complete?" : hint;
 }
 
-// The sources of the dimensions that differ.
+// The config entries of those dimensions that differ.
 std::string differing_sources(const std::vector<int64_t>& actual,
                               const std::vector<int64_t>& expected,
                               const std::vector<std::string>& sources) {

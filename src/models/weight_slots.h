@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The places for weights in a model, checked against what is on disk before anything is read.
+// The weights that a model needs, and their check against the files before any is read.
 #pragma once
 
 #include <filesystem>
@@ -23,21 +23,21 @@ struct WeightSlot {
 /// All frozen weights of `model`, in its order.
 std::vector<WeightSlot> slots_of(const torch::nn::Module& model);
 
-/// What a kind of model knows of the names in its files.
+/// Rules about names in the files of one kind of model.
 struct NameRules {
-  /// A sentence that says why `missing` may be so, or nothing.
+  /// A sentence that says why `missing` may be missing; may be empty.
   std::function<std::string(const std::string& missing)> missing_hint;
-  /// True for a tensor without a place that is rightly not used.
+  /// True for a tensor that the model rightly does not use.
   std::function<bool(const std::string& name)> is_passed_over;
 };
 
-/// Compares the names of `source`, which was opened at `path`, with the slots: throws DataError
-/// where weights are missing, warns of tensors that are not used.
+/// Compares the names in `source`, which was opened at `path`, with the slots. Throws DataError if
+/// weights are missing; logs a warning about tensors that are not used.
 void check_names(const std::filesystem::path& path, const std::vector<WeightSlot>& slots,
                  const WeightSource& source, const NameRules& rules);
 
-/// Throws DataError where the stored shape is not the slot's. `dimension_sources` say what decides
-/// about each dimension, in the file `config_name`: "intermediate_size 48".
+/// Throws DataError if the stored shape differs from the slot's. `dimension_sources` name for each
+/// dimension the entry of the file `config_name` that it follows from: "intermediate_size 48".
 void check_shape(const WeightSlot& slot, const WeightSource& source, std::string_view config_name,
                  const std::vector<std::string>& dimension_sources);
 

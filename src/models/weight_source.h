@@ -28,29 +28,29 @@ class WeightSource {
   virtual std::vector<std::string> names() const = 0;
   virtual bool contains(const std::string& name) const = 0;
 
-  /// Of a tensor that is there: its shape, and the file that it lies in.
+  /// The shape of a tensor, and its file. The tensor must exist.
   virtual std::vector<int64_t> shape(const std::string& name) const = 0;
   virtual std::filesystem::path file_of(const std::string& name) const = 0;
 
-  /// The weight `key` in `dtype`, on the CPU; in the mapped file where it is stored so. Its shape
-  /// was checked before. Throws DataError when it is stored in a type that is no number's.
+  /// The weight `key` in `dtype`, on the CPU; a view of the mapped file if it is stored like that.
+  /// Check its shape first. Throws DataError if its stored type is not a number.
   virtual torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const = 0;
 
-  /// The block type in which a quantised `key` is computed with: its own; where that has no product
-  /// Q4_1 for Q4_K and Q8_0 for others. Nothing for plain numbers.
+  /// The block type that computes with the quantised weight `key`: its own, or if that has no
+  /// product, Q4_1 for Q4_K and Q8_0 for others. Nullopt for a weight that is not quantised.
   virtual std::optional<tensor::StorageType> block_type(const std::string& key) const = 0;
-  /// The weight `key` in blocks of `type`, in the mapped file where it is stored so.
+  /// The weight `key` in blocks of `type`; a view of the mapped file if it is stored like that.
   virtual kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const = 0;
 
-  /// True for a tensor that the model has no place for and that is rightly passed over.
+  /// True for a tensor that the model rightly does not use.
   virtual bool is_ignored(const std::string& name) const = 0;
 };
 
 /// The weights of a model folder.
 std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder);
 
-/// The weights of a model folder whose linear layers are GPTQ's or AWQ's, said by `config`: each
-/// such layer has a `weight`, made dense when it is asked for. Layers without a qweight are as in
+/// The weights of a model folder with linear layers in GPTQ or AWQ format, as `config` says. Such a
+/// layer has a `weight`, which becomes dense when it is read. Layers without a qweight are as in
 /// open_folder_weights().
 std::unique_ptr<WeightSource> open_quantized_weights(const std::filesystem::path& folder,
                                                      const formats::QuantizationConfig& config);

@@ -65,13 +65,14 @@ void FrozenModule::set_frozen(const std::string& name, kernels::BlockWeight valu
 }
 
 void hold_in_memory(torch::nn::Module& root) {
-  std::map<const void*, torch::Tensor> copies;  // by the data that they are of
-  const auto held = [&](const torch::Tensor& mapped) {
+  std::map<const void*, torch::Tensor> copies;  // by the address of the mapped data
+  const auto copy_of = [&](const torch::Tensor& mapped) {
     const auto [copy, is_new] = copies.try_emplace(mapped.const_data_ptr());
     if (is_new) copy->second = mapped.clone();
     return copy->second;
   };
-  // Storage over memory that is not LibTorch's own cannot grow.
+  // LibTorch marks storage over memory that it does not own, such as a mapped file, as not
+  // resizable.
   const auto is_mapped = [](const torch::Tensor& data) { return !data.storage().resizable(); };
   for (const auto& module : root.modules()) {
     auto* frozen = dynamic_cast<FrozenModule*>(module.get());
@@ -79,11 +80,11 @@ void hold_in_memory(torch::nn::Module& root) {
     for (const std::string& name : frozen->frozen_names()) {
       if (auto blocks = frozen->blocks_of(name); blocks.is_defined()) {
         if (!is_mapped(blocks.bytes)) continue;
-        blocks.bytes = held(blocks.bytes);
+        blocks.bytes = copy_of(blocks.bytes);
         frozen->set_frozen(name, std::move(blocks));
       } else if (const auto weight = frozen->named_parameters(/*recurse=*/false)[name];
                  is_mapped(weight)) {
-        frozen->set_frozen(name, held(weight));
+        frozen->set_frozen(name, copy_of(weight));
       }
     }
   }

@@ -15,7 +15,7 @@ namespace cpx::nn {
 
 namespace {
 
-// So many names of a longer list are shown.
+// A message shows this many names of a longer list.
 constexpr size_t kMaxListed = 12;
 
 std::optional<int64_t> parse_index(std::string_view text) {

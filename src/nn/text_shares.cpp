@@ -18,13 +18,13 @@ using torch::Tensor;
 using torch::autograd::AutogradContext;
 using torch::autograd::variable_list;
 
-// Fewer tokens make the matrix products slower: their weights are read, and packed, once a share.
+// With fewer tokens matrix products get slower: each share reads and packs the weights again.
 constexpr int64_t kTokensPerShare = 64;
 constexpr int64_t kMaxShares = 16;
-// Of the time that even shares would take, what the largest share may take more.
+// How much longer the largest share may take than an even one, as a fraction.
 constexpr double kMaxUnevenness = 0.06;
 
-// Texts that have tokens in common, directly or by way of others.
+// Texts that have tokens in common, directly or through other texts.
 struct Unit {
   std::vector<int64_t> texts = {};
   int64_t num_tokens = 0;
@@ -39,7 +39,7 @@ int64_t token_at(const PackedTokens& tokens, int64_t place) {
 
 int64_t num_tokens_of(const PackedTokens& tokens) { return tokens.ids.size(0); }
 
-// The first text of those that a text has tokens in common with, in `parents`.
+// The first text of the unit that `text` belongs to: the root of its tree in `parents`.
 int64_t root_of(std::vector<int64_t>& parents, int64_t text) {
   while (parents[static_cast<size_t>(text)] != text) {
     int64_t& parent = parents[static_cast<size_t>(text)];
@@ -54,7 +54,7 @@ std::vector<Unit> units_of(const PackedTokens& tokens) {
   std::vector<int64_t> parents(static_cast<size_t>(num_texts));
   std::iota(parents.begin(), parents.end(), int64_t{0});
   std::vector<int64_t> first_text(static_cast<size_t>(num_tokens_of(tokens)), -1);
-  std::vector<int64_t> own_tokens(static_cast<size_t>(num_texts));  // those it is the first of
+  std::vector<int64_t> own_tokens(static_cast<size_t>(num_texts));  // that no earlier text has
   for (int64_t text = 0; text < num_texts; ++text) {
     for (int64_t place = tokens.cu_seqlens[text]; place < tokens.cu_seqlens[text + 1]; ++place) {
       int64_t& first = first_text[static_cast<size_t>(token_at(tokens, place))];
@@ -78,7 +78,7 @@ std::vector<Unit> units_of(const PackedTokens& tokens) {
   return by_root;
 }
 
-// The longest unit first, each to the share that has the fewest tokens.
+// Gives each unit, longest first, to the share that has the fewest tokens so far.
 std::vector<Unit> dealt(const std::vector<Unit>& units, int64_t num_shares) {
   std::vector<size_t> order(units.size());
   std::iota(order.begin(), order.end(), size_t{0});
@@ -100,7 +100,7 @@ bool is_even(const std::vector<Unit>& shares, int64_t num_tokens) {
   return static_cast<double>(largest) <= (1.0 + kMaxUnevenness) * even;
 }
 
-// The most shares that are even and not too small.
+// As many shares as possible that are even and large enough.
 std::vector<Unit> best_deal(const std::vector<Unit>& units, int64_t num_tokens) {
   for (int64_t count = kMaxShares; count > 1; count /= 2) {
     if (num_tokens < count * kTokensPerShare || std::ssize(units) < count) continue;
@@ -157,7 +157,7 @@ Tensor joined(const std::vector<TextShare>& shares, const std::vector<Tensor>& o
   return all;
 }
 
-// The shares' states with their graphs, until the backward pass.
+// Keeps the shares' states and their graphs until the backward pass.
 struct SharesHolder : torch::CustomClassHolder {
   std::vector<TextShare> shares;
   std::vector<Tensor> outputs;

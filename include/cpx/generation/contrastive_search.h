@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contrastive search: of the k likeliest next tokens the one that is likely and whose hidden state
-// is unlike those of the text before it. It draws nothing.
-// Source: Su et al., "A Contrastive Framework for Neural Text Generation", NeurIPS 2022 (arXiv
-// 2202.06417), equation 5, as transformers 4.49 reads it (GenerationMixin._contrastive_search):
-// hidden states after the last norm; all tokens of the text count, those that a sliding window has
-// forgotten too. Different: a token of probability 0 is never a candidate; transformers tries
-// banned tokens where fewer than k are left. Legend: N sequences, D model, T tokens, V vocabulary.
+// Contrastive search: among the k likeliest next tokens it takes one that is likely and whose
+// hidden state is unlike those of the text before it. Nothing is random. Source: Su et al., "A
+// Contrastive Framework for Neural Text Generation", NeurIPS 2022 (arXiv 2202.06417), equation 5,
+// as implemented in transformers 4.49 (GenerationMixin._contrastive_search): hidden states after
+// the last norm; all tokens of the text count, even those outside a sliding window. Different: a
+// token of probability 0 is never a candidate; transformers tries banned tokens if fewer than k are
+// left. Legend: N sequences, D model, T tokens, V vocabulary.
 #pragma once
 
 #include <cstdint>
@@ -27,31 +27,32 @@ struct Candidate {
   double score = 0.0;
 };
 
-/// The `top_k` likeliest tokens by `probabilities` [V], without those of 0; likeliest first, of
-/// equal ones the lowest id. Their similarities and scores are not known yet.
+/// The `top_k` likeliest tokens by `probabilities` [V], likeliest first, then by id; tokens of
+/// probability 0 are left out. Similarities and scores are not filled in yet.
 std::vector<Candidate> likeliest(std::span<const float> probabilities, int64_t top_k);
 
 /// (1 - penalty_alpha) * probability - penalty_alpha * similarity.
 double contrastive_score(const Candidate& candidate, double penalty_alpha);
 
-/// The final hidden states of texts, float32 on the CPU, at the places that a KvCache has: a
-/// prompt's once for all sequences that continue it. Everything is allocated in the beginning.
+/// The final hidden states of texts, float32 on the CPU, in the same slots as in a KvCache: those
+/// of a prompt are stored once for all sequences that continue it. All memory is allocated in the
+/// constructor.
 class TextStates {
  public:
-  TextStates(const nn::KvCacheOptions& places, int64_t hidden_size);
+  TextStates(const nn::KvCacheOptions& cache, int64_t hidden_size);
 
-  /// Bytes of all states, used or not: 4 D a token.
+  /// Bytes of all states, used or not: 4 D for each token.
   int64_t num_bytes() const;
 
-  /// The place `prompt` takes a new prompt with the states [T, D].
+  /// Puts a new prompt with the states [T, D] into slot `prompt`.
   void begin_prompt(int64_t prompt, std::span<const float> states);
-  /// The place `sequence` continues the prompt at `prompt`.
+  /// Starts a new sequence in slot `sequence`, which continues the prompt of slot `prompt`.
   void begin_sequence(int64_t sequence, int64_t prompt);
-  /// The sequence has a new token with the state [D].
+  /// Appends a token with the state [D] to a sequence.
   void add(int64_t sequence, std::span<const float> state);
 
-  /// The highest cosine of `state` [D] with one of the sequence and its prompt. A state of zeros is
-  /// like none: 0.
+  /// The highest cosine between `state` [D] and a state of the sequence or its prompt; 0 for a
+  /// state of zeros.
   float highest_similarity(int64_t sequence, std::span<const float> state) const;
 
  private:
@@ -68,26 +69,26 @@ class TextStates {
   std::vector<Text> texts_;
 };
 
-/// What was tried and what was kept.
+/// Which tokens were tried and which were kept.
 struct ContrastiveChoice {
-  std::vector<std::vector<Candidate>> candidates;  // a list a sequence, with scores
-  std::vector<size_t> best;                        // its place in the list
-  torch::Tensor states;                            // of the best, [N, D]
+  std::vector<std::vector<Candidate>> candidates;  // one list for each sequence, with scores
+  std::vector<size_t> best;                        // index of the kept one in each list
+  torch::Tensor states;                            // of the kept ones, [N, D]
 };
 
-/// Chooses the next tokens of sequences that are in a cache. What one sequence gets does not depend
-/// on the others.
+/// Chooses the next tokens of sequences in a cache. The choice for one sequence does not depend on
+/// the others.
 class ContrastiveSearch {
  public:
-  /// `model` and `cache`, which has places for candidates, must outlive it.
+  /// `model` and `cache` must outlive *this; the cache needs room for candidates.
   ContrastiveSearch(nn::CausalLm& model, nn::KvCache& cache, double penalty_alpha);
 
-  /// As in the cache; `states` [T, D] are the prompt's.
+  /// Call these when a prompt, whose states are [T, D], or a sequence begins in the cache.
   void begin_prompt(int64_t prompt, const torch::Tensor& states);
   void begin_sequence(int64_t sequence, int64_t prompt);
 
-  /// Tries the candidates of all `sequences`, a list each, in one pass of the model, and keeps of
-  /// each list the first with the highest score.
+  /// Tries the candidates of all `sequences` (one list each) in one pass of the model, and keeps
+  /// the one with the highest score of each list, the first of equal ones.
   ContrastiveChoice choose(std::span<const int64_t> sequences,
                            std::vector<std::vector<Candidate>> candidates);
 

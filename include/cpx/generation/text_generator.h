@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Continues prompts by sampling or contrastive search, many sequences at once. A prompt is computed
-// once for all its samples; the place of a finished sequence is given to the next. What a sample is
-// depends on the model, the options, its prompt and (seed, prompt's number, sample's number) alone:
-// neither on how many sequences there are at once nor on their order.
+// once for all its samples; when a sequence finishes, the next one takes its slot. A sample depends
+// only on the model, the options, its prompt and (seed, prompt's number, sample's number), not on
+// how many sequences run at once or in which order.
 #pragma once
 
 #include <cstdint>
@@ -16,11 +16,12 @@
 
 namespace cpx::generation {
 
+/// A prompt to continue.
 struct Prompt {
   std::vector<int64_t> ids;
-  uint64_t number = 0;  // of its random numbers
+  uint64_t number = 0;  // selects its random numbers
   int64_t num_samples = 1;
-  int64_t max_new_tokens = 0;  // less than the options'; 0: theirs
+  int64_t max_new_tokens = 0;  // a lower limit than that of the options; 0: theirs
 };
 
 enum class FinishReason { kStopToken, kStopString, kLength };
@@ -28,50 +29,53 @@ enum class FinishReason { kStopToken, kStopString, kLength };
 /// Natural logs of a chosen token's probability.
 struct TokenLogProbs {
   double raw = 0.0;        // of the model's own distribution: the softmax of its scores
-  double processed = 0.0;  // of what was chosen from: after Sampler::process()
+  double processed = 0.0;  // of the distribution it was chosen from: after Sampler::process()
 };
 
+/// One finished sample of a prompt.
 struct Continuation {
   uint64_t prompt = 0;  // its number
   int64_t sample = 0;
   std::vector<int64_t> ids;  // the new tokens, without the stop token
   FinishReason reason = FinishReason::kLength;
   std::optional<int64_t> stop_id = std::nullopt;  // the stop token that ended it
-  /// Of the ids, and behind them of the stop token; empty unless TextGeneratorOptions::log_probs.
+  /// For each of `ids`, then for the stop token; empty without TextGeneratorOptions::log_probs.
   std::vector<TokenLogProbs> log_probs = {};
 };
 
 struct TextGeneratorOptions {
   SamplingOptions sampling;
   uint64_t seed = 42;
-  /// Sequences at once.
+  /// How many sequences run at once.
   int64_t batch_size = 20;
-  /// Tokens of the longest prompt; memory for as many is taken in the beginning.
+  /// Tokens of the longest prompt. Memory for that many is allocated at the start.
   int64_t max_prompt_tokens = 512;
-  /// Prompts that are kept at once; 0: as many as sequences with `samples_per_prompt` each need.
+  /// How many prompts are cached at once; 0: enough for `batch_size` sequences if each prompt has
+  /// `samples_per_prompt` samples.
   int64_t num_prompts = 0;
   int64_t samples_per_prompt = 1;
-  /// Continuations tell their tokens' log-probabilities.
+  /// Fill in Continuation::log_probs.
   bool log_probs = false;
 };
 
-/// What a run tells while it goes on. Any may be empty.
+/// Functions that a run calls. Any may be empty.
 struct TextGeneratorListener {
-  /// A new token of a sample; returns true where the text so far ends the sample (a stop string).
+  /// Called with each new token of a sample. Returns true to end the sample (a stop string).
   std::function<bool(uint64_t prompt, int64_t sample, int64_t id)> on_token = {};
   std::function<void(Continuation)> on_finished = {};
-  /// Asked once a step; the run ends where it returns false.
+  /// Called after each step. Returns false to end the run.
   std::function<bool()> goes_on = {};
 };
 
-/// What a run did.
+/// Counts of a run.
 struct TextGeneratorStatistics {
   int64_t num_prompt_tokens = 0;
-  double prompt_seconds = 0.0;  // spent on them
+  double prompt_seconds = 0.0;  // spent on computing prompts
   int64_t num_new_tokens = 0;
   int64_t num_steps = 0;
 };
 
+/// Runs a model over prompts until their samples end.
 class TextGenerator {
  public:
   /// Throws std::invalid_argument for sizes that do not fit together or the model's context, and
@@ -88,7 +92,7 @@ class TextGenerator {
   TextGeneratorOptions options_;
 };
 
-/// The continuations of `prompts` in their order, samples of a prompt in theirs.
+/// The continuations of `prompts`, ordered by the prompts' numbers, then by the samples'.
 std::vector<Continuation> continue_prompts(nn::CausalLm& model, const std::vector<Prompt>& prompts,
                                            const TextGeneratorOptions& options);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The text of new tokens as they come: whole characters only, and nothing of a stop string.
+// Turns new tokens into text as they come: whole characters only, and no part of a stop string.
 #pragma once
 
 #include <cstdint>
@@ -11,34 +11,34 @@
 
 namespace cpx::generation {
 
-/// One sample's text. Pieces that add() and finish() return, one after the other, are text().
+/// The text of one sample. The pieces that add() and finish() return, joined, are text().
 class TextStream {
  public:
-  /// `prompt` is what the new tokens follow: a first word keeps its space. Special tokens give no
-  /// text. `tokenizer` must outlive the stream.
+  /// The new tokens follow `prompt`, so that their first word keeps its space. Special tokens give
+  /// no text. `tokenizer` must outlive the stream.
   TextStream(const tokenizer::Tokenizer& tokenizer, std::span<const int64_t> prompt,
              std::vector<std::string> stop_strings = {});
 
-  /// The text that a new token settles: not yet a character whose bytes are not all there, nor the
-  /// beginning of a stop string.
+  /// Adds a token and returns the text that is now certain. Bytes of an unfinished character and
+  /// what may become a stop string are returned by a later call.
   std::string add(int64_t id);
-  /// What was held back, at the end.
+  /// Call it after the last token: returns the rest of the text.
   std::string finish();
 
-  /// True once a stop string has come: it and what follows are no part of the text.
+  /// True once a stop string has occurred. The text ends before it.
   bool is_stopped() const { return is_stopped_; }
-  /// All text so far, without what is held back.
-  std::string text() const { return text_.substr(0, num_told_); }
+  /// All text that was returned so far.
+  std::string text() const { return text_.substr(0, num_returned_); }
 
  private:
-  std::string tell(size_t end);
+  std::string text_until(size_t end);
 
   const tokenizer::Tokenizer& tokenizer_;
   std::vector<std::string> stop_strings_;
   std::vector<tokenizer::TokenId> ids_;  // the prompt's last, then the new ones
   size_t skipped_ = 0;                   // bytes of the prompt's last tokens
   std::string text_;
-  size_t num_told_ = 0;
+  size_t num_returned_ = 0;  // bytes
   bool is_stopped_ = false;
 };
 

@@ -29,9 +29,9 @@ namespace cpx::models {
 class RobertaEmbeddingsImpl : public torch::nn::Module {
  public:
   explicit RobertaEmbeddingsImpl(const formats::RobertaConfig& config);
-  /// [T, D] of packed texts. Positions start again behind the padding's with each text; a padding
-  /// token that a text spells out has the padding's own and is not counted. All tokens are of type
-  /// 0. Throws std::invalid_argument for a text without a token or longer than the positions allow.
+  /// Embeds packed texts, [T, D]. In each text positions start at the one after the padding token's
+  /// id; a padding token that occurs in a text gets that id as its position and is not counted. All
+  /// tokens are of type 0. Throws std::invalid_argument for a text that is empty or too long.
   torch::Tensor forward(const nn::PackedTokens& tokens);
 
   Embedding word_embeddings{nullptr};        // [V, D]
@@ -50,7 +50,8 @@ TORCH_MODULE(RobertaEmbeddings);
 class RobertaEncoderImpl : public torch::nn::Module {
  public:
   explicit RobertaEncoderImpl(const formats::RobertaConfig& config);
-  /// `x` [T, D] to the states of each text's first token, [N, D]: the last block computes no other.
+  /// `x` [T, D] to the states of each text's first token, [N, D]. The last block computes only
+  /// those.
   torch::Tensor forward(torch::Tensor x, const std::vector<int32_t>& cu_seqlens);
 
   torch::nn::ModuleList layer;
@@ -102,7 +103,7 @@ class Roberta : public torch::nn::Module {
 /// A classifier with its tokenizer.
 class RobertaScorer : public nn::TextScorer {
  public:
-  /// `batch_tokens`: so many tokens are computed at once; a longer text goes alone.
+  /// Computes up to `batch_tokens` tokens at once; a longer text is computed alone.
   RobertaScorer(std::shared_ptr<Roberta> model,
                 std::shared_ptr<const tokenizer::Tokenizer> tokenizer, int64_t batch_tokens);
 
@@ -122,13 +123,13 @@ class RobertaScorer : public nn::TextScorer {
   int64_t batch_tokens_;
 };
 
-/// The classifier of a Hugging Face folder, with its weights in float32 on `device`; what is stored
-/// in float32 and computed on the CPU stays in the mapped file. Throws DataError that names file,
-/// key or tensor where the folder is of another architecture, incomplete or does not fit together.
+/// The classifier of a Hugging Face folder, with its weights in float32 on `device`. On the CPU,
+/// weights that are stored in float32 stay in the mapped file. Throws DataError, which names file,
+/// key or tensor, if the folder has another architecture, is incomplete or inconsistent.
 std::shared_ptr<Roberta> load_roberta(const std::filesystem::path& folder,
                                       const torch::Device& device);
 
-/// The same with its tokenizer; see RobertaScorer.
+/// The classifier of a folder with its tokenizer; see RobertaScorer for `batch_tokens`.
 std::shared_ptr<RobertaScorer> load_text_scorer(const std::filesystem::path& folder,
                                                 const torch::Device& device,
                                                 int64_t batch_tokens = 2048);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The encoder block of BERT and RoBERTa, for inference; submodule names are the Hugging Face keys.
-// Legend: N texts, T tokens of all texts, Q rows that are asked for, D model, F feed-forward,
-// H heads.
+// Legend: N texts, T tokens of all texts, Q rows that are needed, D model, F feed-forward, H heads.
 #pragma once
 
 #include <cstdint>
@@ -37,14 +36,15 @@ class LayerNormImpl : public FrozenModule {
 };
 TORCH_MODULE(LayerNorm);
 
-/// The rows that a block is asked for: those of all tokens, or the first of each text.
+/// Which rows a block computes: all tokens, or only the first of each text.
 enum class BlockRows { kAll, kFirst };
 
 /// Attention in both directions over packed texts, without its output projection.
 class EncoderSelfAttentionImpl : public torch::nn::Module {
  public:
   explicit EncoderSelfAttentionImpl(const EncoderBlockOptions& options);
-  /// `asked` [Q, D], the rows `query_limits` of each text, attends to `x` [T, D]; [Q, D].
+  /// `asked` [Q, D] attends to `x` [T, D]; returns [Q, D]. Text i has the rows query_limits[i] to
+  /// query_limits[i + 1] of `asked` and the rows cu_seqlens[i] to cu_seqlens[i + 1] of `x`.
   torch::Tensor forward(const torch::Tensor& asked, const std::vector<int32_t>& query_limits,
                         const torch::Tensor& x, const std::vector<int32_t>& cu_seqlens);
 

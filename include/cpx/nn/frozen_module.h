@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Modules whose weights are never trained: declared with their shape, filled in place by a loader.
+// Modules whose weights are never trained. A module declares them, a loader sets them.
 #pragma once
 
 #include <string>
@@ -12,8 +12,8 @@
 
 namespace cpx::nn {
 
-/// A module with frozen weights. A weight is declared on the meta device (a shape, no memory) and
-/// set once its data is there, which may be a read-only mapped file.
+/// A module with frozen weights. A weight is declared on the meta device (a shape without memory)
+/// and set when its data is loaded. The data may lie in a read-only mapped file.
 class FrozenModule : public torch::nn::Module {
  public:
   /// Names of the declared weights, in order.
@@ -22,19 +22,19 @@ class FrozenModule : public torch::nn::Module {
   /// Replaces the weight `name`; throws std::invalid_argument when the shapes differ.
   void set_frozen(const std::string& name, torch::Tensor value);
 
-  /// True where a weight is quantised.
+  /// True if any weight of this module is quantised.
   bool is_quantized() const;
-  /// True for a weight that may be quantised.
+  /// True if the weight `name` may be quantised.
   bool can_be_blocks(const std::string& name) const;
-  /// The weight `name` where it is quantised, else one without bytes.
+  /// The quantised weight `name`; an undefined one if the weight is dense.
   kernels::BlockWeight blocks_of(const std::string& name) const;
-  /// The same with quantised numbers: the member that held the weight is undefined then, among the
-  /// parameters its shape remains.
+  /// As above for a quantised weight: the dense member becomes undefined; named_parameters() still
+  /// lists its shape.
   void set_frozen(const std::string& name, kernels::BlockWeight value);
 
  protected:
-  /// Declares the weight `name` of `shape`, held by `member`, which must live as long as *this.
-  /// Where it may be quantised, `blocks` holds it then.
+  /// Declares the weight `name` of `shape`, which is stored in `member`, or in `blocks` when it is
+  /// quantised (null: it never is). Both must live as long as *this.
   void declare_frozen(const std::string& name, torch::Tensor& member,
                       const std::vector<int64_t>& shape, kernels::BlockWeight* blocks = nullptr);
 
@@ -51,9 +51,8 @@ class FrozenModule : public torch::nn::Module {
   std::vector<Members> members_;
 };
 
-/// Copies the frozen weights of `root` that lie in mapped files into memory, which the allocator
-/// gives in large pages: decoding reads them a quarter faster. Weights that share data share the
-/// copy.
+/// Copies those frozen weights of `root` that lie in mapped files into memory. The allocator uses
+/// large pages, which makes decoding a quarter faster. Weights that share data share the copy.
 void hold_in_memory(torch::nn::Module& root);
 
 }  // namespace cpx::nn

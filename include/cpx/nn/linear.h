@@ -16,8 +16,8 @@
 
 namespace cpx::nn {
 
-/// True when `target` means the linear layer `name` as PEFT reads it: its name or its last parts;
-/// "all-linear" is all but lm_head.
+/// True if `target` selects the linear layer `name`, as in PEFT: it is the name or its last parts.
+/// "all-linear" selects every layer but lm_head.
 bool matches_target(std::string_view name, std::string_view target);
 
 struct LinearOptions {
@@ -46,7 +46,7 @@ class LoraFactorImpl : public torch::nn::Module {
 TORCH_MODULE(LoraFactor);
 
 /// x weight^T + bias, plus scale * dropout(x) A^T B^T where an update is attached and not
-/// switched off. A quantised weight is for decoding alone (ForwardOptions::is_by_row).
+/// switched off. A quantised weight works only in decoding (ForwardOptions::is_by_row).
 class LinearImpl : public FrozenModule {
  public:
   explicit LinearImpl(const LinearOptions& linear_options);
@@ -54,15 +54,15 @@ class LinearImpl : public FrozenModule {
   /// `x` [T, I] to [T, O].
   torch::Tensor forward(const torch::Tensor& x, const ForwardContext& context);
 
-  /// What kernels::shared_linear() takes: the weights, and the update if it takes part now.
+  /// Arguments for kernels::shared_linear(): the weights, and the update unless it is switched off.
   kernels::LinearWeights weights(const ForwardContext& context) const;
 
-  /// Attaches an update with A drawn as PEFT draws it (uniform in +-1/sqrt(I)) by `seed` and B
-  /// zero; on the weight's device. `dropout_stream` tells this layer's dropout from the others'.
+  /// Attaches an update on the weight's device: A uniform in +-1/sqrt(I), as in PEFT, drawn by
+  /// `seed`; B zero. Give each layer its own `dropout_stream`, so that their dropout masks differ.
   void attach_lora(const LoraConfig& config, uint64_t seed, uint64_t dropout_stream);
 
   bool has_lora() const { return !lora_A.is_empty(); }
-  /// True when the update takes part in the forward pass now.
+  /// True if the forward pass uses an update now: there is one, and no AdapterOffGuard is active.
   bool uses_lora() const { return has_lora() && !AdapterOffGuard::is_active(); }
   /// Key of this layer's dropout in the forward pass of `forward_options`.
   uint64_t dropout_key(const ForwardOptions& forward_options) const;

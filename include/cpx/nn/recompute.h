@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Trading time for memory: a function whose inside is computed again in the backward pass.
+// Trades time for memory: the inside of a function is computed again in the backward pass.
 #pragma once
 
 #include <functional>
@@ -10,13 +10,13 @@
 
 namespace cpx::nn {
 
-/// function(x), keeping only `x` for the backward pass, which calls `function` once more. The
-/// function must return the same both times and may use no trainable tensor besides `x` and
-/// `parameters`. With nothing to train it is just function(x).
+/// Returns function(x) and keeps only `x` and a copy of `function`, which the backward pass calls
+/// once more. It must return the same both times and may use no trainable tensor besides `x` and
+/// `parameters`. With nothing to train this just calls function(x).
 torch::Tensor recomputed(std::function<torch::Tensor(const torch::Tensor&)> function,
                          const torch::Tensor& x, const std::vector<torch::Tensor>& parameters);
 
-/// The parameters of a module that take gradients.
+/// The parameters of `module` that require gradients.
 std::vector<torch::Tensor> trainable_parameters(const torch::nn::Module& module);
 
 }  // namespace cpx::nn

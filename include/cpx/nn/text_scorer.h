@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What data making, evaluation and training (as a reward) see of a text classifier.
+// The interface of a text classifier, for making data, for evaluation, and as a reward in training.
 // Legend: N texts, C labels.
 #pragma once
 
@@ -20,25 +20,25 @@ class TextScorer {
  public:
   virtual ~TextScorer() = default;
 
-  /// Scores before softmax, float32 [N, C] on the CPU, a row a text in the order of `texts` (UTF-8;
-  /// a text may be empty). Longer texts than max_tokens() are cut. No gradient. Which texts go
-  /// together changes a score by rounding at most. One call at a time.
+  /// Scores before softmax, float32 [N, C] on the CPU, one row for each of `texts` (UTF-8; may be
+  /// empty). Texts longer than max_tokens() are cut. No gradient. Other texts in the call change a
+  /// score by rounding errors at most. Calls must not overlap.
   virtual torch::Tensor logits(std::span<const std::string> texts) = 0;
 
   /// Names of the labels by index, C.
   virtual const std::vector<std::string>& labels() const = 0;
   virtual LabelKind label_kind() const = 0;
-  /// Tokens of a text that are read, with those that the tokenizer adds.
+  /// How many tokens of a text are read, counting those that the tokenizer adds.
   virtual int64_t max_tokens() const = 0;
 };
 
-/// Index of the label that is called, or counted from 0 is, `name_or_index`. Throws ConfigError
-/// that lists the labels and names the nearest.
+/// Index of a label, given by its name or by its number from 0. Throws ConfigError, which lists the
+/// labels and suggests the nearest.
 int64_t label_index(const TextScorer& scorer, std::string_view name_or_index);
 
-/// Probabilities of the labels, float64 [N, C], of `logits` [N, C]: softmax over all labels, or
-/// sigmoid of each where they are independent. Throws ConfigError for a scorer of values, which has
-/// none.
+/// Probabilities of the labels, float64 [N, C], from `logits` [N, C]: softmax over all labels, or a
+/// sigmoid for each if they are independent. Throws ConfigError for a scorer that predicts values,
+/// which has no probabilities.
 torch::Tensor label_probabilities(const TextScorer& scorer, const torch::Tensor& logits);
 
 }  // namespace cpx::nn

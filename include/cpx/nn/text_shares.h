@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// A pack of texts computed in shares: whole texts, which need nothing of each other between the
-// embedding and the loss. Each share goes through all layers in a lane (cpx/tensor/lanes.h), so
-// that a step's threads meet a few times and not at every operator. Legend: T tokens, D model.
+// Computes a pack of texts in shares. A share is some whole texts; between the embedding and the
+// loss texts need nothing from each other. Each share goes through all layers in a lane
+// (cpx/tensor/lanes.h), so that the threads of a step synchronise a few times and not after every
+// operator. Legend: T tokens, D model.
 #pragma once
 
 #include <cstdint>
@@ -18,20 +19,20 @@ namespace cpx::nn {
 /// Some texts of a pack, as a pack of their own.
 struct TextShare {
   PackedTokens tokens = {};
-  /// The row of each token in the whole pack.
+  /// For each token its row in the whole pack.
   kernels::RowNumbers rows = {};
 };
 
-/// Deals the texts of `tokens` (on the CPU) out into shares of about equally many tokens; texts
-/// that share tokens stay together. One share, or none for no tokens, where there are too few
-/// tokens, or a text is so long that the shares would be uneven: their computation is shared by
-/// operator then. A function of the texts' lengths alone: how many threads there are changes no bit
-/// of a result.
+/// Deals out the texts of `tokens` (on the CPU) into shares with about equal numbers of tokens;
+/// texts that share tokens stay together. Returns one share if there are few tokens, or if a long
+/// text would make the shares uneven (then operators split their own work), and none if there are
+/// no tokens. The result depends on the texts' lengths alone, never on the number of threads, which
+/// therefore does not change a bit of the states.
 std::vector<TextShare> deal_texts(const PackedTokens& tokens);
 
-/// states(share) [its T, D] of all shares in the rows of the whole pack, [T, D]: each share in a
-/// lane, and its gradient too. `states` may use no trainable tensor besides `parameters`; their
-/// gradients are summed up in the shares' order.
+/// Calls states(share) [T of the share, D] for each share in a lane and returns the rows in the
+/// order of the whole pack, [T, D]; the backward pass runs in lanes, too. `states` may use no
+/// trainable tensor besides `parameters`, whose gradients are added in the order of the shares.
 torch::Tensor states_of_shares(std::vector<TextShare> shares,
                                const std::function<torch::Tensor(const TextShare&)>& states,
                                const std::vector<torch::Tensor>& parameters);
