@@ -68,7 +68,7 @@ std::vector<double> run_batch(nn::CausalLm& model, std::span<const TokenSpan> te
 }  // namespace
 
 std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpan> texts,
-                                   const ScoreOptions& options) {
+                                   const TextScoreOptions& options) {
   const int64_t stride =
       options.stride > 0 ? options.stride : std::max<int64_t>(1, options.window / 2);
   CPX_CHECK(options.window == 0 || (options.window >= 2 && stride <= options.window),

@@ -49,9 +49,9 @@ bool uses_reference() {
   return is_asked || g_is_reference;
 }
 
-ReferenceGuard::ReferenceGuard() : before_(g_is_reference) { g_is_reference = true; }
+PlainPathGuard::PlainPathGuard() : before_(g_is_reference) { g_is_reference = true; }
 
-ReferenceGuard::~ReferenceGuard() { g_is_reference = before_; }
+PlainPathGuard::~PlainPathGuard() { g_is_reference = before_; }
 
 namespace reference {
 

@@ -88,7 +88,7 @@ CandidateSelection drop_useless(std::string_view input, std::span<const std::str
   const std::string input_key = comparison_key(input);
   std::unordered_set<std::string> seen;
   for (const std::string& answer : sampled) {
-    Candidate candidate{.text = clean_candidate(answer, options)};
+    RankedText candidate{.text = clean_candidate(answer, options)};
     std::string key = comparison_key(candidate.text);
     if (key.empty()) {
       ++counts.empty;
@@ -103,13 +103,13 @@ CandidateSelection drop_useless(std::string_view input, std::span<const std::str
   return selection;
 }
 
-void rank(std::vector<Candidate>& candidates, std::string_view input, bool use_stemmer) {
+void rank(std::vector<RankedText>& candidates, std::string_view input, bool use_stemmer) {
   const std::vector<std::string> input_tokens = rouge_tokens(input, use_stemmer);
-  for (Candidate& candidate : candidates) {
+  for (RankedText& candidate : candidates) {
     candidate.rouge_l = rouge_l(input_tokens, rouge_tokens(candidate.text, use_stemmer)).f;
   }
   std::stable_sort(candidates.begin(), candidates.end(),
-                   [](const Candidate& a, const Candidate& b) { return a.rouge_l > b.rouge_l; });
+                   [](const RankedText& a, const RankedText& b) { return a.rouge_l > b.rouge_l; });
 }
 
 }  // namespace

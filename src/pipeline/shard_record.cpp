@@ -52,7 +52,7 @@ std::optional<CandidateCounts> parse_counts(const JsonValue& sides, const char* 
 void set_side(JsonObjectText& record, const std::string& key, const CandidateSelection& selection) {
   std::vector<std::string> texts;
   std::vector<std::string> scores;
-  for (const Candidate& candidate : selection.kept) {
+  for (const RankedText& candidate : selection.kept) {
     texts.push_back(json_of(data::escape(candidate.text)));
     scores.push_back(json_of(candidate.rouge_l));
   }

@@ -64,18 +64,18 @@ std::vector<std::string> built_in_template_names() {
   return names;
 }
 
-PromptTemplate load_template(const std::string& name_or_file) {
+RequestTemplate load_template(const std::string& name_or_file) {
   for (const BuiltIn& built_in : kBuiltIns) {
     if (built_in.name == name_or_file) return {name_or_file, published_text(built_in.request)};
   }
   check_exists(name_or_file);
-  PromptTemplate prompt = {name_or_file, read_text(name_or_file)};
+  RequestTemplate prompt = {name_or_file, read_text(name_or_file)};
   check_text(name_or_file, prompt.text);
   if (prompt.text.ends_with('\n')) prompt.text.pop_back();
   return prompt;
 }
 
-std::string render_prompt(const PromptTemplate& prompt, std::string_view input) {
+std::string render_request(const RequestTemplate& prompt, std::string_view input) {
   std::string_view rest = prompt.text;
   std::string result;
   for (size_t at = rest.find(kInputPlaceholder); at != rest.npos;

@@ -39,7 +39,7 @@ constexpr size_t kInputsReported = 20;
 // One side of a record that is asked for.
 struct Side {
   bool is_toxic = false;
-  pipeline::PromptTemplate prompt;
+  pipeline::RequestTemplate prompt;
 };
 
 std::vector<Side> sides_of(const ParaphraseCommand& command) {
@@ -143,8 +143,8 @@ class Paraphrasing {
   };
 
   std::string prompt_of(int64_t input, size_t side) const {
-    return pipeline::render_prompt(sides_[side].prompt,
-                                   journal_.inputs()[static_cast<size_t>(input)].text);
+    return pipeline::render_request(sides_[side].prompt,
+                                    journal_.inputs()[static_cast<size_t>(input)].text);
   }
 
   std::vector<int64_t> ids_of(int64_t input, size_t side) const {

@@ -191,7 +191,7 @@ std::shared_ptr<const Tokenizer> load_vocab_and_merges(const std::filesystem::pa
   add_configured_tokens(config, known, parts.added_tokens, vocab.string());
   const bool adds_prefix_space = config.add_prefix_space.value_or(false);
   parts.pre_tokenizer = byte_level({.adds_prefix_space = adds_prefix_space});
-  parts.decoder = byte_level_decoder();
+  parts.detokenizer = byte_level_detokenizer();
   parts.traits = make_traits(config, known, parts.added_tokens, {});
   parts.post_processor = {.before = {*resolve(cls, known, parts.added_tokens)},
                           .after = {*resolve(sep, known, parts.added_tokens)},

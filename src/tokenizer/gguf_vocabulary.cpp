@@ -10,7 +10,7 @@
 #include "cpx/core/log.h"
 #include "cpx/core/text.h"
 #include "cpx/tokenizer/load.h"
-#include "decoder.h"
+#include "detokenizer.h"
 #include "gguf_end_tokens.h"
 #include "gguf_pre_types.h"
 #include "pipeline_tokenizer.h"
@@ -161,7 +161,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const GgufVocabulary& vocabular
                                             BpeOptions{.ignores_merges = pre.ignores_merges});
   parts.added_tokens = make_added_tokens(vocabulary);
   parts.pre_tokenizer = std::move(pre.pre_tokenizer);
-  parts.decoder = byte_level_decoder();
+  parts.detokenizer = byte_level_detokenizer();
   parts.traits = make_traits(vocabulary);
   parts.silent_ids = unused_ids(vocabulary);
   if (vocabulary.add_bos.value_or(pre.adds_bos) && parts.traits.bos_id) {

@@ -128,7 +128,7 @@ std::string PipelineTokenizer::decode(std::span<const TokenId> ids,
       spellings.push_back(*piece);
     }
   }
-  return tokenizer::decode(parts_.decoder, std::move(spellings));
+  return detokenize(parts_.detokenizer, std::move(spellings));
 }
 
 std::string PipelineTokenizer::piece(TokenId id) const {

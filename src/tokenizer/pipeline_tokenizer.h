@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Byte pair encoding tokenizers as tokenizer.json describes them: added tokens, normalizer,
-// pre-tokenizer, model, post-processor, decoder. A GGUF's byte-level vocabulary is one as well.
+// pre-tokenizer, model, post-processor, detokenizer. A GGUF's byte-level vocabulary is one as well.
 #pragma once
 
 #include <memory>
@@ -11,7 +11,7 @@
 #include "added_tokens.h"
 #include "bpe.h"
 #include "cpx/tokenizer/tokenizer.h"
-#include "decoder.h"
+#include "detokenizer.h"
 #include "normalizer.h"
 #include "post_processor.h"
 #include "pre_tokenizer.h"
@@ -34,7 +34,7 @@ struct PipelineParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
   PostProcessor post_processor;
-  Decoder decoder;
+  Detokenizer detokenizer;
   TokenizerTraits traits;
 
   /// Ids that are decoded to nothing (a GGUF's padding tokens).

@@ -137,7 +137,7 @@ SentencePieceTokenizer::SentencePieceTokenizer(const std::string& model,
       options_(options),
       traits_(std::move(traits)) {
   if (!model_->has_dummy_prefix()) options_.dummy_prefix = DummyPrefix::kNone;
-  decoder_ = llama_decoder(/*strips_space=*/options_.dummy_prefix != DummyPrefix::kNone);
+  detokenizer_ = llama_detokenizer(/*strips_space=*/options_.dummy_prefix != DummyPrefix::kNone);
   read_pieces(std::move(added_tokens), source);
 }
 
@@ -239,7 +239,7 @@ std::string SentencePieceTokenizer::decode(std::span<const TokenId> ids,
     if (options_.hides_unused && is_unused(id)) continue;
     spellings.push_back(pieces_[static_cast<size_t>(id)]);
   }
-  return tokenizer::decode(decoder_, std::move(spellings));
+  return detokenize(detokenizer_, std::move(spellings));
 }
 
 std::string SentencePieceTokenizer::piece(TokenId id) const {

@@ -12,7 +12,7 @@
 
 #include "added_tokens.h"
 #include "cpx/tokenizer/tokenizer.h"
-#include "decoder.h"
+#include "detokenizer.h"
 #include "pipeline_tokenizer.h"
 
 namespace cpx::tokenizer {
@@ -101,7 +101,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   TokenizerTraits traits_;
   std::vector<std::string> pieces_;
   StringMap<TokenId> ids_;
-  Decoder decoder_;
+  Detokenizer detokenizer_;
 };
 
 }  // namespace cpx::tokenizer

@@ -129,7 +129,7 @@ PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
   if (const auto node = root.find("post_processor")) {
     parts.post_processor = parse_post_processor(*node);
   }
-  if (const auto node = root.find("decoder")) parts.decoder = parse_decoder(*node);
+  if (const auto node = root.find("decoder")) parts.detokenizer = parse_detokenizer(*node);
   return parts;
 }
 

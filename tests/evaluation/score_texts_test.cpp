@@ -47,7 +47,7 @@ class CountingModel : public nn::CausalLm {
 class ScoreTexts : public testing::Test {
  protected:
   std::vector<TextScore> score(const std::vector<std::vector<TokenId>>& texts,
-                               const ScoreOptions& options = {}) {
+                               const TextScoreOptions& options = {}) {
     const std::vector<TokenSpan> spans(texts.begin(), texts.end());
     return score_texts(model_, spans, options);
   }

@@ -344,7 +344,7 @@ TEST_F(QuantizedLinear, ThePlainPathIsThatOfTheDequantisedWeight) {
   dense.blocks = {};
   dense.weight = dequantized(layer.blocks);
   const auto expected = linear(x, dense);
-  const ReferenceGuard plain;
+  const PlainPathGuard plain;
   EXPECT_TRUE(is_close(linear(x, layer), expected));
 }
 

@@ -208,7 +208,7 @@ TEST(QuantizedModelPlain, ByTheFormulasEqualTheDenseModel) {
   const auto dense = load_model(gguf_file("llama_tied_q4_1"), torch::kFloat32, torch::kCPU);
   const auto expected = first_logits(*dense, 2);
   const auto model = load_quantized("llama_tied_q4_1");
-  const kernels::ReferenceGuard plain;
+  const kernels::PlainPathGuard plain;
   EXPECT_TRUE(is_close(first_logits(*model, 2), expected));
 }
 

@@ -61,7 +61,7 @@ TEST_P(PlainPath, EntropiesAreThoseOfTheLogits) {
   const auto log_probs = at::log_softmax(model->logits(hidden, {}), 1);
   EXPECT_TRUE(is_close(both.entropy, -(log_probs.exp() * log_probs).sum(1)));
   EXPECT_TRUE(is_close(both.nll, model->token_nll(hidden, targets, {})));
-  const kernels::ReferenceGuard plain;
+  const kernels::PlainPathGuard plain;
   EXPECT_TRUE(is_close(model->token_nll_and_entropy(hidden, targets).entropy, both.entropy));
 }
 
@@ -74,7 +74,7 @@ TEST_P(PlainPath, AStepEqualsTheKernelsStep) {
       const nn::ForwardOptions options{
           .is_training = is_training, .dropout_key = 5, .recompute_blocks = recompute};
       const auto fast = step(*model, tokens, weights, options);
-      const kernels::ReferenceGuard guard;
+      const kernels::PlainPathGuard guard;
       const auto plain = step(*model, tokens, weights, options);
       ASSERT_EQ(fast.size(), plain.size());
       for (size_t i = 0; i < fast.size(); ++i) {
@@ -109,7 +109,7 @@ TEST_P(RandomPacks, AreTheirTextsOneByOne) {
     const auto weights = random_tensor({tokens.ids.numel()}, 3).to(torch::kFloat32);
     const auto packed = step(*model, tokens, weights, {});
 
-    const kernels::ReferenceGuard guard;
+    const kernels::PlainPathGuard guard;
     std::vector<Tensor> nll, gradients;
     int64_t first = 0;
     for (size_t text = 0; text < lengths.size(); ++text) {

@@ -12,7 +12,7 @@ using testing::IsEmpty;
 
 std::vector<std::string> texts(const CandidateSelection& selection) {
   std::vector<std::string> all;
-  for (const Candidate& candidate : selection.kept) all.push_back(candidate.text);
+  for (const RankedText& candidate : selection.kept) all.push_back(candidate.text);
   return all;
 }
 

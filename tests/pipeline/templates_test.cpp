@@ -28,10 +28,10 @@ TEST_F(TemplatesTest, BuiltInOnesAreThePublishedBytes) {
   const std::string indent = "                            ";
   EXPECT_THAT(built_in_template_names(),
               testing::ElementsAre("published-neutral", "published-toxic"));
-  EXPECT_EQ(render_prompt(load_template("published-neutral"), "The bus was late."),
+  EXPECT_EQ(render_request(load_template("published-neutral"), "The bus was late."),
             "### HUMAN: Paraphrase the following sentences: \n" + indent +
                 "\"The bus was late.\"\n\n" + indent + "### RESPONSE:\n" + indent);
-  EXPECT_EQ(render_prompt(load_template("published-toxic"), "The bus was late."),
+  EXPECT_EQ(render_request(load_template("published-toxic"), "The bus was late."),
             "### HUMAN: Paraphrase the following sentence in a very toxic way. make sure each "
             "sentence is toxic: \n" +
                 indent + "\"The bus was late.\"\n\n" + indent + "### RESPONSE:\n" + indent);
@@ -45,9 +45,9 @@ TEST_F(TemplatesTest, AFileIsATemplateWithoutItsLastLineBreak) {
 }
 
 TEST_F(TemplatesTest, EveryPlaceGetsTheInputAsItIs) {
-  const PromptTemplate prompt = {"twice", "<{input}> {other} <{input}>"};
-  EXPECT_EQ(render_prompt(prompt, "a {input} b"), "<a {input} b> {other} <a {input} b>");
-  EXPECT_EQ(render_prompt(prompt, ""), "<> {other} <>");
+  const RequestTemplate prompt = {"twice", "<{input}> {other} <{input}>"};
+  EXPECT_EQ(render_request(prompt, "a {input} b"), "<a {input} b> {other} <a {input} b>");
+  EXPECT_EQ(render_request(prompt, ""), "<> {other} <>");
 }
 
 TEST_F(TemplatesTest, TemplatesOfTheDemoAreLoaded) {

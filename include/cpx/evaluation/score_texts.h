@@ -18,7 +18,7 @@ struct TextScore {
   int64_t tokens = 0;  // predicted tokens: all but the first; 0 for a text with nothing to predict
 };
 
-struct ScoreOptions {
+struct TextScoreOptions {
   /// Tokens that go through the model at once; a longer piece goes alone.
   int64_t batch_tokens = 2048;
   /// Longest piece of a text; 0: texts are never divided.
@@ -36,7 +36,7 @@ using TokenSpan = std::span<const tokenizer::TokenId>;
 /// Scores in the order of `texts`; no gradient. Empty when `on_progress` stopped the work. Throws
 /// std::invalid_argument for a stride beyond the window.
 std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpan> texts,
-                                   const ScoreOptions& options);
+                                   const TextScoreOptions& options);
 
 /// The published measure: one long text in windows of `window` tokens, `stride` apart; the first
 /// window predicts all its tokens, later ones only what is new. `nll_sum` is the unweighted mean of

@@ -18,12 +18,12 @@ namespace cpx::kernels {
 bool uses_reference();
 
 /// Switches this thread to the plain path while it lives.
-class ReferenceGuard {
+class PlainPathGuard {
  public:
-  ReferenceGuard();
-  ~ReferenceGuard();
-  ReferenceGuard(const ReferenceGuard&) = delete;
-  ReferenceGuard& operator=(const ReferenceGuard&) = delete;
+  PlainPathGuard();
+  ~PlainPathGuard();
+  PlainPathGuard(const PlainPathGuard&) = delete;
+  PlainPathGuard& operator=(const PlainPathGuard&) = delete;
 
  private:
   bool before_;

@@ -23,9 +23,10 @@ struct CandidateOptions {
   int64_t keep = 15;
 };
 
-struct Candidate {
+/// A cleaned answer and its rank: ROUGE-L F against the input.
+struct RankedText {
   std::string text = {};
-  double rouge_l = 0.0;  // F against the input
+  double rouge_l = 0.0;
 };
 
 /// What became of an input's candidates: `drawn` is the sum of what follows it.
@@ -40,7 +41,7 @@ struct CandidateCounts {
 };
 
 struct CandidateSelection {
-  std::vector<Candidate> kept = {};  // the best first
+  std::vector<RankedText> kept = {};  // the best first
   CandidateCounts counts = {};
 };
 

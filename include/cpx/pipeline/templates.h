@@ -11,7 +11,7 @@ namespace cpx::pipeline {
 /// Where the input text goes in a template.
 inline constexpr std::string_view kInputPlaceholder = "{input}";
 
-struct PromptTemplate {
+struct RequestTemplate {
   std::string name;  // a built-in name, or the file
   std::string text;  // holds kInputPlaceholder once or more
 };
@@ -23,9 +23,9 @@ std::vector<std::string> built_in_template_names();
 /// The built-in template of that name, or else the content of that file without its last line
 /// break. Throws DataError with one line when there is neither, and when the file cannot be read,
 /// is not UTF-8 or does not hold `{input}`.
-PromptTemplate load_template(const std::string& name_or_file);
+RequestTemplate load_template(const std::string& name_or_file);
 
 /// The template's text with `input` in each of its places; nothing in `input` is looked at.
-std::string render_prompt(const PromptTemplate& prompt, std::string_view input);
+std::string render_request(const RequestTemplate& prompt, std::string_view input);
 
 }  // namespace cpx::pipeline

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "decoder.h"
+#include "detokenizer.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -26,7 +26,7 @@ std::string join(const Spellings& spellings) {
   return result;
 }
 
-Decoder metaspace_decoder(std::string replacement, bool drops_first) {
+Detokenizer metaspace_detokenizer(std::string replacement, bool drops_first) {
   return [=](Spellings spellings) {
     for (size_t i = 0; i < spellings.size(); ++i) {
       std::string text;
@@ -45,7 +45,7 @@ Decoder metaspace_decoder(std::string replacement, bool drops_first) {
   };
 }
 
-Decoder replace_decoder(Regex regex, std::string content) {
+Detokenizer replace_detokenizer(Regex regex, std::string content) {
   return [regex = std::move(regex), content = std::move(content)](Spellings spellings) {
     for (auto& spelling : spellings) {
       std::string text;
@@ -97,7 +97,7 @@ Spellings decode_byte_fallback(Spellings spellings) {
   return result;
 }
 
-Decoder strip_decoder(std::string content, size_t most_at_start, size_t most_at_end) {
+Detokenizer strip_detokenizer(std::string content, size_t most_at_start, size_t most_at_end) {
   return [=](Spellings spellings) {
     for (auto& spelling : spellings) {
       std::string_view rest = spelling;
@@ -113,7 +113,7 @@ Decoder strip_decoder(std::string content, size_t most_at_start, size_t most_at_
   };
 }
 
-Decoder sequence(std::vector<Decoder> steps) {
+Detokenizer sequence(std::vector<Detokenizer> steps) {
   return [steps = std::move(steps)](Spellings spellings) {
     for (const auto& step : steps) spellings = step(std::move(spellings));
     return spellings;
@@ -126,7 +126,7 @@ size_t count(const JsonValue& node, const std::string& key) {
 
 }  // namespace
 
-Decoder byte_level_decoder() {
+Detokenizer byte_level_detokenizer() {
   return [](Spellings spellings) {
     std::string bytes;
     for (const auto& spelling : spellings) bytes += from_byte_alphabet(spelling);
@@ -134,32 +134,33 @@ Decoder byte_level_decoder() {
   };
 }
 
-Decoder llama_decoder(bool strips_space) {
-  std::vector<Decoder> steps = {replace_decoder(Regex::literal(kSpaceMark), " "),
-                                decode_byte_fallback};
+Detokenizer llama_detokenizer(bool strips_space) {
+  std::vector<Detokenizer> steps = {replace_detokenizer(Regex::literal(kSpaceMark), " "),
+                                    decode_byte_fallback};
   if (strips_space) {
     steps.push_back([](Spellings spellings) { return Spellings{join(spellings)}; });
-    steps.push_back(strip_decoder(" ", 1, 0));
+    steps.push_back(strip_detokenizer(" ", 1, 0));
   }
   return sequence(std::move(steps));
 }
 
-Decoder parse_decoder(const JsonValue& node) {
+Detokenizer parse_detokenizer(const JsonValue& node) {
   const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
-    std::vector<Decoder> steps;
-    for (const auto& step : node.at("decoders").elements()) steps.push_back(parse_decoder(step));
+    std::vector<Detokenizer> steps;
+    for (const auto& step : node.at("decoders").elements())
+      steps.push_back(parse_detokenizer(step));
     return sequence(std::move(steps));
   }
-  if (type.text() == "ByteLevel") return byte_level_decoder();
+  if (type.text() == "ByteLevel") return byte_level_detokenizer();
   if (type.text() == "Metaspace") {
     const JsonValue replacement = node.at("replacement");
     if (replacement.text().empty()) replacement.fail("one character");
-    return metaspace_decoder(replacement.text(),
-                             parse_prepend_scheme(node) != PrependScheme::kNever);
+    return metaspace_detokenizer(replacement.text(),
+                                 parse_prepend_scheme(node) != PrependScheme::kNever);
   }
   if (type.text() == "Replace") {
-    return replace_decoder(parse_pattern(node.at("pattern")), node.at("content").text());
+    return replace_detokenizer(parse_pattern(node.at("pattern")), node.at("content").text());
   }
   if (type.text() == "ByteFallback") return decode_byte_fallback;
   if (type.text() == "Fuse") {
@@ -168,16 +169,16 @@ Decoder parse_decoder(const JsonValue& node) {
   if (type.text() == "Strip") {
     const JsonValue content = node.at("content");
     if (content.text().empty()) content.fail("one character");
-    return strip_decoder(content.text(), count(node, "start"), count(node, "stop"));
+    return strip_detokenizer(content.text(), count(node, "start"), count(node, "stop"));
   }
   type.fail(
       "a decoder that cpx knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, "
       "Strip)");
 }
 
-std::string decode(const Decoder& decoder, std::vector<std::string> spellings) {
-  if (!decoder) return fmt::format("{}", fmt::join(spellings, " "));
-  return join(decoder(std::move(spellings)));
+std::string detokenize(const Detokenizer& detokenizer, std::vector<std::string> spellings) {
+  if (!detokenizer) return fmt::format("{}", fmt::join(spellings, " "));
+  return join(detokenizer(std::move(spellings)));
 }
 
 }  // namespace cpx::tokenizer
