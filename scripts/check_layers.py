@@ -9,6 +9,7 @@ Includes of "cpx/<module>/...": only what the row allows, directly or through wh
 DEPENDS of cpx_add_module: the same, and it covers what the module includes.
 Private headers (src/<module>/): only for the module itself and for its tests.
 LibTorch's headers: only for modules that may use `tensor`.
+Public types: a name stands in one namespace, so that a reader who meets it knows which type it is.
 """
 
 import re
@@ -21,6 +22,30 @@ TABLE_ROW = re.compile(r"^\|\s*(\d+)\s*\|\s*`(\w+)`\s*\|[^|]*\|([^|]*)\|\s*$")
 TORCH_HEADER = re.compile(r"^(torch|ATen|c10|caffe2)/")
 # Thin mains: what they may name directly.
 TOOL_MODULES = {"core", "tensor", "recipes"}
+NAMESPACE_BEGIN = re.compile(r"^namespace\s*([\w:]*)\s*\{")
+NAMESPACE_END = re.compile(r"^\}\s*//\s*namespace\b")
+# A type at a namespace's own level, which clang-format leaves without an indent.
+TYPE = re.compile(
+    r"^(?:template\s*<.*>\s*)?(?:struct|class|enum(?:\s+class)?)\s+(\w+)(?![^{]*;)|^using\s+(\w+)\s*=|^TORCH_MODULE\((\w+)\)"
+)
+# Names that two namespaces share so far; no new one is added. Most are keys of a config in recipes whose
+# values objectives and training declare again.
+TWINS = {
+    "CycleOptions",
+    "Decoder",
+    "DpoOptions",
+    "KlPenalty",
+    "PpoOptions",
+    "Prompt",
+    "PrototypeOptions",
+    "RewardOptions",
+    "RolloutOptions",
+    "ScheduleKind",
+    "ScheduleOptions",
+    "SelectionMetric",
+    "SimpoOptions",
+    "TransferOptions",
+}
 
 
 class Module:
@@ -206,6 +231,33 @@ def reachable(name, declared):
     return found
 
 
+def public_types(path):
+    """Yields (namespace, name, line number) of the types that a header declares outside of others."""
+    namespaces = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        begin = NAMESPACE_BEGIN.match(line)
+        if begin:
+            namespaces.append(begin[1])
+        elif NAMESPACE_END.match(line) and namespaces:
+            namespaces.pop()
+        found = TYPE.match(line)
+        if found and namespaces:
+            yield "::".join(namespaces), found[1] or found[2] or found[3], number
+
+
+def check_type_names(root, faults):
+    first = {}  # name -> (namespace, place)
+    for path in sources(root / "include"):
+        for namespace, name, number in public_types(path):
+            place = f"{path.relative_to(root)}:{number}"
+            other, other_place = first.setdefault(name, (namespace, place))
+            if other != namespace and name not in TWINS:
+                faults.append(
+                    f"{place}: the public type '{name}' is in {namespace}, and in {other} too ({other_place}); "
+                    "expected a name of its own"
+                )
+
+
 def main():
     root = Path(sys.argv[1] if len(sys.argv) > 1 else Path(__file__).parent.parent).resolve()
     faults = []
@@ -213,6 +265,7 @@ def main():
     check_cmake_list(root, modules, faults)
     used = check_sources(root, modules, faults)
     check_depends(root, modules, used, faults)
+    check_type_names(root, faults)
     for fault in faults:
         print(fault)
     if faults:

@@ -103,6 +103,29 @@ class CheckLayers(unittest.TestCase):
     def test_a_tool_that_is_not_thin(self):
         self.expect_fault({"tools/cpx_run.cpp": '#include "cpx/model/layer.h"\n'}, "tools may use only core, recipes, tensor")
 
+    def test_a_type_name_in_two_namespaces(self):
+        first = "namespace cpx::tensor {\n\nstruct Device {\n  int index = 0;\n};\n\n}  // namespace cpx::tensor\n"
+        declarations = ("class Device final : public Base {\n};", "enum class Device { kCpu };", "using Device = int;",
+                        "TORCH_MODULE(Device);", "template <class T>\nclass Device {\n};")
+        for declaration in declarations:
+            line = 3 if declaration.startswith("template") else 2
+            second = f"namespace cpx::text {{\n{declaration}\n}}  // namespace cpx::text\n"
+            with self.subTest(declaration):
+                self.expect_fault(
+                    {"include/cpx/tensor/device.h": first, "include/cpx/text/words.h": second},
+                    f"include/cpx/text/words.h:{line}: the public type 'Device' is in cpx::text, and in cpx::tensor too "
+                    "(include/cpx/tensor/device.h:3); expected a name of its own\n",
+                )
+
+    def test_a_type_name_may_come_again_where_nobody_mistakes_it(self):
+        first = "namespace cpx::tensor {\nstruct Device {\n  enum class Kind { kCpu };\n};\n}  // namespace cpx::tensor\n"
+        second = (
+            "namespace cpx::text {\nclass Device;\nstruct Words {\n  enum class Kind { kPlain };\n};\n"
+            "}  // namespace cpx::text\n"
+        )
+        code, output = check({"include/cpx/tensor/device.h": first, "include/cpx/text/words.h": second})
+        self.assertEqual((code, output), (0, "layers: 4 modules, no fault\n"))
+
 
 if __name__ == "__main__":
     unittest.main()
