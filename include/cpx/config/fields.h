@@ -5,7 +5,6 @@
 //
 //   struct OptimizerOptions {
 //     double lr = 2.0e-4;
-//
 //     void visit_fields(FieldVisitor& visit) {
 //       visit.field("lr", lr, "Learning rate", {.above = 0});
 //     }
@@ -31,8 +30,8 @@
 
 namespace cpx::config {
 
-/// What a value must fulfil beside its type, and what else is known of its key. The limits of a
-/// list are those of its items.
+/// The limits of a value beside its type, and other facts about its key. The limits of a list apply
+/// to its items.
 struct Rule {
   std::optional<double> at_least{};
   std::optional<double> above{};
@@ -41,10 +40,10 @@ struct Rule {
   bool required = false;               // there is no default: the key must be given
   bool non_empty = false;              // for lists; texts and paths are never empty
   bool free_on_resume = false;         // may differ when a run is resumed
-  bool is_path = false;                // of a text: it names files, as a path does
-  std::string_view instead_of_list{};  // one word that may stand in place of a list
-  /// This section only exists while the OneOf beside it has the alternative `owner` selected (for
-  /// example `rollout` with objective ppo); otherwise it is neither read nor printed.
+  bool is_path = false;                // for strings: it names files, as a path does
+  std::string_view instead_of_list{};  // one word that may replace the list
+  /// This section only exists while the sibling OneOf has alternative `owner` selected (for example
+  /// `rollout` with objective ppo); otherwise it is not read or printed.
   std::string_view owner{};
   std::function<bool()> is_owner_current{};
 
@@ -59,7 +58,7 @@ struct Section {
   std::vector<Field> fields;
 };
 
-/// An enum: its names, in the order of its values.
+/// An enum: the names of its values, in order.
 struct NamedChoice {
   std::span<const std::string_view> names;
   std::function<size_t()> get;
@@ -75,10 +74,10 @@ struct List {
   std::optional<size_t> fixed_size;
 };
 
-/// A std::optional; nothing is `null` in YAML.
+/// A std::optional; its empty state is `null` in YAML.
 struct Nullable {
   std::function<bool()> has_value;
-  std::function<Value()> value;   // of the present one
+  std::function<Value()> value;   // the present value
   std::function<Value()> sample;  // a value of its own, for its type
   std::function<void()> emplace;
   std::function<void()> reset;
@@ -88,7 +87,7 @@ struct Nullable {
 struct Alternative {
   std::string_view name;
   std::string_view doc;
-  std::function<Section()> select;    // makes it the current one, with its defaults
+  std::function<Section()> select;    // makes it the current alternative, with defaults
   std::function<Section()> defaults;  // bound to an object of its own
 };
 
@@ -100,7 +99,7 @@ struct OneOf {
   std::function<Section()> current_section;
 };
 
-/// Where a field's value lives, by type.
+/// The location of the value of a field, by type.
 struct Value {
   std::variant<bool*, int64_t*, double*, std::string*, std::filesystem::path*, NamedChoice, List,
                Nullable, Section, OneOf>
@@ -114,8 +113,9 @@ struct Field {
   Value value;
 };
 
-/// Binds a field of any supported type. An enum needs, found by its namespace,
-/// `constexpr std::array<std::string_view, N> enum_names(E)` with the names of its values 0 to N-1.
+/// Binds a field of any supported type. For an enum E it needs `constexpr
+/// std::array<std::string_view, N> enum_names(E)` in the namespace of E, with the names of the
+/// values 0 to N-1.
 template <class T>
 Value bind_value(T& target);
 

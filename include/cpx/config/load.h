@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// YAML into option structs, with every fault found and located.
+// Loads YAML into option structs; finds every fault and its location.
 #pragma once
 
 #include <filesystem>
@@ -13,17 +13,17 @@
 
 namespace cpx::config {
 
-/// Where the values of a loaded config came from: "demo.yaml:12", "command line: a.b=c", or, for
-/// a key that was not given, the file as a whole.
+/// The origin of each value of a loaded config: "demo.yaml:12", "command line: a.b=c", or the file
+/// as a whole for a key that was not given.
 class Sources {
  public:
   Sources() = default;
   explicit Sources(std::string file) : file_(std::move(file)) {}
 
-  /// Whether the file or the command line gave this key ("adapter.rank").
+  /// True if the file or the command line set this key ("adapter.rank").
   bool is_set(std::string_view key) const { return where_.find(key) != where_.end(); }
   std::string_view where(std::string_view key) const;
-  /// All keys that were given, sorted.
+  /// All keys that were set, sorted.
   std::vector<std::string> keys() const;
 
   void set(std::string key, std::string where) { where_[std::move(key)] = std::move(where); }
@@ -39,13 +39,13 @@ struct Loaded {
 };
 
 /// Fills `section` from YAML text that came from `file_name` (for messages) and then from
-/// `overrides`, each "a.b=value" with a YAML value; a map adds to the section, anything else
-/// replaces what stood there. A value with a fault keeps its default, except that the items of a
-/// list are undefined then. Never throws for what the text holds.
+/// `overrides`, each "a.b=value" with a YAML value. A map is merged into the section, any other
+/// value replaces the old one. A value with a fault keeps its default, except that the items of a
+/// list are then undefined. Never throws for the content of the text.
 Loaded load_text(const Section& section, std::string_view text, const std::string& file_name,
                  std::span<const std::string> overrides = {});
 
-/// The same from a file; one that cannot be read is a fault.
+/// As load_text(), from a file; a file that cannot be read is a fault.
 Loaded load_file(const Section& section, const std::filesystem::path& file,
                  std::span<const std::string> overrides = {});
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the lists of fields give beside loading: resolved YAML, flat values, and the reference of
-// all keys as help text or Markdown.
+// Prints option structs: resolved YAML, flat values, and the reference of all keys as help text or
+// Markdown.
 #pragma once
 
 #include <string>
@@ -11,8 +11,8 @@
 
 namespace cpx::config {
 
-/// The section as YAML in declared order. Loading it gives the same values: doubles are written
-/// with the fewest digits that read back equal.
+/// The section as YAML in declared order. Loading the YAML gives the same values: doubles are
+/// written with the fewest digits that read back equal.
 std::string to_yaml(const Section& section);
 
 /// One value with its full key ("optimizer.lr") and its text as YAML.
@@ -26,19 +26,20 @@ std::vector<FlatValue> flatten(const Section& section);
 /// One key of the reference.
 struct KeyDoc {
   std::string key;       // "optimizer.lr"
-  std::string owner;     // the alternative that has this key ("sft"), or empty
+  std::string owner;     // the alternative that this key belongs to ("sft"), or empty
   std::string type;      // "number > 0"
   std::string fallback;  // the default as YAML, or "required"
   std::string doc;
   Rule rule;
 };
-/// Every key, also those of the alternatives that are not chosen. The section must hold defaults.
+/// Every key, including those of alternatives that are not selected. The section must contain
+/// defaults.
 std::vector<KeyDoc> key_docs(const Section& section);
 
-/// The keys as plain text, one a line, for `--help`.
+/// The keys as plain text, one per line, for `--help`.
 std::string key_help(const Section& section);
 
-/// The keys as Markdown: a heading and a table a section.
+/// The keys as Markdown: one heading and one table for each section.
 std::string key_markdown(const Section& section);
 
 /// What a field accepts: "number > 0", "none | nf4".

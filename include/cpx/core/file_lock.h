@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// One process at a time writes an output that goes on.
+// A lock for outputs that a later run continues: one process at a time writes them.
 #pragma once
 
 #include <filesystem>
@@ -7,20 +7,21 @@
 
 namespace cpx {
 
-/// What open_locked() returns where another process holds the file.
+/// Returned by open_locked() when another process has the lock.
 inline constexpr int kIsLocked = -2;
 
-/// Opens a file for reading and writing, made where there is none, and locks it (flock) until the
-/// descriptor is closed. Returns the descriptor, kIsLocked, or -1 with errno. On file systems that
-/// have no locks it is opened alone.
+/// Opens a file for reading and writing, creates it if it is missing, and locks it (flock) until
+/// the descriptor is closed. Returns the descriptor, kIsLocked, or -1 with errno set. On a file
+/// system without locks the file is opened without one.
 int open_locked(const std::filesystem::path& path);
 
-/// Holds an output for this object alone: a lock file beside or in it, which names the process and
-/// is removed at the end. A process that is killed leaves the file, but not the lock.
+/// Reserves an output for this process while the object lives. The lock file stands beside or
+/// inside the output, names the process, and is removed at the end. A killed process leaves the
+/// file behind but not the lock.
 class FileLock {
  public:
-  /// `output` is what messages call it. Throws DataError, opened by [where], when another one holds
-  /// it, and when the lock file cannot be made.
+  /// `output` is the name used in messages. Throws DataError, with [where] in front, when another
+  /// process has the lock and when the lock file cannot be created.
   FileLock(std::filesystem::path lock_file, std::string_view where,
            const std::filesystem::path& output);
   ~FileLock();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SIGINT and SIGTERM ask for a clean stop; long loops look here between two pieces of work.
+// SIGINT and SIGTERM request a clean stop; long loops check for it between two pieces of work.
 #pragma once
 
 namespace cpx {

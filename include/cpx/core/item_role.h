@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// The parts of the items of the transfer and cycle objectives; shared by data (which makes the
-// items) and objectives.
+// The roles of the items of the transfer and cycle objectives. `data` makes the items and
+// `objectives` reads their roles, so both modules share this header.
 #pragma once
 
 #include <string_view>
 
 namespace cpx {
 
-/// Concatenations of two texts of a contrast group; the input is the published reference.
+/// Concatenations of two texts of a contrast group; the input is what the published script calls
+/// the reference.
 enum class TransferRole { kPositiveInput, kNegativeInput, kInputNegative };
 
 /// Instruction pairs and plain texts of a contrast group.

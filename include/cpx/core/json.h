@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// JSON documents whose values know where they stand: every complaint names the file, the key, what
-// was found and what was expected. Objects keep the order of their keys, numbers their digits.
+// JSON documents whose values know their location, so that every message names the file, the key,
+// the value found and the value expected. Objects keep the order of their keys, numbers keep their
+// digits.
 #pragma once
 
 #include <cstdint>
@@ -22,23 +23,23 @@ struct TextOrigin {
   size_t offset = 0;  // bytes
 };
 
-/// A value of a JSON document; keeps the document alive, and is cheap to copy.
+/// A value of a JSON document; it keeps the document alive and is cheap to copy.
 ///
-/// Only what is asked for must be right: a key that stands twice in an object is an error for who
-/// looks it up, and for members(); null counts as absent. What is not as it was expected is a
-/// DataError, "[place] 'key.path[3]' is VALUE, expected EXPECTED."
+/// Values are checked when they are read: a duplicate key is an error only when it is looked up, or
+/// when members() is called; null counts as absent. A wrong value throws DataError, "[place]
+/// 'key.path[3]' is VALUE, expected EXPECTED."
 class JsonValue {
  public:
   /// The deepest nesting that is read, as in serde_json, the reader of the Rust libraries.
   static constexpr int kMaxDepth = 128;
 
-  /// The value in `text`, which is UTF-8. `place` opens every message: "[where] a/config.json", or
-  /// with nothing behind the brackets "[a.jsonl: record 2, line 2]". Throws DataError for what is
-  /// not UTF-8, not JSON, or nested too deep.
+  /// Parses `text` (UTF-8). `place` begins every message: "[where] a/config.json", or, with nothing
+  /// behind the brackets, "[a.jsonl: record 2, line 2]". Throws DataError for text that is not
+  /// UTF-8, not JSON, or nested too deeply.
   static JsonValue parse(std::string place, std::string_view text, TextOrigin origin = {});
-  /// The content of a file, a byte order mark aside; `where` names the reader in messages.
+  /// Parses a file, which may begin with a byte order mark; `where` names the reader in messages.
   static JsonValue read_file(std::string_view where, const std::filesystem::path& file);
-  /// The same for a file that must hold an object.
+  /// As read_file(), for a file that must contain an object.
   static JsonValue read_object(std::string_view where, const std::filesystem::path& file);
 
   bool is_null() const;
@@ -48,38 +49,38 @@ class JsonValue {
   bool is_text() const;
   bool is_list() const;
   bool is_object() const;
-  /// True for this very text.
+  /// True if the value is a string equal to `text`.
   bool is(std::string_view text) const;
 
-  /// The members or elements of an object or a list; 0 for other values.
+  /// Number of members of an object or elements of a list; 0 for other values.
   size_t size() const;
 
-  /// The member `key`; absent or null: nothing.
+  /// The member `key`, or nullopt if it is absent or null.
   std::optional<JsonValue> find(std::string_view key) const;
-  /// The member `key`, which must be there and not null.
+  /// The member `key`; throws if it is absent or null.
   JsonValue at(std::string_view key) const;
-  /// True where the key is there, with null too.
+  /// True if the key is present, even with the value null.
   bool contains(std::string_view key) const;
-  /// In the file's order; each key must stand there once.
+  /// In the order of the file; throws on a duplicate key.
   std::vector<JsonMember> members() const;
   std::vector<JsonValue> elements() const;
 
   std::string text() const;
-  /// The same without a copy; lives as long as the document.
+  /// As text(), without a copy; valid as long as the document lives.
   std::string_view text_view() const;
   bool boolean() const;
   /// An integer within [low, high].
   int64_t integer(int64_t low = std::numeric_limits<int64_t>::min(),
                   int64_t high = std::numeric_limits<int64_t>::max()) const;
-  /// The same, or nothing where it is none.
+  /// As integer(), or nullopt if the value is not such an integer.
   std::optional<int64_t> as_integer(int64_t low = std::numeric_limits<int64_t>::min(),
                                     int64_t high = std::numeric_limits<int64_t>::max()) const;
-  /// Finite; an integer reads as double too.
+  /// A finite number; integers are converted to double.
   double number() const;
-  /// The number as it is written in the file.
+  /// The number as written in the file.
   std::string_view digits() const;
 
-  /// Typed lookups: nothing where the key is absent or null.
+  /// Typed lookups; nullopt if the key is absent or null.
   std::optional<std::string> find_text(std::string_view key) const;
   std::optional<bool> find_boolean(std::string_view key) const;
   std::optional<int64_t> find_integer(std::string_view key) const;
@@ -88,27 +89,27 @@ class JsonValue {
   std::string text_or(std::string_view key, std::string_view fallback) const;
   bool boolean_or(std::string_view key, bool fallback) const;
 
-  /// The value on one line of JSON: numbers with the digits of the file, texts as UTF-8.
+  /// The value as one line of JSON; numbers keep the digits of the file, strings are UTF-8.
   std::string json() const;
   /// The value in a few words for messages: 'text', 3.5, null, [1,2], or "a list" for a long one.
   std::string describe() const;
-  /// The keys of an object in the file's order, one that is there twice as well.
+  /// The keys of an object in the order of the file, with duplicates.
   std::vector<std::string> keys() const;
-  /// The same for messages: "input, id".
+  /// The keys for messages: "input, id".
   std::string names() const;
 
   const std::string& place() const;
-  /// Another place for this and all other values of the document.
+  /// Changes the place in messages of this value and of all others of the document.
   void set_place(std::string place);
   /// Keys from the root, as in "model.merges[3]"; empty at the root.
   std::string path() const;
 
-  /// What fail() says.
+  /// The message that fail() throws.
   std::string fault(std::string_view expected) const;
   /// "[place] 'path.key' is missing, expected EXPECTED."
   std::string fault_missing(std::string_view key, std::string_view expected = "") const;
   [[noreturn]] void fail(std::string_view expected) const;
-  /// fail() of the member `key`, or fail_missing() where there is none.
+  /// fail() for the member `key`, or fail_missing() if it is absent.
   [[noreturn]] void fail(std::string_view key, std::string_view expected) const;
   [[noreturn]] void fail_missing(std::string_view key, std::string_view expected = "") const;
 
@@ -127,24 +128,24 @@ class JsonValue {
   const Node* node_;
 };
 
-/// A key of an object and its value; the key lives as long as the document.
+/// A key of an object and its value; the key is valid as long as the document lives.
 struct JsonMember {
   std::string_view key;
   JsonValue value;
 };
 
-/// An object in the making, whose values are JSON already.
+/// Builds an object from values that are JSON text already.
 class JsonObjectText {
  public:
   JsonObjectText() = default;
-  /// The members of `object` as they are, in their order.
+  /// Starts with the members of `object`, in their order.
   explicit JsonObjectText(const JsonValue& object);
 
   bool contains(std::string_view key) const;
-  /// Takes the place of a member of that name, or goes to the end.
+  /// Replaces the member of that name, or appends one.
   void set(std::string_view key, std::string json);
   void erase(std::string_view key);
-  /// The object on one line.
+  /// The object as one line of JSON.
   std::string json() const;
 
  private:
@@ -157,12 +158,12 @@ class JsonObjectText {
 
 /// `text` as a JSON string; bytes that are not UTF-8 become U+FFFD.
 std::string json_of(std::string_view text);
-/// A number with as many digits as give it back; null for what is not finite.
+/// A number with enough digits to read back the same value; null if it is not finite.
 std::string json_of(double number);
-/// A list of values that are JSON already.
+/// A list of values that are JSON text already.
 std::string json_list(const std::vector<std::string>& values);
 
-/// `place` with `message` behind it: "[where] file: message", or "[place] message".
+/// Joins place and message: "[where] file: message", or "[place] message".
 std::string at_place(std::string_view place, std::string_view message);
 
 }  // namespace cpx

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The values of a data file one by one, in the memory of one value: those of a JSON list, JSON
-// lines, or objects that are written over several lines. The content tells which, not the name.
+// Reads the values of a data file one at a time, in memory for a single value. The file may be a
+// JSON list, JSON lines, or objects written over several lines; its content decides which, not its
+// name.
 #pragma once
 
 #include <cstdint>
@@ -16,21 +17,21 @@
 
 namespace cpx {
 
-/// Reads the values of one file in their order. Their place is "[a.json: record 3]", or of values
-/// that are not in a list "[a.jsonl: record 3, line 4]".
+/// Reads the values of one file in order. Their place in messages is "[a.json: record 3]", or
+/// "[a.jsonl: record 3, line 4]" if the file is not a list.
 class JsonStream {
  public:
-  /// `noun` is what a value is called in messages ("record"). Throws DataError where the file
-  /// cannot be read, is of a form that is no text, or holds no value.
+  /// `noun` is the word for a value in messages ("record"). Throws DataError if the file cannot be
+  /// read, is not a text file, or contains no value.
   JsonStream(const std::filesystem::path& file, std::string_view noun);
 
-  /// The next value, or nothing at the end. A value that is no JSON is a DataError; the next call
-  /// goes on behind it.
+  /// The next value, or nullopt at the end. Throws DataError for a value that is not JSON; the next
+  /// call continues after it.
   std::optional<JsonValue> next();
 
-  /// The file is one JSON list.
+  /// True if the file is one JSON list.
   bool is_list() const { return is_list_; }
-  /// How far the file is read, and its size, in bytes.
+  /// Bytes read so far, and the size of the file.
   int64_t bytes_read() const { return static_cast<int64_t>(offset_); }
   int64_t num_bytes() const { return pieces_.size(); }
 
@@ -63,24 +64,23 @@ class JsonStream {
   int64_t num_values_ = 0;
 };
 
-/// True for a file of JSON: one that is named so (.json, .jsonl, .ndjson, .jsonlines), or, where
-/// the name is not .txt, one whose first character is a [ or {. Throws DataError as JsonStream
-/// does.
+/// True if the file is JSON: its name ends in .json, .jsonl, .ndjson or .jsonlines, or its name
+/// does not end in .txt and its first character is [ or {. Throws DataError as JsonStream does.
 bool holds_json(const std::filesystem::path& file);
 
-/// Hands the values of a file to `use` one by one; what is wrong with the file, and what `use`
-/// throws as a DataError, is added to `faults`, and nothing is thrown.
+/// Calls `use` with each value of a file. Faults of the file, and each DataError that `use` throws,
+/// are added to `faults`; nothing is thrown.
 void for_each_json(const std::filesystem::path& file, std::string_view noun,
                    std::vector<std::string>& faults,
                    const std::function<void(const JsonValue&)>& use);
 
-/// All values of a file, and what is wrong with it.
+/// All values of a file, and its faults.
 struct JsonItems {
   std::vector<JsonValue> values;
   std::vector<std::string> faults;
 };
 
-/// Reads a file to its end; nothing is thrown.
+/// Reads the whole file; nothing is thrown.
 JsonItems read_json_items(const std::filesystem::path& file, std::string_view noun);
 
 }  // namespace cpx

@@ -4,7 +4,7 @@
 
 namespace cpx {
 
-/// How a classifier's labels go together.
+/// How to turn the numbers of a classifier into scores.
 enum class LabelKind {
   kOneOf,        // one label is right: softmax over all
   kIndependent,  // each label by itself: sigmoid

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The log sink: everything the library has to say goes through here to standard error.
+// The log sink: every message of the library goes through here to standard error.
 #pragma once
 
 #include <string>

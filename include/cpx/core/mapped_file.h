@@ -20,8 +20,8 @@ class MappedFile {
   MappedFile& operator=(const MappedFile&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
-  /// Gives back the memory of the pages that lie in `part` of bytes() as a whole; they are read
-  /// anew when they are used again.
+  /// Releases the memory of the pages that lie entirely within `part` of bytes(); they are read
+  /// again when they are next used.
   void drop_pages(std::span<const std::byte> part) const;
 
   const std::filesystem::path& path() const { return path_; }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The outputs of a command, looked at before anything expensive is loaded. Nothing is made or
-// changed by looking.
+// Checks the outputs of a command before anything expensive is loaded. The checks create and change
+// nothing.
 #pragma once
 
 #include <filesystem>
@@ -11,28 +11,29 @@
 
 namespace cpx {
 
-/// The fault of an output file that could not be written, or nothing: its folder is missing, it is
-/// a folder, nobody may write there. `flag` opens the message ("--output").
+/// Why an output file could not be written (its folder is missing, it is a folder, no permission),
+/// or nullopt. `flag` begins the message ("--output").
 std::optional<std::string> output_file_fault(std::string_view flag,
                                              const std::filesystem::path& path);
 
-/// The same of an output folder, which may be there or be made.
+/// The same for an output folder, which may exist or be created.
 std::optional<std::string> output_folder_fault(std::string_view flag,
                                                const std::filesystem::path& folder);
 
-/// True where both paths lead to the same file or folder, or would once it is made.
+/// True if both paths lead to the same file or folder, or would once it is created.
 bool is_same_place(const std::filesystem::path& one, const std::filesystem::path& other);
 
 /// Collects what a command reads and writes under the flags that name them.
 class OutputCheck {
  public:
-  /// A file or folder that is read: no output may replace it, or a model's file in it.
+  /// Adds a file or folder that the command reads: no output may replace it, or the files of a
+  /// model in it.
   void reads(std::string flag, std::filesystem::path path);
-  /// A file that is written.
+  /// Adds a file that the command writes.
   void writes(std::string flag, std::filesystem::path path);
 
-  /// Throws ConfigError with all outputs that stand in the way of an input or of each other, and
-  /// DataError for the first that cannot be written.
+  /// Throws ConfigError with all outputs that are also an input or another output, and DataError
+  /// for the first that cannot be written.
   void check() const;
 
  private:

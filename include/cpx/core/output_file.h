@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writing that never loses what was there: every write is checked, files and folders are made
-// aside, synced and put in place by one rename. Links are followed, a file that is replaced hands
-// its mode (and where possible its owner) on, and what is no plain file is written into.
+// Writes files and folders without ever losing the old ones: every write is checked, and a new file
+// or folder is written aside, synced, and moved to its path by one rename. Links are followed, a
+// replaced file passes on its mode (and its owner where possible), and a path that is not a plain
+// file (a device, a FIFO) is written into.
 #pragma once
 
 #include <cstddef>
@@ -15,14 +16,14 @@
 
 namespace cpx {
 
-/// A file being written. Errors throw DataError with the path, the system's reason and the free
-/// space. Not closed by sync_and_close(): closed without syncing by the destructor.
+/// A file being written. Errors throw DataError with the path, the reason given by the system, and
+/// the free space. The destructor closes the file without syncing it.
 class OutputFile {
  public:
   enum class Mode { kTruncate, kAppend };
 
   explicit OutputFile(std::filesystem::path path, Mode mode = Mode::kTruncate);
-  /// Takes over an open descriptor; `path` is what messages call it.
+  /// Takes ownership of an open descriptor; `path` is the name used in messages.
   OutputFile(std::filesystem::path path, int descriptor);
   ~OutputFile();
   OutputFile(const OutputFile&) = delete;
@@ -31,9 +32,10 @@ class OutputFile {
   void write(std::span<const std::byte> bytes);
   void write(std::string_view text);
 
-  /// Hands buffered bytes to the system; they survive this process, not a power cut.
+  /// Passes the buffered bytes to the system: they survive a crash of this process, but not a power
+  /// cut.
   void flush();
-  /// Flushes and waits for the disk (fsync, where there is one).
+  /// Flushes and waits until the data is on disk (fsync, where there is one).
   void sync();
   /// sync(), then closes.
   void sync_and_close();
@@ -51,23 +53,23 @@ class OutputFile {
 /// The whole content of a text file; throws DataError when it cannot be read.
 std::string read_text_file(const std::filesystem::path& path);
 
-/// Replaces `path` by `content`, as AtomicFile does it.
+/// Replaces `path` by `content`, as AtomicFile does.
 void write_file_atomically(const std::filesystem::path& path, std::string_view content);
 
-/// A file that comes into being as a whole, in pieces: written aside (staging_file()), commit()
-/// syncs it and puts it in the target's place by one rename. Without commit() the destructor
-/// removes what was written. A target that is a stream ("-", a device, a FIFO) is written into as
-/// the pieces come.
+/// Writes a file in pieces that appears only when it is complete: pieces go to staging_file(), and
+/// commit() syncs it and renames it to the target. Without commit() the destructor removes what was
+/// written. If the target is a stream ("-", a device, a FIFO), the pieces are written into it
+/// directly.
 class AtomicFile {
  public:
-  /// Throws DataError where the file cannot be made, or another process is writing it.
+  /// Throws DataError if the file cannot be created or another process is writing it.
   explicit AtomicFile(const std::filesystem::path& target);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
 
   void write(std::string_view text) { file_->write(text); }
-  /// Where the rename fails, what was written stays aside, and the message says where.
+  /// If the rename fails, the staging file stays, and the message names it.
   void commit();
 
  private:
@@ -75,10 +77,10 @@ class AtomicFile {
   std::optional<OutputFile> file_;  // none once it is committed
 };
 
-/// A folder that comes into being as a whole: files go to staging(), commit() syncs them and puts
-/// the folder in the target's place (by one exchanging rename where the target exists). Of what
-/// stood there, entries that the new folder has too are removed, others move into it. Without
-/// commit() the staging folder is removed by the destructor.
+/// Writes a folder that appears only when it is complete: files go to staging(), and commit() syncs
+/// them and moves the folder to the target (by one exchanging rename if the target exists). Files
+/// of the old folder are removed if the new folder has one of the same name, otherwise they move
+/// into the new folder. Without commit() the destructor removes the staging folder.
 class AtomicFolder {
  public:
   explicit AtomicFolder(const std::filesystem::path& target);

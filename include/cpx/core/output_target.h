@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where an output really goes: links are followed, and what is no plain file is written into
-// instead of being replaced.
+// Resolves an output path: follows links, and finds out whether it is a plain file to be replaced
+// or a stream to be written into.
 #pragma once
 
 #include <filesystem>
@@ -9,10 +9,10 @@
 
 namespace cpx {
 
-/// What stands at the end of an output's path.
+/// What an output path leads to.
 struct OutputTarget {
   enum class Kind {
-    kNothing,  // a file can be made there
+    kNothing,  // a file can be created
     kFile,     // a plain file, to be replaced
     kFolder,
     kStream,  // a device, FIFO, terminal or standard output: written into
@@ -20,9 +20,9 @@ struct OutputTarget {
 
   std::filesystem::path path = {};  // links followed, so that a link stays a link
   Kind kind = Kind::kNothing;
-  /// The descriptor of this process that the path names ("-", /dev/stdout, /dev/fd/3); -1: none.
+  /// The descriptor of this process that the path names ("-", /dev/stdout, /dev/fd/3), or -1.
   int descriptor = -1;
-  int error = 0;  // errno where it cannot be looked at (too many links, no permission)
+  int error = 0;  // errno if it cannot be inspected (too many links, no permission)
 
   // Of a plain file; a replacement gets them.
   mode_t mode = 0;
@@ -32,14 +32,14 @@ struct OutputTarget {
   bool is_stream() const { return kind == Kind::kStream; }
 };
 
-/// Follows the links of `path`; "-" is standard output. A link that leads nowhere leads to the file
-/// that is to be made.
+/// Follows the links of `path`; "-" is standard output. A dangling link leads to the file that is
+/// to be created.
 OutputTarget find_output(const std::filesystem::path& path);
 
-/// Whether an output of this name goes to standard output, which then has no other text.
+/// True if this output goes to standard output, which then carries no other text.
 bool is_standard_output(const std::filesystem::path& path);
 
-/// The file beside `target` that a replacement is written to.
+/// The file beside `target` into which its replacement is written.
 std::filesystem::path staging_file(const std::filesystem::path& target);
 
 }  // namespace cpx

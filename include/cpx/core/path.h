@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Paths as users write them. A shell leaves the `~` of `key=~/x` and `--flag=~/x` alone, so cpx
-// reads it itself, in configs and flags alike.
+// Reads paths as users write them. A shell does not expand the `~` of `key=~/x` and `--flag=~/x`,
+// so cpx does it, both in configs and in flags.
 #pragma once
 
 #include <filesystem>
@@ -8,9 +8,9 @@
 
 namespace cpx {
 
-/// The path that a user means by `text`: a `~` alone or before a slash is the home folder (HOME,
-/// else the system's entry of the user); everything else stays as it is. Throws DataError, without
-/// a place, for `~name` and where there is no home folder; `./~name` is a file of that name.
+/// The path that a user means by `text`: a `~` alone or in front of a slash becomes the home folder
+/// (HOME, else the user's entry in the system); all other text is unchanged. Throws DataError,
+/// without a place, for `~name` and if there is no home folder; `./~name` is a file of that name.
 std::filesystem::path expand_home(std::string_view text);
 
 }  // namespace cpx

@@ -10,12 +10,12 @@
 
 namespace cpx {
 
-/// How far a job is.
+/// The progress of a job.
 struct ProgressState {
   std::string_view title = {};
   int64_t total = 0;  // units of work; 0: unknown
   int64_t done = 0;
-  int64_t done_before = 0;  // by an earlier run: does not count in the rate
+  int64_t done_before = 0;  // by an earlier run; they do not count in the rate
   double elapsed_s = 0.0;
   std::string_view detail = {};
 };
@@ -26,13 +26,13 @@ std::string progress_line(const ProgressState& state);
 /// The same with a bar, cut to `width` columns: "train [#####-----] 30/60  loss 1.5  ETA 1:02".
 std::string progress_bar(const ProgressState& state, size_t width);
 
-/// Shows how far a job is. Not thread-safe; one at a time.
+/// Shows the progress of a job. Not thread-safe; one object at a time.
 class Progress {
  public:
-  /// `title` opens each line; `total` units of work are expected (0: unknown); work that was done
-  /// by an earlier run (`done_before`) does not count in the rate.
+  /// `title` begins each line; `total` is the number of units of work (0: unknown); `done_before`
+  /// units were finished by an earlier run and do not count in the rate.
   Progress(std::string title, int64_t total, int64_t done_before = 0);
-  /// Ends the line, so that what follows starts on a new one.
+  /// Ends the line, so that later output starts on a new one.
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Counter-based random numbers (Philox4x32-10): every draw is a pure function of a seed and a key,
-// so that any position of a run can be reached at once and repeated bit for bit.
+// so any position of a run can be reached directly and repeated bit for bit.
 // Source: Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3", SC 2011, section 3.3.
 #pragma once
 
@@ -35,13 +35,13 @@ class CounterRng {
   int num_left_ = 0;
 };
 
-/// 64 well-mixed bits of (seed, key): the key of a stream, or a seed for another generator.
+/// A well-mixed 64-bit hash of (seed, key): the key of a stream, or a seed for another generator.
 uint64_t mix_seed(uint64_t seed, std::initializer_list<uint64_t> key);
 
 /// A uniformly drawn permutation of 0..n-1 (Fisher-Yates).
 std::vector<int64_t> random_permutation(int64_t n, CounterRng rng);
 
-/// `k` different numbers of 0..n-1 in random order; throws std::invalid_argument when k > n.
+/// `k` distinct numbers from 0..n-1 in random order; throws std::invalid_argument if k > n.
 std::vector<int64_t> sample_without_replacement(int64_t n, int64_t k, CounterRng rng);
 
 }  // namespace cpx

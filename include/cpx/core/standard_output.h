@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Standard output whose failures are errors: a full disk behind it must not look like success.
+// Makes failed writes to standard output errors: a full disk must not look like success.
 #pragma once
 
 #include <exception>
@@ -9,19 +9,19 @@
 
 namespace cpx {
 
-/// Thrown where nobody reads standard output any more and SIGPIPE is ignored: the program ends
-/// quietly, with what the shell gives for SIGPIPE.
+/// Thrown when the reader of standard output has gone and SIGPIPE is ignored: the program then ends
+/// quietly with the exit code that a shell gives for SIGPIPE.
 class ClosedPipe : public std::exception {
  public:
   static constexpr int kExitCode = 128 + 13;
   const char* what() const noexcept override { return "standard output was closed"; }
 };
 
-/// Throws for a write to standard output that failed with `code` (errno): DataError, or ClosedPipe.
+/// Throws DataError or ClosedPipe for a write to standard output that failed with `code` (errno).
 [[noreturn]] void throw_standard_output_error(int code);
 
-/// Lets std::cout throw for its life: DataError where a write fails, ClosedPipe where nobody reads.
-/// Whole lines appear at once on a terminal, else text is buffered.
+/// While it lives, std::cout throws: DataError if a write fails, ClosedPipe if the reader has gone.
+/// On a terminal whole lines appear at once, otherwise output is buffered.
 class CheckedStandardOutput {
  public:
   CheckedStandardOutput();
@@ -29,7 +29,7 @@ class CheckedStandardOutput {
   CheckedStandardOutput(const CheckedStandardOutput&) = delete;
   CheckedStandardOutput& operator=(const CheckedStandardOutput&) = delete;
 
-  /// Writes what is buffered; to be called before success is reported.
+  /// Writes the buffered output; call it before success is reported.
   void finish();
 
  private:
@@ -39,8 +39,8 @@ class CheckedStandardOutput {
   std::ios_base::iostate exceptions_before_;
 };
 
-/// Opens what of standard input, output and error is closed, so that no file gets its number:
-/// reading and writing there still fail.
+/// Opens those of standard input, output and error that are closed, so that no file gets their
+/// descriptors. Reading and writing there still fails.
 void reserve_standard_descriptors();
 
 }  // namespace cpx

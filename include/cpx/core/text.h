@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts as messages show them, and counts in words.
+// Formats texts and counts for messages.
 #pragma once
 
 #include <cstdint>
@@ -8,11 +8,12 @@
 
 namespace cpx {
 
-/// `text` on one line: control characters, marks that turn or hide others, and bytes that are not
-/// UTF-8 become \xNN; cut between characters after `max_bytes` ("..." stands for the rest).
+/// `text` on one line: control characters, characters that hide or reorder others, and bytes that
+/// are not UTF-8 become \xNN. A text of more than `max_bytes` is cut between characters and ends in
+/// "...".
 std::string printable(std::string_view text, size_t max_bytes = 100);
 
-/// `text` in single quotes, as printable() shows it.
+/// printable(text) in single quotes.
 std::string quote(std::string_view text);
 
 /// "1 file", "3 files".
@@ -20,7 +21,7 @@ std::string counted(int64_t number, std::string_view noun);
 /// "1 copy", "3 copies".
 std::string counted(int64_t number, std::string_view one, std::string_view several);
 
-/// True for a text of blanks and line breaks alone, and for an empty one.
+/// True if the text is empty or consists of blanks and line breaks.
 bool is_blank(std::string_view text);
 
 }  // namespace cpx

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A hash of texts that tells a change of model, data or settings: FNV-1a, 64 bits, not for
-// security.
+// A hash that detects changes of model, data or settings: FNV-1a, 64 bits, not for security.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +12,7 @@ namespace cpx {
 
 class TextHash {
  public:
-  /// Takes in bytes; where one call ends and the next begins leaves no trace.
+  /// Adds bytes; how they are split over calls does not change the hash.
   void add(std::string_view bytes) {
     for (const char byte : bytes) {
       state_ ^= static_cast<unsigned char>(byte);
@@ -21,13 +20,13 @@ class TextHash {
     }
   }
 
-  /// Takes in a text and its end, so that "ab", "c" differs from "a", "bc".
+  /// Adds a text and its end, so that "ab", "c" differs from "a", "bc".
   void add_text(std::string_view text) {
     add(text);
     add(std::string_view("\0", 1));
   }
 
-  /// What was taken in so far, and the same as 16 hexadecimal digits.
+  /// The hash so far, and the same as 16 hexadecimal digits.
   uint64_t value() const { return state_; }
   std::string hex() const { return fmt::format("{:016x}", state_); }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The part a text plays in its contrast group; shared by data (which draws it) and objectives.
+// The role of a text in its contrast group. `data` draws it and `objectives` reads it, so both
+// modules share this header.
 #pragma once
 
 #include <string_view>
@@ -11,7 +12,7 @@ enum class TextRole {
   kPositive,
   kHardNegative,
   kRandomNegative,
-  kComposed,  // put together from several texts: on neither side
+  kComposed,  // made of several texts; on neither side of the contrast
 };
 
 /// "input", "positive", "hard_negative", "random_negative" or "composed".

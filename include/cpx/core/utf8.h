@@ -14,7 +14,7 @@ struct Utf8Char {
   size_t length;  // bytes, 1 to 4
 };
 
-/// Byte offset of the first byte that is not valid UTF-8, or nothing.
+/// Byte offset of the first byte that is not valid UTF-8, or nullopt.
 std::optional<size_t> first_invalid_utf8(std::string_view text);
 
 /// The character at byte `position` (< text.size()); an invalid byte reads as U+FFFD of length 1.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Texts packed end to end, and what is predicted where.
-// Legend: T tokens, N predictions, L places in all texts (more than T where texts share tokens).
+// Packs texts end to end and lists the predictions.
+// Legend: T tokens, N predictions, L positions in all texts (more than T if texts share tokens).
 #pragma once
 
 #include <cstdint>
@@ -17,11 +17,12 @@ struct BatchText {
   std::span<const tokenizer::TokenId> ids = {};
   int64_t group = 0;  // of the micro batch, from 0
   TextRole role = TextRole::kPositive;
-  /// Leading tokens that are given, not predicted: a prompt. The first token never is predicted.
+  /// Number of leading tokens that are given and not predicted (a prompt). The first token is never
+  /// predicted.
   int64_t num_given = 0;
 };
 
-/// Where a text of the pack lies.
+/// The position of a text in the pack.
 struct PackedText {
   int64_t group = 0;
   TextRole role = TextRole::kPositive;
@@ -50,19 +51,20 @@ struct PackedBatch {
 };
 
 /// Packs texts in the given order, without padding. A text of one token predicts nothing. Throws
-/// std::invalid_argument for a text without a token or with more given ones than it has, and for
+/// std::invalid_argument for a text without a token or with more given tokens than it has, and for
 /// more tokens than cu_seqlens can count.
 PackedBatch pack(std::span<const BatchText> texts);
 
-/// The same predictions in the same order, with texts of a group that begin alike sharing the
-/// tokens of that beginning (PackedBatch::token_of_place): each is in the pack once. Last tokens,
-/// which predict nothing, are left out. Throws std::invalid_argument as pack().
+/// As pack(), but texts of a group that begin alike share the tokens of that beginning
+/// (PackedBatch::token_of_place): the pack has them once. The predictions and their order are the
+/// same. Last tokens, which predict nothing, are left out. Throws std::invalid_argument as pack().
 PackedBatch pack_sharing_prefixes(std::span<const BatchText> texts);
 
-/// The same under published padding: every text is thought to be padded on the left with `eos` to
-/// the longest text's length, rounded up to a multiple of 8. A pad sees only itself, so all pads
-/// share one hidden state: one token `eos` at the end of the pack, a text of its own, stands for
-/// all of them. Its predictions follow those of the texts; there is none when no text has a pad.
+/// As pack(), with published padding: as if every text were padded on the left with `eos` to the
+/// length of the longest text, rounded up to a multiple of 8. A pad sees only itself, so all pads
+/// share one hidden state, and one token `eos` at the end of the pack, as a text of its own,
+/// represents all of them. Its predictions follow those of the texts. It is left out if no text has
+/// a pad.
 PackedBatch pack_with_published_padding(std::span<const BatchText> texts, tokenizer::TokenId eos);
 
 }  // namespace cpx::data

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Pairs to token ids: what their answers share, and each answer's own tokens.
+// Turns pairs into token ids: the prompt that the answers share, and the tokens of each answer.
 #pragma once
 
 #include <cstdint>
@@ -16,41 +16,41 @@ namespace cpx::data {
 
 struct EncodedAnswer {
   std::vector<tokenizer::TokenId> ids = {};  // behind the pair's prompt
-  bool is_cut = false;                       // has lost its end, EOS included, to max_tokens
+  bool is_cut = false;                       // its end, EOS included, was cut by max_tokens
 };
 
-/// A prompt and the answers to it. The model may see the prompt once for all answers: each is
-/// predicted as if it stood alone behind it.
+/// A prompt and its answers. The model may compute the prompt once for all answers; each answer is
+/// predicted as if it followed the prompt alone.
 struct EncodedPair {
   std::vector<tokenizer::TokenId> prompt = {};  // the tokens that all answers share
-  bool is_prompt_cut = false;                   // has lost its beginning to max_prompt_tokens
+  bool is_prompt_cut = false;                   // its beginning was cut by max_prompt_tokens
   std::vector<EncodedAnswer> answers = {};      // the chosen one, then the rejected ones
 
-  /// Prompt and answer as one text, to be packed by itself with `prompt.size()` tokens given.
+  /// Prompt and answer as one text; pack it with `prompt.size()` given tokens.
   std::vector<tokenizer::TokenId> whole_text(int64_t answer) const;
-  /// Tokens of the answer that are predicted: all, without a prompt all but the first.
+  /// Number of predicted tokens of the answer: all, or without a prompt all but the first.
   int64_t num_predicted(int64_t answer) const;
 };
 
-/// Encodes pairs one way; may be used from several threads at once.
+/// Encodes pairs with one set of options; may be used from several threads at once.
 ///
-/// Prompt and answer are tokenized once, as one text. A token that reaches past the prompt's end
-/// belongs to the answer (the space at the end of the published prompt is part of " Yes"). The
-/// prompt of a pair is what all its answers have in common of the tokens before that, so it may be
-/// a token shorter than one answer alone would leave it. BOS stands once in front where the
-/// tokenizer adds one or the text spells it; with append_eos each answer that is not cut ends in
-/// one EOS.
+/// Prompt and answer are tokenized together, as one text. A token that crosses the end of the
+/// prompt belongs to the answer (the space at the end of the published prompt is part of " Yes").
+/// The prompt of a pair is the longest common beginning of its answers' token sequences before that
+/// point, so it may be one token shorter than a single answer would leave it. One BOS stands in
+/// front if the tokenizer adds it or the text spells it; with append_eos each answer that is not
+/// cut ends in one EOS.
 ///
-/// Cuts, as TRL has them (v0.28.0, the last with a limit for prompts: dpo_trainer.py, tokenize_row
-/// and concatenated_forward): a prompt of more than max_prompt_tokens keeps its end, a text of more
-/// than max_tokens loses its end. Unlike there, a cut prompt keeps its BOS, which models expect
-/// in front, and the limit counts it.
+/// Cuts follow TRL (v0.28.0, the last version with a limit for prompts: dpo_trainer.py,
+/// tokenize_row and concatenated_forward): a prompt of more than max_prompt_tokens loses its
+/// beginning, a text of more than max_tokens loses its end. Unlike TRL, a cut prompt keeps its BOS,
+/// which models expect, and the limit counts it.
 class PairEncoder {
  public:
   /// `max_prompt_tokens` 0: no limit but max_tokens.
   PairEncoder(TextEncoder encoder, int64_t max_prompt_tokens);
 
-  /// An answer has no tokens where its prompt fills max_tokens; drop_unusable() finds those.
+  /// An answer has no tokens if its prompt fills max_tokens; drop_unusable() finds such answers.
   EncodedPair encode(const std::string& prompt, std::span<const std::string> answers) const;
   EncodedPair encode(const PreferenceItem& item, const DrawnPair& drawn) const;
 
@@ -60,14 +60,14 @@ class PairEncoder {
   int64_t max_prompt_tokens() const { return max_prompt_tokens_; }
 
  private:
-  /// Tokens of a prompt with its answer; the first `num_prompt` end within the prompt.
+  /// The tokens of a prompt with its answer; the first `num_prompt` of them end within the prompt.
   struct SplitText {
     std::vector<tokenizer::TokenId> ids = {};
     size_t num_prompt = 0;
   };
 
   SplitText split(const std::string& prompt, const std::string& answer) const;
-  /// True where the prompt has lost tokens.
+  /// True if the prompt was cut.
   bool cut_prompt(std::vector<tokenizer::TokenId>& prompt) const;
   EncodedAnswer cut_answer(std::span<const tokenizer::TokenId> ids, size_t num_prompt) const;
 
@@ -91,14 +91,14 @@ struct AnswerCounts {
   std::string first_equal = {};
 };
 
-/// Takes from `items` the answers that no pair can use: those without a predicted token, because
-/// their prompt fills max_tokens, and rejected ones that are equal to a chosen one in all their
-/// tokens (a wording that is both says nothing). After it every pair that PreferencePairs draws has
-/// answers to learn from. Encodes every answer once. Items stay, so that their numbers do, if
-/// without answers.
+/// Removes from `items` the answers that no pair can use: answers without a predicted token,
+/// because their prompt fills max_tokens, and rejected answers whose tokens equal those of a chosen
+/// one (a wording that is both says nothing). Afterwards every pair that PreferencePairs draws has
+/// answers to learn from. Encodes every answer once. Items without answers stay in the list, so
+/// that the numbers of the others do not change.
 AnswerCounts drop_unusable(std::vector<PreferenceItem>& items, const PairEncoder& encoder);
 
-/// A line for each thing that a user should know of: answers that were dropped, prompts cut.
+/// One line for each thing that a user should know: dropped answers, cut prompts.
 std::vector<std::string> warning_lines(const AnswerCounts& counts, const PairEncoder& encoder);
 
 }  // namespace cpx::data

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which pairs an optimizer step sees: a pure function of (seed, epoch), so that any position of a
-// run can be reached at once.
+// Decides which pairs an optimizer step sees: a pure function of (seed, epoch), so that any
+// position of a run can be reached directly.
 #pragma once
 
 #include <cstdint>
@@ -13,9 +13,9 @@
 namespace cpx::data {
 
 struct PairOptions {
-  /// At most so many pairs of an item in an epoch; 0: all pairings.
+  /// Maximum number of pairs from one item in an epoch; 0: all pairings.
   int64_t pairs_per_group = 1;
-  /// Rejected answers in a pair; 0: all of the item.
+  /// Number of rejected answers in a pair; 0: all of the item.
   int64_t rejected_per_chosen = 1;
   bool shuffle = true;
   uint64_t seed = 0;
@@ -28,14 +28,14 @@ struct DrawnPair {
   std::vector<int64_t> rejected = {};
 };
 
-/// The pairs of a data set. An item's rejected answers are dealt out in blocks of
-/// `rejected_per_chosen`, in drawn order (what is left over waits for another epoch); a pairing is
-/// a chosen answer with a block. No pairing comes twice in an epoch, and none of an item's answers
-/// comes again before all of its side have come. Items without a chosen answer or a full block are
+/// The pairs of a data set. The rejected answers of an item are split into blocks of
+/// `rejected_per_chosen`, in drawn order (a rest waits for another epoch); a pair is a chosen
+/// answer and a block. Within an epoch no (chosen, block) pair repeats, and no answer is reused
+/// before all answers of its side were used once. Items without a chosen answer or a full block are
 /// left out and counted.
 class PreferencePairs {
  public:
-  /// `items` must outlive the object. Throws DataError when no item gives a pair.
+  /// `items` must outlive the object. Throws DataError if no item gives a pair.
   PreferencePairs(std::span<const PreferenceItem> items, const PairOptions& options);
 
   /// Pairs of an epoch, the same number in each.
@@ -46,7 +46,7 @@ class PreferencePairs {
   /// The order of `epoch`: pair numbers 0..num_pairs()-1; without shuffling item by item.
   std::vector<int64_t> epoch_order(int64_t epoch) const;
 
-  /// The pair of that number in `epoch`; without shuffling the first answers come first.
+  /// Pair number `pair` of `epoch`; without shuffling the first answers come first.
   DrawnPair draw(int64_t pair, int64_t epoch) const;
 
   const PreferenceItem& item(const DrawnPair& drawn) const { return items_[drawn.item]; }

@@ -10,51 +10,51 @@
 
 namespace cpx::data {
 
-/// One record of a shard; texts are unescaped and keep the file's order. Keys that are missing or
-/// null are empty, and keys that are not named here are passed over.
+/// One record of a shard; texts are unescaped and keep the order of the file. Missing and null keys
+/// give empty values, and other keys are ignored.
 struct Record {
-  std::string input = {};  // of this and the next two a number is kept as its digits
+  std::string input = {};  // in these three a number is read as its digits
   std::string group = {};  // the target: the people, or the topic, spoken of
   std::string id = {};
   std::vector<std::string> neutral = {};  // "paraphrases"
   std::vector<std::string> toxic = {};    // "paraphrases_toxic"
-  /// Place in its file for messages, counted from 1: "service.json: record 3 (id 'service-3')",
-  /// of JSONL "service.jsonl: record 3, line 4 (id 'service-3')".
+  /// Its place in the file for messages, counted from 1: "service.json: record 3 (id 'service-3')",
+  /// or for JSONL "service.jsonl: record 3, line 4 (id 'service-3')".
   std::string where = {};
 };
 
-/// What reading shards gave: the records in the order of the files, and every fault found.
+/// The result of reading shards: the records in the order of the files, and every fault found.
 struct ShardContent {
   std::vector<Record> records;
-  /// "[file: record i (id 'x')] 'key' is ..., expected ...", or with a line for JSONL. Of a file
-  /// with many faults the first twenty, then a line with the number of the others.
+  /// "[file: record i (id 'x')] 'key' is ..., expected ...", with a line number for JSONL. A file
+  /// with many faults contributes the first twenty and one line with the number of the rest.
   std::vector<std::string> faults;
 };
 
-/// The files of `patterns` (paths; `*` and `?` stand for any characters in a file's name), sorted
-/// within a pattern, each once, however it is spelled. A pattern without a file and a folder add a
-/// line to `faults`.
+/// The files of `patterns` (paths; `*` and `?` match any characters of a file name), sorted within
+/// a pattern. Each file comes once, however it is spelled. A pattern without a file, and a folder,
+/// add a line to `faults`.
 std::vector<std::filesystem::path> expand_globs(std::span<const std::string> patterns,
                                                 std::vector<std::string>& faults);
 
-/// The sides that a job cannot do without. A record needs one in any case.
+/// The sides that a job requires. A record needs at least one in any case.
 struct NeededSides {
   bool neutral = true;
   bool toxic = true;
 };
 
-/// Reads JSON lists, JSON lines and objects alone (see JsonStream), in both layouts (lists of
-/// texts, or {text: score} in the file's order). Faults are collected, never thrown; a record with
-/// one is left out. Faults are also blank texts, and a key that is used or a scored text that
-/// stands twice in one object; the same text twice in a list is none. A side that is missing, null
-/// or empty is a fault where it is needed.
+/// Reads JSON lists, JSON lines and single objects (see JsonStream), in both layouts (lists of
+/// texts, or {text: score} in the order of the file). Faults are collected, never thrown; a record
+/// with a fault is left out. Blank texts are faults, and so are a duplicate of a key that is used
+/// and a duplicate text in {text: score}; the same text twice in a list is not. A side that is
+/// missing, null or empty is a fault if it is required.
 ShardContent read_shards(std::span<const std::filesystem::path> files, NeededSides needed = {});
 
 /// `text` with doubled backslashes turned into one, then literal `\n` into line breaks.
 std::string unescape(const std::string& text);
 
-/// `text` with its backslashes doubled: unescape() gives `text` back, but for a literal `\n`, which
-/// no escaping keeps from becoming a line break.
+/// `text` with its backslashes doubled: unescape() restores it, except that a literal `\n`, which
+/// no escaping can protect, becomes a line break.
 std::string escape(const std::string& text);
 
 }  // namespace cpx::data

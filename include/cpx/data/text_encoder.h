@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Training texts to token ids: template, special tokens, cut, EOS.
+// Turns training texts into token ids: template, special tokens, cut, EOS.
 #pragma once
 
 #include <cstdint>
@@ -13,12 +13,12 @@
 namespace cpx::data {
 
 struct EncodeOptions {
-  /// Under kChat the text is the assistant's answer to an empty user message: what a chat model
-  /// says is what training changes. kLlama2 and kTulu are the published frames, which hold the text
-  /// as the user's. Of a prompt with an answer the prompt is the user's message, or what the frame
-  /// holds, and the answer follows.
+  /// With kChat the text is the assistant's answer to an empty user message, because training
+  /// changes what a chat model says. kLlama2 and kTulu are the published frames, which contain the
+  /// text as the user's. For a prompt with an answer, the prompt is the user's message or the
+  /// content of the frame, and the answer follows.
   tokenizer::PromptTemplate text_template = tokenizer::PromptTemplate::kPlain;
-  /// EOS behind every text that does not end in it already (a chat template may close the turn
+  /// Appends EOS to every text that does not already end in it (a chat template may close the turn
   /// with it).
   bool append_eos = true;
   int64_t max_tokens = 256;  // 0: no limit
@@ -28,35 +28,35 @@ struct EncodeOptions {
 
 struct EncodedText {
   std::vector<tokenizer::TokenId> ids = {};
-  bool is_cut = false;  // longer than max_tokens with its EOS; then it has lost that EOS
+  bool is_cut = false;  // longer than max_tokens with its EOS; a cut text has no EOS
 };
 
-/// A prompt with its answer, as they are tokenized.
+/// A prompt with its answer as one text, ready to be tokenized.
 struct PromptedText {
   std::string text = {};
-  size_t prompt_bytes = 0;  // what stands in front of the answer
+  size_t prompt_bytes = 0;  // length of the text in front of the answer
 };
 
-/// Encodes texts one way; may be used from several threads at once.
+/// Encodes texts with one set of options; may be used from several threads at once.
 class TextEncoder {
  public:
-  /// Throws DataError where EOS is asked for and the tokenizer has none, where the template is the
-  /// model's and it has none, or one that fails, and where what stands around every text (EOS, BOS,
-  /// the template) has a token that the model lacks.
+  /// Throws DataError if EOS is requested and the tokenizer has none; if the template is the
+  /// model's and the model has none, or one that fails; and if the tokens around every text (EOS,
+  /// BOS, the template) include one that the model lacks.
   TextEncoder(std::shared_ptr<const tokenizer::Tokenizer> tokenizer, EncodeOptions options);
 
   /// `text` in its template with the tokenizer's own special tokens (a chat template writes its
   /// own) and EOS, cut to max_tokens. Throws tokenizer::TokenBeyondModel.
   EncodedText encode(const std::string& text) const;
 
-  /// The same for a text that has a frame of its own: without the template.
+  /// As encode(), but without the template, for a text with a frame of its own.
   EncodedText encode_unframed(const std::string& text) const;
 
-  /// `text` in its template, as it is tokenized.
+  /// `text` in its template, before tokenization.
   std::string render(const std::string& text) const;
 
-  /// `prompt` in the template with `answer` behind it. Under kChat the answer begins where the
-  /// model's begins when it is asked: behind the template's generation prompt.
+  /// `prompt` in the template with `answer` behind it. With kChat the answer begins where the
+  /// model's own answer begins: behind the generation prompt of the template.
   PromptedText render(const std::string& prompt, const std::string& answer) const;
 
   /// The special tokens at both ends of a text that is not cut, for the log.

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the published variants of contrastive perplexity train on instead of single texts:
-// concatenations (transfer) and instruction pairs (cycle). All tokens behind the first are
-// predicted.
+// The training items of the published variants of contrastive perplexity: concatenations (transfer)
+// and instruction pairs (cycle). Every token but the first is predicted.
 // Source: SAP-samples/acl2025-contrastive-perplexity at be8b4fd, the collators of train_seq2seq.py
-// and train_mistral_cycle.py. Neither script runs as it is published; where they leave a choice it
-// is told at the function. (The prototype objective of train_llama2.py trains on plain texts, the
-// input among them: GroupOptions::with_input.)
+// and train_mistral_cycle.py. Neither script runs as published; the comment of each function says
+// where a choice had to be made. (The prototype objective of train_llama2.py trains on plain texts,
+// the input among them: GroupOptions::with_input.)
 #pragma once
 
 #include <string>
@@ -32,17 +31,17 @@ struct TransferItem {
   std::vector<tokenizer::TokenId> ids = {};
 };
 
-/// Of P positives and N negatives: P times positive + input, P times negative + input (from the
-/// first negative again where N < P), N times input + negative, in this order.
+/// From P positives and N negatives: P times positive + input, P times negative + input (starting
+/// again with the first negative if N < P), N times input + negative, in this order.
 ///
-/// Both texts are encoded by themselves, cut and all, then joined: the first without its EOS, the
-/// second without its BOS, and nothing between. (Published: the first without its last token, the
-/// second without its first, whatever these are; so tokenizers without BOS lost a word.)
+/// Each text is encoded and cut by itself, then the two are joined: the first without its EOS, the
+/// second without its BOS, with nothing between. (Published: the first without its last token and
+/// the second without its first, whatever these are, so tokenizers without BOS lost a word.)
 ///
-/// Choices: the script draws the direction of each positive by a coin; the direction here is the
-/// one its contrast needs, positive + input. It draws the negatives of negative + input and of
-/// input + negative each anew; here they are the same ones. It gives concatenations as labels to
-/// inputs that hold their first text alone; here input and labels are one sequence.
+/// Choices: the script draws the direction of each positive by a coin; here it is the one its
+/// contrast needs, positive + input. The script draws the negatives of negative + input and of
+/// input + negative independently; here they are the same. The script gives concatenations as
+/// labels to inputs that contain only their first text; here input and labels are one sequence.
 std::vector<TransferItem> transfer_items(const GroupTexts& texts, const TextEncoder& encoder);
 
 /// The instructions of the cycle objective, each followed by a text, " [/INST] " and its rewording.
@@ -56,20 +55,20 @@ struct CycleItem {
   std::vector<tokenizer::TokenId> ids = {};
 };
 
-/// Of P positives and N negatives, in this order: P detoxify pairs (negative i to positive i), N
+/// From P positives and N negatives, in this order: P detoxify pairs (negative i to positive i), N
 /// toxify pairs (positive i to negative i), the P positives, the N negatives, P cycle pairs
 /// (positive i back to negative i); the shorter list starts again. The loss of the script is the
 /// mean of m over the cycle pairs, plus that over the toxify pairs, plus that over the detoxify
 /// pairs, plus alpha times the contrast of the positives with the negatives.
 ///
-/// Pairs are one text each without the encoder's template, with BOS and EOS as every text;
-/// positives and negatives stand in the template.
+/// Each pair is one text without the encoder's template, with BOS and EOS like every text;
+/// positives and negatives are put into the template.
 ///
 /// Choices: the script encodes the detoxify pairs and drops them, though its index counts them;
-/// here they are kept. Its positives in pairs are a record's first ones in file order; here they
-/// are the drawn ones, the same as by themselves. It writes a second BOS, `[\INST]` for `[/INST]`
-/// and `<\s>` for EOS, no comma in the second instruction, and for toxify pairs "in a toxic and
-/// possibly racist way"; here each instruction has one wording.
+/// here they are kept. The positives of its pairs are the first ones of a record in file order;
+/// here they are the drawn ones, as for the plain texts. It writes a second BOS, `[\INST]` for
+/// `[/INST]` and `<\s>` for EOS, no comma in the second instruction, and "in a toxic and possibly
+/// racist way" for toxify pairs; here each instruction has one wording.
 std::vector<CycleItem> cycle_items(const GroupTexts& texts, const TextEncoder& encoder);
 
 }  // namespace cpx::data

@@ -11,13 +11,13 @@
 
 namespace cpx::evaluation {
 
-/// How many texts of a side differ from each other; none where each does.
+/// Number of distinct texts of a side; nullopt if all its texts are distinct.
 struct DistinctTexts {
   std::optional<int64_t> toxic = std::nullopt;
   std::optional<int64_t> neutral = std::nullopt;
 };
 
-/// The figures of one model with one adapter, or with none.
+/// The figures of one model with one adapter or without.
 struct Report {
   std::string model;
   std::optional<std::string> adapter;
@@ -26,12 +26,12 @@ struct Report {
   DistinctTexts distinct_texts = {};
 };
 
-/// One report as a JSON object (keys: docs/design.md, section 4), several as a list; figures that
-/// do not exist are null.
+/// One report as a JSON object (keys: docs/design.md, section 4), several as a list; missing
+/// figures are null.
 std::string report_json(std::span<const Report> reports);
 
-/// The same for a terminal: a row a side, the reports in columns, with the change from the first to
-/// the last in percent where there are two; below, a row a group.
+/// As a table for a terminal: one row per figure and side, one column per report, and with two
+/// reports the change in percent; below it, one row per group.
 std::string report_table(std::span<const Report> reports);
 
 }  // namespace cpx::evaluation

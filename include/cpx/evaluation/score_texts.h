@@ -12,37 +12,37 @@
 
 namespace cpx::evaluation {
 
-/// What a model said of one text.
+/// The score of one text under a model.
 struct TextScore {
   double nll_sum = 0.0;  // natural log, over the predicted tokens
   int64_t tokens = 0;  // predicted tokens: all but the first; 0 for a text with nothing to predict
 };
 
 struct TextScoreOptions {
-  /// Tokens that go through the model at once; a longer piece goes alone.
+  /// Maximum number of tokens in one pass; a longer piece is computed alone.
   int64_t batch_tokens = 2048;
-  /// Longest piece of a text; 0: texts are never divided.
+  /// Maximum length of a piece of a text in tokens; 0: texts are never divided.
   int64_t window = 0;
-  /// Tokens from one window's start to the next one's; 0: half a window. Every token is predicted
-  /// once, in the first window that holds it, from at least `window` - `stride` tokens (from one
-  /// where the two are equal: then windows move by `window` - 1).
+  /// Distance between the starts of two windows in tokens; 0: half a window. Every token is
+  /// predicted once, in the first window that contains it, from at least `window` - `stride` tokens
+  /// (from one token if the two are equal: then windows move by `window` - 1).
   int64_t stride = 0;
-  /// Called with the texts' tokens done so far; returning false stops with the work undone.
+  /// Called with the number of tokens done so far; returning false stops the work.
   std::function<bool(int64_t)> on_progress = {};
 };
 
 using TokenSpan = std::span<const tokenizer::TokenId>;
 
-/// Scores in the order of `texts`; no gradient. Empty when `on_progress` stopped the work. Throws
-/// std::invalid_argument for a stride beyond the window.
+/// Scores in the order of `texts`; without gradient. Empty if `on_progress` stopped the work.
+/// Throws std::invalid_argument for a stride larger than the window.
 std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpan> texts,
                                    const TextScoreOptions& options);
 
 /// The published measure: one long text in windows of `window` tokens, `stride` apart; the first
-/// window predicts all its tokens, later ones only what is new. `nll_sum` is the unweighted mean of
-/// the windows' mean NLLs times the predicted tokens, so that exp(nll_sum / tokens) is the
-/// published perplexity. Follows the strided perplexity of transformers' guide ("Perplexity of
-/// fixed-length models"), which the published evaluation uses.
+/// window predicts all its tokens, each later one only its new tokens. `nll_sum` is the unweighted
+/// mean of the mean NLLs of the windows, times the number of predicted tokens, so that exp(nll_sum
+/// / tokens) is the published perplexity. Follows the strided perplexity of transformers' guide
+/// ("Perplexity of fixed-length models"), which the published evaluation uses.
 TextScore score_published(nn::CausalLm& model, TokenSpan text, int64_t window, int64_t stride,
                           const std::function<bool(int64_t)>& on_progress = {});
 

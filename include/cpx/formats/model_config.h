@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a model's config says, from a Hugging Face config.json (keys of transformers 4 and 5) or
-// from the metadata of a GGUF, in one plain struct.
+// The config of a model as one plain struct, from a Hugging Face config.json (keys of transformers
+// 4 and 5) or from the metadata of a GGUF.
 #pragma once
 
 #include <cstdint>
@@ -21,24 +21,24 @@ struct RopeConfig {
   double low_freq_factor = 1.0;
   double high_freq_factor = 4.0;
   int64_t original_max_position = 8192;
-  /// `rope_freqs.weight` of a GGUF: divisors of the frequencies, or empty.
+  /// Divisors of the frequencies, from `rope_freqs.weight` of a GGUF; may be empty.
   std::vector<float> frequency_divisors;
 };
 
-/// How the linear layers of a folder are stored where they are quantised: `quantization_config` of
-/// config.json, or a quantize_config.json or quant_config.json beside it. Which layers are is told
-/// by the tensors.
+/// How the linear layers of a quantised folder are stored: `quantization_config` of config.json, or
+/// quantize_config.json or quant_config.json beside it. The tensors decide which layers are
+/// quantised.
 struct QuantizationConfig {
   std::string method;              // "gptq" or "awq"
   int64_t bits = 4;                // 4, with gptq also 8
-  int64_t group_size = 128;        // inputs that share scale and zero; -1: all of a layer's
+  int64_t group_size = 128;        // inputs that share scale and zero; -1: all inputs of a layer
   bool has_zeros_less_one = true;  // gptq: `checkpoint_format` is gptq, not gptq_v2
-  bool desc_act = false;           // gptq: the groups are not runs of inputs; each layer lists them
+  bool desc_act = false;           // gptq: groups are not contiguous; each layer lists them
 };
 
 /// A decoder-only model of the Llama or Mistral kind.
 struct ModelConfig {
-  /// Where it comes from, for messages: "config.json" or the GGUF's name.
+  /// Its origin for messages: "config.json" or the name of the GGUF.
   std::string source;
   std::string architecture;  // "llama" or "mistral"
   int64_t vocab_size = 0;
@@ -55,20 +55,20 @@ struct ModelConfig {
   bool mlp_bias = false;
   bool tie_word_embeddings = false;
   RopeConfig rope;
-  std::string stored_dtype;  // `dtype` or `torch_dtype`; empty where absent
+  std::string stored_dtype;  // `dtype` or `torch_dtype`; empty if absent
   std::optional<QuantizationConfig> quantization;
   std::optional<int64_t> bos_token_id;
-  std::optional<int64_t> eos_token_id;  // the first where the file lists several
-  /// What ends a generated text: `eos_token_id` of generation_config.json, one or several, else
-  /// that of config.json, as in transformers' generate().
+  std::optional<int64_t> eos_token_id;  // the first if the file lists several
+  /// The ids that end a generated text: `eos_token_id` of generation_config.json (one or several),
+  /// otherwise that of config.json, as in transformers' generate().
   std::vector<int64_t> stop_token_ids;
 };
 
-/// From `folder`/config.json (generation_config.json fills in BOS and EOS). Throws DataError that
-/// names the file, the key, its value and what is supported.
+/// From `folder`/config.json (generation_config.json supplies missing BOS and EOS). Throws
+/// DataError with the file, the key, its value and the supported values.
 ModelConfig read_model_config(const std::filesystem::path& folder);
 
-/// From a GGUF's `general.architecture` and its keys.
+/// From `general.architecture` of a GGUF and the keys of that architecture.
 ModelConfig read_model_config(const GgufFile& file);
 
 }  // namespace cpx::formats

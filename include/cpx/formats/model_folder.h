@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The weights of a Hugging Face folder: one file, or shards with an index; safetensors, or else
-// files of torch.save.
+// The weights of a Hugging Face folder: one file, or shards with an index; as safetensors,
+// otherwise as files of torch.save.
 #pragma once
 
 #include <filesystem>
@@ -17,14 +17,15 @@ namespace cpx::formats {
 /// All tensors of a model folder by name.
 class ModelFolder {
  public:
-  /// Opens the first of what transformers looks for: `model.safetensors`, the shards that
-  /// `model.safetensors.index.json` names, `pytorch_model.bin`, those of
-  /// `pytorch_model.bin.index.json`. Throws DataError that says what is missing.
+  /// Opens the first that exists, in the order of transformers: `model.safetensors`, the shards
+  /// that `model.safetensors.index.json` names, `pytorch_model.bin`, the shards that
+  /// `pytorch_model.bin.index.json` names. Throws DataError that says what is missing.
   explicit ModelFolder(const std::filesystem::path& folder);
 
   std::vector<std::string> names() const;
   bool contains(const std::string& name) const { return files_.contains(name); }
-  /// The file that holds `name`; throws DataError, with the nearest known name, when none does.
+  /// The file that contains `name`; throws DataError, with the nearest known name, if there is
+  /// none.
   const TensorFile& file_of(const std::string& name) const;
   /// As TensorFile::tensor().
   torch::Tensor tensor(const std::string& name) const { return file_of(name).tensor(name); }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What a RoBERTa classifier's folder says of it, in one plain struct.
+// The config of a RoBERTa classifier as one plain struct.
 #pragma once
 
 #include <cstdint>
@@ -24,13 +24,13 @@ struct RobertaConfig {
   double layer_norm_eps = 1e-12;
   std::vector<std::string> labels = {"LABEL_0", "LABEL_1"};
   LabelKind label_kind = LabelKind::kOneOf;
-  /// Longest text with its special tokens: what the positions allow, or `model_max_length` of
-  /// tokenizer_config.json where that is less.
+  /// Maximum length of a text with its special tokens: the number of positions, or
+  /// `model_max_length` of tokenizer_config.json if that is smaller.
   int64_t max_tokens = 0;
 };
 
-/// From `folder`/config.json and tokenizer_config.json. Throws DataError that names the file, the
-/// key, its value and what is supported; another architecture is told as such.
+/// From `folder`/config.json and tokenizer_config.json. Throws DataError with the file, the key,
+/// its value and the supported values, and for another architecture.
 RobertaConfig read_roberta_config(const std::filesystem::path& folder);
 
 }  // namespace cpx::formats

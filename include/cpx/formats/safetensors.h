@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// safetensors files: read in place from a mapped file, written checked and synced.
-// Format: an unsigned 64-bit length, a JSON header of that length, then the tensors' bytes.
+// safetensors files: read in place from a mapped file; writing checks and syncs.
+// Format: an unsigned 64-bit length, a JSON header of that length, then the bytes of the tensors.
 #pragma once
 
 #include <filesystem>
@@ -24,33 +24,33 @@ struct NamedTensor {
   torch::Tensor value;
 };
 
-/// What a safetensors header says of one tensor.
+/// The header entry of one tensor.
 struct SafetensorsEntry {
   std::string stored_type;            // "F32"
-  std::optional<torch::Dtype> dtype;  // nothing where cpx cannot read it
+  std::optional<torch::Dtype> dtype;  // nullopt if cpx cannot read it
   std::vector<int64_t> shape;
   size_t begin = 0;  // byte offsets in the file
   size_t end = 0;
 };
 
-/// An opened safetensors file. Its header is checked as a whole when it is opened: the tensors
-/// must fit their shapes, lie in the file, leave no gap and not overlap. A tensor of a type that
-/// cpx cannot read may be there: only who asks for it gets an error.
+/// An open safetensors file. The whole header is checked when the file is opened: the bytes of the
+/// tensors must match their shapes, lie in the file, leave no gap and not overlap. A tensor of a
+/// type that cpx cannot read is an error only when it is requested.
 class SafetensorsFile final : public TensorFile {
  public:
-  /// Throws DataError that names the file, the tensor and what is wrong with it.
+  /// Throws DataError with the file, the tensor and the fault.
   static std::shared_ptr<const SafetensorsFile> open(const std::filesystem::path& path);
 
   /// Names in the order of the data.
   const std::vector<std::string>& names() const override { return names_; }
   bool contains(const std::string& name) const override { return entries_.contains(name); }
   const std::vector<int64_t>& shape(const std::string& name) const override;
-  /// Throws DataError where cpx cannot read the type, too.
+  /// Throws DataError also if cpx cannot read the type.
   torch::Dtype dtype(const std::string& name) const override;
-  /// Only misaligned data and booleans are copied.
+  /// Copies only misaligned data and booleans.
   torch::Tensor tensor(const std::string& name) const override;
 
-  /// The texts of the header's `__metadata__`.
+  /// The strings of `__metadata__` in the header.
   const std::map<std::string, std::string>& metadata() const { return metadata_; }
   const std::filesystem::path& path() const override { return file_->path(); }
 
@@ -65,7 +65,7 @@ class SafetensorsFile final : public TensorFile {
 };
 
 /// Writes and syncs a safetensors file (not atomic: write into an AtomicFolder). Tensors may be on
-/// any device; they are stored contiguous in their own type, in the given order.
+/// any device; each is stored contiguously in its own type, in the given order.
 void write_safetensors(const std::filesystem::path& path, std::span<const NamedTensor> tensors,
                        const std::map<std::string, std::string>& metadata = {});
 

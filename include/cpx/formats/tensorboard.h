@@ -11,17 +11,17 @@
 
 namespace cpx::formats {
 
-/// Writes one new event file; a run that goes on writes another beside it.
+/// Writes one new event file; a resumed run writes another one beside it.
 class TensorBoardWriter {
  public:
   /// Creates `folder` and in it events.out.tfevents.<time>.<host>.<pid>.<n>. With `first_step` > 0
-  /// a session start is written, from which on TensorBoard drops what an interrupted run had
-  /// written before.
+  /// it writes a session start, which makes TensorBoard drop later steps that an interrupted run
+  /// had written.
   explicit TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step = 0);
 
-  /// Adds a point; wall time is now.
+  /// Adds a point with the current wall time.
   void add_scalar(std::string_view tag, double value, int64_t step);
-  /// Hands what was added to the system.
+  /// Passes the added points to the system.
   void flush();
 
  private:

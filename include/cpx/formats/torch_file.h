@@ -15,22 +15,21 @@
 
 namespace cpx::formats {
 
-/// What such a file says of one tensor: a view of a storage.
+/// One tensor of such a file: a view of a storage.
 struct TorchEntry {
   torch::Dtype dtype = torch::kFloat32;
   std::vector<int64_t> shape;
-  std::vector<int64_t> strides;  // in numbers
-  size_t begin = 0;              // byte offset of the first number in the file
+  std::vector<int64_t> strides;  // in elements
+  size_t begin = 0;              // byte offset of the first element in the file
 };
 
-/// An opened file of torch.save. The pickle is read by a closed list of instructions and names, and
-/// nothing of it is ever run; what else it holds beside tensors at the top is passed over. All
-/// tensors must lie in their storages, and these in the file.
+/// An open file of torch.save. The pickle is read with a closed list of instructions and names, and
+/// nothing in it is ever executed; objects other than tensors at the top level are ignored. All
+/// tensors must lie within their storages, and the storages within the file.
 class TorchFile final : public TensorFile {
  public:
-  /// Throws DataError that names the file and what is wrong with it: another format (the one of
-  /// before PyTorch 1.6 too), an instruction or a name that is not on the list, a tensor that
-  /// reaches out of its storage.
+  /// Throws DataError with the file and the fault: another format (such as the one before PyTorch
+  /// 1.6), an instruction or a name that is not on the list, a tensor that exceeds its storage.
   static std::shared_ptr<const TorchFile> open(const std::filesystem::path& path);
 
   /// Sorted.

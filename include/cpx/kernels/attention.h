@@ -13,11 +13,11 @@ namespace cpx::kernels {
 struct AttentionOptions {
   /// Factor on q k^T, usually 1 / sqrt(E).
   double scale = 1.0;
-  /// A token sees itself and the `window - 1` tokens before it; 0: all before it.
+  /// A token sees itself and the `window - 1` tokens before it; 0: all tokens before it.
   int64_t window = 0;
 };
 
-/// Block-diagonal causal attention, [T, H, E]: text i holds the tokens cu_seqlens[i] to
+/// Block-diagonal causal attention, [T, H, E]: text i consists of the tokens cu_seqlens[i] to
 /// cu_seqlens[i + 1] and sees only itself. `q` [T, H, E], `k` and `v` [T, K, E] with H a multiple
 /// of K (grouped-query attention: query head h reads key head h / (H / K)). Softmax in at least
 /// float32. Differentiable in q, k and v; nothing of size T x T is kept for the backward pass.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The row-wise operators of a decoder block, each one autograd function with a hand-written
-// gradient that saves the least.
+// The row-wise operators of a decoder block. Each is one autograd function with a hand-written
+// gradient, which keeps as little as possible for the backward pass.
 // Legend: T tokens, D model, F feed-forward, H heads, E head size.
 #pragma once
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The plain path: every operator of this module as the formula in LibTorch's own operators and
-// autograd, as slow and as large as that is. For tests, and for whoever doubts a number: all tools
-// compute by it with CPX_REFERENCE_KERNELS=1 in the environment.
+// The plain path: every operator of this module as its formula in LibTorch's own operators and
+// autograd, slow and with large intermediates. It is for tests, and for users who doubt a number:
+// with CPX_REFERENCE_KERNELS=1 in the environment all tools use it.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace cpx::kernels {
 
-/// True where operators take the plain path: CPX_REFERENCE_KERNELS is 1, or a guard is alive.
+/// True if operators use the plain path: CPX_REFERENCE_KERNELS is 1, or a guard is alive.
 bool uses_reference();
 
 /// Switches this thread to the plain path while it lives.
@@ -29,7 +29,7 @@ class PlainPathGuard {
   bool before_;
 };
 
-/// Arguments and results as those of the operators of the same names; no checks.
+/// Arguments and results are those of the operators of the same names; nothing is checked.
 namespace reference {
 
 torch::Tensor rms_norm(const torch::Tensor& x, const torch::Tensor& weight, double epsilon);

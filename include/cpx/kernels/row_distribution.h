@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What next-token scores say as distributions. Nothing here has a gradient.
+// Entropies and divergences of next-token distributions; without gradients.
 // Legend: N rows, V vocabulary.
 #pragma once
 
@@ -7,8 +7,8 @@
 
 namespace cpx::kernels {
 
-/// Entropy (natural log) of the softmax of each row of `logits` [N, V]; [N], float64 where the
-/// logits are, else float32.
+/// Entropy (natural log) of the softmax of each row of `logits` [N, V]; [N], float64 for float64
+/// logits, otherwise float32.
 torch::Tensor row_entropy(const torch::Tensor& logits);
 
 /// Kullback-Leibler divergence (natural log) of the softmax of each row of `logits` [N, V] from

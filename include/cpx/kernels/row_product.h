@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// The linear layer for decoding: few rows, all weights. A result's bits depend on its own row and
-// weights alone: not on the number of rows, their order or the number of threads, as those of a
-// general matrix product do. Legend: N rows, I inputs, O outputs.
+// The linear layer for decoding: few rows, all weights. A result depends on its own row and weights
+// alone, bit for bit; that of a general matrix product also depends on the number of rows, their
+// order and the number of threads.
+// Legend: N rows, I inputs, O outputs.
 #pragma once
 
 #include <vector>
@@ -10,15 +11,15 @@
 
 namespace cpx::kernels {
 
-/// True where row_product() takes the weight: contiguous float32 or bfloat16 on the CPU.
+/// True if row_product() accepts the weight: contiguous float32 or bfloat16 on the CPU.
 bool has_row_product(const torch::Tensor& weight);
 
-/// `x` [N, I] times the transpose of `weight` [O, I]: [N, O], float32, as `x` is. The weight, in
-/// float32 or bfloat16, is read once, sums are float32; no gradient. Throws std::invalid_argument
-/// for shapes or types that do not fit.
+/// `x` [N, I] float32 times the transpose of `weight` [O, I]: [N, O], float32. The weight, float32
+/// or bfloat16, is read once; sums are float32; no gradient. Throws std::invalid_argument if shapes
+/// or types do not match.
 torch::Tensor row_product(const torch::Tensor& x, const torch::Tensor& weight);
 
-/// The same with several weights, in their order: threads wait for each other only once.
+/// The same for several weights, in their order; the threads synchronise once.
 std::vector<torch::Tensor> row_products(const torch::Tensor& x,
                                         const std::vector<torch::Tensor>& weights);
 

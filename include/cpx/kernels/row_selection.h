@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Rows that are taken several times, or in another order; a row's gradient is the sum over where it
-// was taken. For texts that share their beginning.
-// Legend: S source rows, R rows taken.
+// Selects rows, possibly several times or in another order; the gradient of a row is the sum over
+// its copies. For texts that share their beginning.
+// Legend: S source rows, R selected rows.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,7 @@
 
 namespace cpx::kernels {
 
-/// Which rows are taken: row i of the result is row `rows[i]` of S.
+/// The selected rows: row i of the result is row `rows[i]` of S.
 class RowSelection {
  public:
   /// Throws std::invalid_argument for a row outside 0 .. num_sources - 1.
@@ -22,7 +22,7 @@ class RowSelection {
   int64_t num_sources() const { return std::ssize(starts_) - 1; }
   /// int64 [R], on the device.
   const torch::Tensor& rows() const { return rows_; }
-  /// The rows of the result that source row `source` was taken for.
+  /// The rows of the result that are copies of row `source`.
   std::span<const int64_t> taken_for(int64_t source) const;
 
  private:
@@ -31,9 +31,9 @@ class RowSelection {
   std::vector<int64_t> starts_;  // [S + 1] where each source row's begin in `taken_`
 };
 
-/// The selected rows of `x` [S, ...]: [R, ...]. `selection` is kept for the backward pass, whose
-/// sums are taken in float32 for half types, in the order of the result's rows. Throws
-/// std::invalid_argument where `x` has not S rows.
+/// The selected rows of `x` [S, ...]: [R, ...]. `selection` is kept for the backward pass, which
+/// sums in float32 for half types, in the order of the rows of the result. Throws
+/// std::invalid_argument unless `x` has S rows.
 torch::Tensor select_rows(const torch::Tensor& x,
                           const std::shared_ptr<const RowSelection>& selection);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Work in progress that is finished a batch at a time: a journal beside an output, so that a run
-// that was killed goes on behind its last whole batch.
+// A journal of work in progress beside an output, one batch at a time: a killed run continues after
+// its last complete batch.
 #pragma once
 
 #include <cstdint>
@@ -17,37 +17,37 @@
 
 namespace cpx::pipeline {
 
-/// Lines in batches, behind a line of settings. Held for this process alone.
+/// Batches of lines after one line of settings, locked for this process.
 class BatchJournal {
  public:
-  /// Where a journal and its lock lie, and what messages call the output.
+  /// The paths of a journal and its lock, and the name of the output in messages.
   struct Place {
     std::filesystem::path journal = {};
     std::filesystem::path lock = {};
     std::filesystem::path output = {};
   };
 
-  /// Begins the journal, or goes on with the one there, of which a batch that is not whole is cut
-  /// off. Throws DataError where it was begun with other settings (unless `overwrite`, which begins
-  /// anew), is no journal, is in use, or cannot be written.
+  /// Begins the journal, or continues an existing one after removing an incomplete last batch.
+  /// Throws DataError if it was begun with other settings (unless `overwrite`, which begins anew),
+  /// is not a journal, is in use, or cannot be written.
   BatchJournal(Place place, std::span<const Setting> settings, bool overwrite);
 
-  /// A journal without a batch is removed.
+  /// Removes a journal without a batch.
   ~BatchJournal();
   BatchJournal(const BatchJournal&) = delete;
   BatchJournal& operator=(const BatchJournal&) = delete;
 
-  /// Lines of the whole batches.
+  /// Number of lines in complete batches.
   int64_t num_lines() const { return num_lines_; }
 
-  /// Adds a batch of lines, none of them empty, without line breaks. They survive this process. On
-  /// a DataError the journal is as it was before.
+  /// Adds a batch of non-empty lines without line breaks. They survive this process. After a
+  /// DataError the journal is unchanged.
   void add(std::span<const std::string> lines);
 
-  /// Reads all lines in their order.
+  /// Calls `take` with all lines in order.
   void read(const std::function<void(std::string_view line)>& take) const;
 
-  /// Removes the journal: its output is in place.
+  /// Removes the journal; call it when the output is complete.
   void remove();
 
  private:
@@ -57,7 +57,7 @@ class BatchJournal {
   Place place_;
   std::optional<FileLock> lock_;
   std::optional<OutputFile> file_;
-  uint64_t num_bytes_ = 0;  // of the whole batches
+  uint64_t num_bytes_ = 0;  // in complete batches
   int64_t num_lines_ = 0;
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// From the texts that a model was asked for to the paraphrases that are kept.
+// Selects the paraphrases to keep from the sampled answers of a model.
 #pragma once
 
 #include <cstdint>
@@ -11,15 +11,15 @@
 namespace cpx::pipeline {
 
 struct CandidateOptions {
-  /// A candidate ends where one of these begins. The published prompts' headers begin with "###";
-  /// the published script takes what follows the last answer header instead, so that a model that
-  /// goes on to ask and answer itself changes the paraphrase.
+  /// A candidate is cut where one of these begins. The headers of the published prompts begin with
+  /// "###". The published script takes the text after the last answer header instead, so if a model
+  /// goes on to ask and answer itself, the paraphrase changes.
   std::vector<std::string> headers = {"###"};
   /// Texts in lower case (published: yes).
   bool lower_case = false;
   /// ROUGE-L by word stems (published: no).
   bool use_stemmer = false;
-  /// At most so many are kept.
+  /// Maximum number of texts to keep.
   int64_t keep = 15;
 };
 
@@ -29,7 +29,7 @@ struct RankedText {
   double rouge_l = 0.0;
 };
 
-/// What became of an input's candidates: `drawn` is the sum of what follows it.
+/// What happened to the candidates of one input: `drawn` is the sum of the fields below it.
 struct CandidateCounts {
   int64_t wanted = 0;  // CandidateOptions::keep
   int64_t drawn = 0;
@@ -45,23 +45,22 @@ struct CandidateSelection {
   CandidateCounts counts = {};
 };
 
-/// The text of a sampled answer: cut at the first header, literal `\n` as in shards
-/// (data::unescape()), without surrounding blanks and quotes, in lower case where asked for. Throws
-/// std::invalid_argument when a header is empty.
+/// Cleans a sampled answer: cuts it at the first header, turns literal `\n` into line breaks as in
+/// shards (data::unescape()), removes surrounding blanks and quotes, and lower-cases it if
+/// requested. Throws std::invalid_argument if a header is empty.
 std::string clean_candidate(std::string_view sampled, const CandidateOptions& options);
 
-/// Cleans the answers to `input` and keeps the best by ROUGE-L F against it, of equal ones those
-/// drawn first. Dropped are empty texts, copies of the input and duplicates: texts that are equal
-/// but for letter case, blanks, and surrounding quotes. Throws std::invalid_argument unless
-/// keep > 0.
+/// Cleans the answers to `input` and keeps the best by ROUGE-L F against it; of equal ones those
+/// drawn first. It drops empty texts, copies of the input, and duplicates: texts that differ only
+/// in letter case, blanks and surrounding quotes. Throws std::invalid_argument unless keep > 0.
 CandidateSelection select_candidates(std::string_view input, std::span<const std::string> sampled,
                                      const CandidateOptions& options);
 
-/// "3 of 15 kept from 20 drawn (9 empty, 6 copies of the input, 2 duplicates)"; what is 0 is left
-/// out.
+/// "3 of 15 kept from 20 drawn (9 empty, 6 copies of the input, 2 duplicates)"; zero counts are
+/// left out.
 std::string describe(const CandidateCounts& counts);
 
-/// Adds up counts of several inputs.
+/// Sums the counts of two inputs.
 CandidateCounts operator+(const CandidateCounts& a, const CandidateCounts& b);
 
 }  // namespace cpx::pipeline

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// A JSONL output that grows while it is made, a prompt's lines at a time, and goes on where it was
-// stopped.
+// A JSONL output that is written one prompt at a time, and that a stopped run continues.
 //
-//   <output>            the lines, prompts in their order
-//   <output>.meta  settings and prompts that the lines were made with
-//   <output>.lock       while a process writes
+//   <output>            the lines, in the order of the prompts
+//   <output>.meta       settings and prompts of the lines
+//   <output>.lock       exists while a process writes
 #pragma once
 
 #include <cstdint>
@@ -21,25 +20,25 @@
 
 namespace cpx::pipeline {
 
-/// Lines of prompts, as many for each. What is no plain file (standard output, a device) is written
-/// into, and never gone on with.
+/// The output lines of a list of prompts, the same number for each. An output that is not a plain
+/// file (standard output, a device) is written from the start and never continued.
 class GrowingOutput {
  public:
-  /// Looks at what stands there and changes nothing. Lines of an output that was made with the same
-  /// settings and prompts stay, but for a last prompt that is not whole. Throws DataError where it
-  /// was made with others (the first difference is named) unless `overwrite`, where its lines are
-  /// not those of the prompts, and where another process writes it. A file without a meta file is
-  /// not gone on with: it is replaced by the first lines.
+  /// Inspects an existing output and changes nothing. Its lines stay if they were made with the
+  /// same settings and prompts, except those of an incomplete last prompt. Throws DataError if
+  /// settings or prompts differ (the message names the first difference) unless `overwrite` is set,
+  /// if the lines are not those of the prompts, and if another process writes the output. A file
+  /// without a meta file is not continued: the first new lines replace it.
   GrowingOutput(std::filesystem::path output, std::vector<std::string> prompts,
                 std::span<const Setting> settings, int64_t lines_per_prompt, bool overwrite);
 
   int64_t num_prompts() const { return static_cast<int64_t>(prompts_.size()); }
-  /// The first prompts, whose lines are all there.
+  /// Number of prompts, from the first on, whose lines are all written.
   int64_t num_done() const { return num_done_; }
 
-  /// Appends the lines of the next prompt, each with its line break; they survive this process.
+  /// Appends the lines of the next prompt, each with its line break. They survive this process.
   void add(const std::string& lines);
-  /// Waits for the disk.
+  /// Waits until the data is on disk.
   void finish();
 
  private:

@@ -7,8 +7,8 @@
 
 namespace cpx::pipeline {
 
-/// The stem of a word of lower-case ASCII letters and digits: "running" gives "run". Any other
-/// byte counts as a consonant.
+/// The stem of a word of lower-case ASCII letters and digits: "running" gives "run". Any other byte
+/// counts as a consonant.
 std::string porter_stem(std::string_view word);
 
 }  // namespace cpx::pipeline

@@ -11,7 +11,7 @@
 
 namespace cpx::pipeline {
 
-/// Shares of matched tokens or n-grams in [0, 1]; all 0 where one of the texts has none.
+/// Shares of matched tokens or n-grams in [0, 1]; all 0 if one of the texts has none.
 struct RougeScore {
   double precision = 0.0;  // of the prediction's
   double recall = 0.0;     // of the target's
@@ -26,8 +26,8 @@ std::vector<std::string> rouge_tokens(std::string_view text, bool use_stemmer);
 /// memory n + m.
 RougeScore rouge_l(std::span<const std::string> target, std::span<const std::string> prediction);
 
-/// ROUGE-N, by the n-grams that both have, each as often as in the text that has it less; throws
-/// std::invalid_argument unless n > 0.
+/// ROUGE-N, by the n-grams that occur in both texts, each counted as often as in the text with
+/// fewer of it; throws std::invalid_argument unless n > 0.
 RougeScore rouge_n(std::span<const std::string> target, std::span<const std::string> prediction,
                    int64_t n);
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Contrast shards in the making: what is finished stands in a journal beside the output, so that a
-// run that was killed goes on where it was; the shard is put in place when all is finished.
+// Contrast shards under construction: finished inputs stand in a journal beside the output, so a
+// killed run continues, and the shard appears when all inputs are finished.
 //
-//   <output>            the shard: .json (a list) or .jsonl (a record a line)
-//   <output>.meta  how it was made: settings, counts, and the inputs without paraphrases
-//   <output>.journal    work in progress: a line of settings, then a line a finished input
-//   <output>.lock       while a process works on it
+//   <output>            the shard: .json (a list) or .jsonl (one record per line)
+//   <output>.meta       settings, counts, and the inputs without paraphrases
+//   <output>.journal    work in progress: a line of settings, then one line per finished input
+//   <output>.lock       exists while a process works on it
 #pragma once
 
 #include <cstdint>
@@ -25,18 +25,17 @@
 
 namespace cpx::pipeline {
 
-/// One of the things that the content of a shard depends on: model, seed, templates, ...
+/// A setting on which the content of a shard depends: model, seed, templates, ...
 struct Setting {
   std::string name = {};
   std::variant<bool, int64_t, double, std::string> value = {};
 };
 
-/// The text that `output`, finished or in the making, was made with as setting `name`; nothing
-/// where there is no output or it has no such text.
+/// The value of setting `name` recorded for `output` (finished or in progress), or nullopt.
 std::optional<std::string> recorded_setting(const std::filesystem::path& output,
                                             const std::string& name);
 
-/// What was made of one input; nothing: that side was not asked for.
+/// The paraphrases of one input; nullopt for a side that was not requested.
 struct Paraphrases {
   std::optional<CandidateSelection> neutral = {};
   std::optional<CandidateSelection> toxic = {};
@@ -46,36 +45,36 @@ struct ShardSummary {
   int64_t num_records = 0;
   CandidateCounts neutral = {};  // summed over the inputs
   CandidateCounts toxic = {};
-  /// Inputs that are not in the shard, because a side that was asked for has no paraphrase, and
-  /// inputs with fewer than wanted: "[a.txt: line 3] paraphrases: 0 of 15 kept from 20 drawn (20
+  /// Inputs that are not in the shard because a requested side has no paraphrase, and inputs with
+  /// fewer paraphrases than wanted: "[a.txt: line 3] paraphrases: 0 of 15 kept from 20 drawn (20
   /// empty)".
   std::vector<std::string> left_out = {};
   std::vector<std::string> too_few = {};
 };
 
-/// Collects finished inputs in any order; the shard has them in the order of `inputs`, so that its
-/// bytes do not depend on that order or on interruptions.
+/// Collects finished inputs in any order. The shard has them in the order of `inputs`, so its bytes
+/// depend neither on that order nor on interruptions.
 ///
-/// A record holds `input`, `group`, `id`, the other keys of the JSON object that the input came
+/// A record contains `input`, `group`, `id`, the other keys of the JSON object that the input came
 /// from, and for each side made (`paraphrases`, `paraphrases_toxic`) its texts, the best first,
-/// with their ROUGE-L F in the parallel list `<key>_rouge`. Where the input's object has these
-/// keys, or
-/// `<key>_toxigenscore`, they are replaced or dropped; so one side can be made from the shard of
-/// the other. Texts are escaped (data::escape()). cpx-train reads shards with both sides.
+/// with their ROUGE-L F in the parallel list `<key>_rouge`. If the object of the input already has
+/// these keys, or `<key>_toxigenscore`, they are replaced or dropped, so that one side can be made
+/// from a shard of the other. Texts are escaped (data::escape()). cpx-train reads shards with both
+/// sides.
 class ShardJournal {
  public:
-  /// Begins the journal of `output`, or goes on with the one there; a last line that was cut short
-  /// is removed from it. Throws DataError: when the journal was begun with other settings or
-  /// inputs, or is damaged, or another process uses it; when there is no journal but an output of
-  /// other settings or inputs (with `overwrite` either begins anew); when a file cannot be written.
+  /// Begins the journal of `output`, or continues an existing one after removing an incomplete last
+  /// line. Throws DataError if the journal has other settings or inputs, is damaged, or is in use
+  /// by another process; if there is no journal but an output of other settings or inputs (with
+  /// `overwrite` either begins anew); and if a file cannot be written.
   ShardJournal(std::filesystem::path output, std::vector<data::Input> inputs,
                std::span<const Setting> settings, bool overwrite = false);
-  /// A journal without a finished input is removed.
+  /// Removes a journal without a finished input.
   ~ShardJournal();
   ShardJournal(const ShardJournal&) = delete;
   ShardJournal& operator=(const ShardJournal&) = delete;
 
-  /// True when the output was finished before with the same settings and inputs: nothing is to do.
+  /// True if the output already exists with the same settings and inputs: nothing is left to do.
   bool is_complete() const { return is_complete_; }
 
   const std::vector<data::Input>& inputs() const { return inputs_; }
@@ -84,13 +83,13 @@ class ShardJournal {
     return is_complete_ || !finished_.at(static_cast<size_t>(index)).empty();
   }
 
-  /// Writes a finished input to the journal; it survives this process. On a DataError the journal
-  /// is as it was before. An input twice is std::invalid_argument.
+  /// Writes a finished input to the journal; it survives this process. After a DataError the
+  /// journal is unchanged. Throws std::invalid_argument for an input that is already there.
   void add(int64_t index, const Paraphrases& made);
 
-  /// Puts shard and meta in place and removes the journal. Throws std::invalid_argument unless all
-  /// inputs are done, DataError when no input has paraphrases or a file cannot be written; then the
-  /// journal stays.
+  /// Moves shard and meta to their paths and removes the journal. Throws std::invalid_argument
+  /// unless all inputs are done, and DataError if no input has paraphrases or a file cannot be
+  /// written; then the journal stays.
   ShardSummary finish();
 
  private:

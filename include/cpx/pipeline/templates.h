@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Prompt templates: what a model is asked to do with an input text.
+// Request templates: what a model is asked to do with an input text.
 #pragma once
 
 #include <string>
@@ -8,24 +8,26 @@
 
 namespace cpx::pipeline {
 
-/// Where the input text goes in a template.
+/// The placeholder of the input text in a template.
 inline constexpr std::string_view kInputPlaceholder = "{input}";
 
+/// The text of a request with a placeholder for the input.
 struct RequestTemplate {
   std::string name;  // a built-in name, or the file
-  std::string text;  // holds kInputPlaceholder once or more
+  std::string text;  // contains kInputPlaceholder at least once
 };
 
-/// The names of the templates that are built in: `published-neutral` and `published-toxic`, byte
-/// for byte as the published script sends them (blanks that indent its lines included).
+/// The names of the built-in templates: `published-neutral` and `published-toxic`, byte for byte
+/// what the published script sends (including the blanks that indent its lines).
 std::vector<std::string> built_in_template_names();
 
-/// The built-in template of that name, or else the content of that file without its last line
-/// break. Throws DataError with one line when there is neither, and when the file cannot be read,
-/// is not UTF-8 or does not hold `{input}`.
+/// The built-in template of that name, otherwise the content of that file without its last line
+/// break. Throws DataError with one line if there is neither, and if the file cannot be read, is
+/// not UTF-8 or does not contain `{input}`.
 RequestTemplate load_template(const std::string& name_or_file);
 
-/// The template's text with `input` in each of its places; nothing in `input` is looked at.
+/// The text of the template with `input` in place of each `{input}`; `input` itself is not searched
+/// for placeholders.
 std::string render_request(const RequestTemplate& prompt, std::string_view input);
 
 }  // namespace cpx::pipeline

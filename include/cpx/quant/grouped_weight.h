@@ -10,7 +10,7 @@
 
 namespace cpx::quant {
 
-/// The stored tensors of one layer, on the CPU; undefined where the file has none.
+/// The stored tensors of one layer, on the CPU; a tensor that the file lacks is undefined.
 struct GroupedWeight {
   std::string file;       // for messages
   std::string layer;      // "model.layers.0.mlp.up_proj", for messages

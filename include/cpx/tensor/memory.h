@@ -8,15 +8,15 @@
 
 namespace cpx::tensor {
 
-/// Bytes of this process that are in memory now, mapped files included (VmRSS).
+/// Bytes of this process in memory now, including mapped files (VmRSS).
 int64_t resident_bytes();
 
-/// The most bytes of this process that were in memory at once (VmHWM); on a GPU the most bytes
-/// that LibTorch's allocator had given out there.
+/// Maximum number of bytes of this process in memory at once (VmHWM); on a GPU the maximum that
+/// LibTorch's allocator had allocated there.
 int64_t peak_memory_bytes(const torch::Device& device);
 
-/// Bytes of main memory that could be taken without swapping (MemAvailable, and the control
-/// group's limit where there is one); on a GPU its free memory.
+/// Bytes of main memory available without swapping (MemAvailable, limited by the control group if
+/// there is one); on a GPU its free memory.
 int64_t available_memory_bytes(const torch::Device& device);
 
 }  // namespace cpx::tensor

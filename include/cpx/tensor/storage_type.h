@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How the numbers of a weight are stored in a file: plain types and the block types of GGUF.
+// How the values of a weight are stored in a file: plain types and the block types of GGUF.
 #pragma once
 
 #include <cstdint>
@@ -26,7 +26,7 @@ enum class StorageType {
   kIQ4_XS,
 };
 
-/// What a stored type is made of: blocks of `elements` numbers in `bytes` bytes (1 for a plain
+/// The layout of a stored type: blocks of `elements` values in `bytes` bytes (1 element for a plain
 /// type).
 struct StorageLayout {
   std::string_view name;  // "Q4_1"

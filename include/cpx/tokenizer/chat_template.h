@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Prompt templates: the fixed forms of the published recipes, and the chat templates of models,
-// which are rendered as transformers' apply_chat_template renders them.
+// which cpx renders as transformers' apply_chat_template does.
 #pragma once
 
 #include <chrono>
@@ -29,17 +29,17 @@ struct ChatMessage {
   std::string content;
 };
 
-/// The conversation as `jinja` (a model's chat template) renders it, without tools. `bos` and `eos`
-/// are the spellings of the model's tokens; where a model has none, the template does not see it.
-/// With `add_generation_prompt` the text ends where the assistant's answer begins. Throws DataError
-/// where the template is empty, no valid Jinja, refuses the conversation or does what cpx does not
-/// know, each with the line of the template.
+/// Renders the conversation with `jinja` (the chat template of a model), without tools. `bos` and
+/// `eos` are the spellings of the model's tokens; the template does not see a token that the model
+/// lacks. With `add_generation_prompt` the text ends where the answer of the assistant begins.
+/// Throws DataError with the line of the template if it is empty, is not valid Jinja, refuses the
+/// conversation, or uses what cpx does not support.
 std::string render_chat(const std::string& jinja, std::span<const ChatMessage> messages,
                         bool add_generation_prompt, std::string_view bos, std::string_view eos);
 
-/// A template with any variables: `variables` is a JSON object, whose `messages` may have tool
-/// calls; `tools` and `documents` are none unless it has them. `now` is what strftime_now() shows,
-/// in local time.
+/// Renders a template with any variables: `variables` is a JSON object, whose `messages` may have
+/// tool calls; `tools` and `documents` are none unless it has them. `now` is the time that
+/// strftime_now() shows, in local time.
 std::string render_template(std::string_view jinja, std::string_view variables,
                             std::chrono::system_clock::time_point now);
 

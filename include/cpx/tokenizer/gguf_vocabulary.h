@@ -20,9 +20,9 @@ enum class GgufTokenType : int32_t {
   kByte = 6,
 };
 
-/// The `tokenizer.*` keys of a GGUF; what the file lacks stays empty.
+/// The `tokenizer.*` keys of a GGUF; missing keys stay empty.
 struct GgufVocabulary {
-  /// Where it comes from (the file's name), for messages.
+  /// Its origin for messages (the name of the file).
   std::string source = "GGUF";
   /// `tokenizer.ggml.model`: "gpt2" (byte-level BPE) or "llama" (sentencepiece).
   std::string model;
@@ -56,10 +56,10 @@ struct GgufVocabulary {
   std::string chat_template;
 };
 
-/// The ids that end a generated text, by llama.cpp's rules: EOS, `eot_id`, `eom_id`, tokens that
-/// are spelled like the end of a text or turn (`<|im_end|>`, `<|eot_id|>`, `<end_of_turn>`, `</s>`,
+/// The ids that end a generated text, by the rules of llama.cpp: EOS, `eot_id`, `eom_id`, tokens
+/// spelled like the end of a text or turn (`<|im_end|>`, `<|eot_id|>`, `<end_of_turn>`, `</s>`,
 /// ...), and those of code models for padding, repository and file. Ids outside the vocabulary are
-/// left out; each comes once.
+/// left out; each id comes once.
 std::vector<int64_t> end_of_generation_ids(const GgufVocabulary& vocabulary);
 
 }  // namespace cpx::tokenizer

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokenizers that know more tokens than their model has rows for (a token that was added without
-// resizing the embedding): an error where a text has such a token, and nowhere else.
+// Handles tokenizers with more tokens than their model has rows (a token was added without resizing
+// the embedding): it is an error if a text contains such a token, and only then.
 #pragma once
 
 #include <cstdint>
@@ -13,7 +13,8 @@
 
 namespace cpx::tokenizer {
 
-/// A text has a token that its model lacks. Who knows the text's place adds it: see at_place().
+/// Thrown for a text with a token that its model lacks. The caller who knows the place of the text
+/// adds it with at_place().
 class TokenBeyondModel : public DataError {
  public:
   explicit TokenBeyondModel(const std::string& fault)
@@ -26,14 +27,14 @@ class TokenBeyondModel : public DataError {
   std::string fault_;
 };
 
-/// `tokenizer` for a model of `num_ids` ids; `source` says where that number stands ("config.json:
-/// vocab_size"). encode() and check_has_row() of the result throw TokenBeyondModel. Where all ids
-/// fit, it is `tokenizer` itself.
+/// `tokenizer` for a model with `num_ids` ids; `source` names the origin of that number
+/// ("config.json: vocab_size"). encode() and check_has_row() of the result throw TokenBeyondModel.
+/// If all ids fit, the result is `tokenizer` itself.
 std::shared_ptr<const Tokenizer> limited_to(std::shared_ptr<const Tokenizer> tokenizer,
                                             int64_t num_ids, std::string source);
 
-/// What `encode` returns; a TokenBeyondModel that it throws becomes a DataError with the text's
-/// place.
+/// Calls `encode` and returns its result; turns a TokenBeyondModel into a DataError with the place
+/// of the text.
 template <class Encode>
 auto at_place(std::string_view where, const Encode& encode) {
   try {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Tokenizers from a Hugging Face folder or from the vocabulary of a GGUF.
+// Loads tokenizers from a Hugging Face folder or from the vocabulary of a GGUF.
 #pragma once
 
 #include <filesystem>
@@ -11,29 +11,30 @@
 
 namespace cpx::tokenizer {
 
-/// What a model's config.json or generation_config.json says about its tokens; used only where the
-/// tokenizer's own files name no BOS or EOS.
+/// BOS and EOS of config.json or generation_config.json of a model; used only if the files of the
+/// tokenizer name none.
 struct ModelTokenIds {
   std::optional<int64_t> bos_id;
   std::optional<int64_t> eos_id;
 };
 
-/// Tokenizer of a Hugging Face folder: `tokenizer.json`, else `tokenizer.model`; with
-/// tokenizer_config.json, special_tokens_map.json and chat_template.jinja where they are there.
-/// Throws DataError that names the file, the key and the value that is not understood.
+/// Loads the tokenizer of a Hugging Face folder: `tokenizer.json`, otherwise `tokenizer.model`,
+/// with tokenizer_config.json, special_tokens_map.json and chat_template.jinja if they exist.
+/// Throws DataError with the file, the key and the value that is not understood.
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
                                                 const ModelTokenIds& fallback = {});
 
-/// Tokenizer of a RoBERTa folder: as load_tokenizer(), or `vocab.json` with `merges.txt`, which say
-/// nothing of the steps around them: then those of RoBERTa (byte-level, <s> and </s> around a
-/// text). Throws DataError as load_tokenizer(), also where a text would not get these two tokens.
+/// Loads the tokenizer of a RoBERTa folder: as load_tokenizer(), or from `vocab.json` and
+/// `merges.txt`. These two do not describe the steps around them, which are then those of RoBERTa
+/// (byte-level, <s> and </s> around a text). Throws DataError as load_tokenizer(), and if a text
+/// would not get these two tokens.
 std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::path& folder);
 
-/// Tokenizer of one `tokenizer.json`, as load_tokenizer() without the files beside it.
+/// Loads one `tokenizer.json`, as load_tokenizer() without the files beside it.
 std::shared_ptr<const Tokenizer> load_tokenizer_json(const std::filesystem::path& file);
 
-/// Tokenizer of a GGUF's vocabulary; throws DataError on a vocabulary that is inconsistent or of a
-/// kind that is not supported.
+/// Makes the tokenizer of a GGUF vocabulary; throws DataError if it is inconsistent or of an
+/// unsupported kind.
 std::shared_ptr<const Tokenizer> make_tokenizer(const GgufVocabulary& vocabulary);
 
 }  // namespace cpx::tokenizer

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// What stands at both ends of the texts that a model sees, for logs: a BOS too few or too many
-// changes every figure.
+// Describes both ends of the texts that a model sees, for logs: a missing or an extra BOS changes
+// every figure.
 #pragma once
 
 #include <span>
@@ -11,8 +11,8 @@
 
 namespace cpx::tokenizer {
 
-/// "texts begin with '<s>' (1) and end with '</s>' (2)", of the special tokens at the ends of
-/// `ids`, which are those of a sample text; `noun` is "texts" or "prompts".
+/// "texts begin with '<s>' (1) and end with '</s>' (2)": the special tokens at the ends of `ids`,
+/// the ids of a sample text; `noun` is "texts" or "prompts".
 std::string describe_ends(const Tokenizer& tokenizer, std::span<const TokenId> ids,
                           std::string_view noun = "texts");
 

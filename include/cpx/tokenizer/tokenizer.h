@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What every tokenizer of cpx offers: text to ids, ids to text, byte offsets, special tokens.
+// The interface of all tokenizers: text to ids, ids to text, byte offsets, special tokens.
 #pragma once
 
 #include <cstdint>
@@ -15,9 +15,9 @@ namespace cpx::tokenizer {
 
 using TokenId = int32_t;
 
-/// Ids of a text and, for each, the half-open byte range of the text it stands for; a token that is
-/// a part of a character stands for all of it. Special tokens that the tokenizer adds itself have
-/// the empty range 0, 0, wherever they stand.
+/// The ids of a text and, for each, the half-open byte range of the text that it represents; a
+/// token that is a part of a character represents all of it. Special tokens that the tokenizer adds
+/// itself have the empty range 0, 0, wherever they are.
 struct Encoding {
   std::vector<TokenId> ids;
   std::vector<std::pair<size_t, size_t>> offsets;
@@ -29,22 +29,22 @@ class Tokenizer {
  public:
   virtual ~Tokenizer() = default;
 
-  /// Ids of `text` (UTF-8; invalid bytes are replaced by U+FFFD). With `add_special_tokens` the
-  /// model's own post-processing applies (BOS and EOS where the tokenizer adds them).
+  /// The ids of `text` (UTF-8; invalid bytes are replaced by U+FFFD). With `add_special_tokens` the
+  /// model's own post-processing applies (BOS and EOS if the tokenizer adds them).
   virtual Encoding encode(std::string_view text, bool add_special_tokens = true) const = 0;
 
-  /// Text of `ids`. Ids above the vocabulary, which a model with a padded embedding may draw, and
-  /// ids that stand for no token are nothing; negative ones throw std::invalid_argument.
+  /// The text of `ids`. Ids above the vocabulary, which a model with a padded embedding may draw,
+  /// and ids without a token give no text; negative ids throw std::invalid_argument.
   virtual std::string decode(std::span<const TokenId> ids, bool skip_special_tokens) const = 0;
 
   /// The highest id of a token, added tokens included, plus one.
   virtual int64_t vocabulary_size() const = 0;
 
-  /// The vocabulary's own spelling of `id` with its mark for a leading space; empty where decode()
-  /// gives nothing for want of a token.
+  /// The spelling of `id` in the vocabulary, with its mark for a leading space; empty if the id has
+  /// no token.
   virtual std::string piece(TokenId id) const = 0;
 
-  /// The id whose spelling is `piece`, or nothing.
+  /// The id whose spelling is `piece`, or nullopt.
   virtual std::optional<TokenId> find(std::string_view piece) const = 0;
 
   /// True for control tokens and for added tokens that are marked special.
@@ -53,12 +53,12 @@ class Tokenizer {
   virtual std::optional<TokenId> bos_id() const = 0;
   virtual std::optional<TokenId> eos_id() const = 0;
 
-  /// Throws TokenBeyondModel (limited.h) where the model has no row for `id`.
+  /// Throws TokenBeyondModel (limited.h) if the model has no row for `id`.
   virtual void check_has_row(TokenId) const {}
-  /// True where encode() may throw so.
+  /// True if encode() may throw TokenBeyondModel.
   virtual bool exceeds_model() const { return false; }
 
-  /// The chat template as stored beside the tokenizer (Jinja text); empty where there is none.
+  /// The chat template stored beside the tokenizer (Jinja text); empty if there is none.
   virtual const std::string& chat_template() const = 0;
 };
 
