@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# Types the README's commands, in their order, into a bare machine: a tree of Debian 12 in which nothing
-# is installed that Debian does not need itself.
+# Types the commands of README.md and docs/usage.md, in their order, into a bare machine: a tree of
+# Debian 12 in which nothing is installed that Debian does not need itself.
 #
-#   scripts/check_fresh_machine.sh TREE                    the bash blocks of README.md, each as it stands
+#   scripts/check_fresh_machine.sh TREE                    the bash blocks of both pages, each as it stands
 #   scripts/check_fresh_machine.sh TREE --without-tests    the same, but for scripts/test.sh, the longest
 #   scripts/check_fresh_machine.sh TREE COMMAND...         another command in the clone: .ci/run
 #
@@ -72,7 +72,7 @@ else
   # A file a block: its lines as they stand.
   awk -v folder="$blocks" '/^```bash$/ {file = sprintf("%s/%02d", folder, ++n); next}
                            /^```/ {file = ""}
-                           file {print > file}' "$root/README.md"
+                           file {print > file}' "$root/README.md" "$root/docs/usage.md"
 fi
 
 # What a shell of the tree has: no variable of ours but those for packages and certificates.

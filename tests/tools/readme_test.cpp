@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// The README's commands work as pasted, in their order, in a folder like a clean clone after its
-// set-up; and the flags that the pages name are the tools'. Only set-up scripts are left out, which
-// .ci/run runs itself.
+// The commands of README.md and docs/usage.md work as pasted, in their order, in a folder like a
+// clean clone after its set-up; the flags that the pages name are the tools', and the pages name
+// every objective. Only set-up scripts are left out, which .ci/run runs itself.
 #include <algorithm>
 #include <filesystem>
+#include <gmock/gmock.h>
 #include <map>
 #include <regex>
 #include <set>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -28,6 +30,9 @@ struct Block {
   std::string heading;
   std::vector<std::string> commands;  // lines ended by a backslash are joined
 };
+
+// The pages whose commands work as pasted, one after the other.
+const fs::path kPages[] = {kRoot / "README.md", kRoot / "docs" / "usage.md"};
 
 // The bash blocks of a page.
 std::vector<Block> bash_blocks(const fs::path& page) {
@@ -52,6 +57,15 @@ std::vector<Block> bash_blocks(const fs::path& page) {
     command.clear();
   }
   return blocks;
+}
+
+// Those of all kPages.
+std::vector<Block> all_bash_blocks() {
+  std::vector<Block> all;
+  for (const fs::path& page : kPages) {
+    for (Block& block : bash_blocks(page)) all.push_back(std::move(block));
+  }
+  return all;
 }
 
 // What the test appends to a command that holds `part`, to shorten it.
@@ -84,6 +98,7 @@ struct Claim {
 };
 
 const Claim kClaims[] = {
+    {"Two commands", {"finished at step 2 of 2"}, {"runs/first/final/adapter_model.safetensors"}},
     {"Train",
      {"configs/demo.yaml: good", "total +[0-9]+ MiB", "finished at step 2 of 2",
       "finished at step 4 of 4"},
@@ -125,7 +140,7 @@ TEST_F(ReadmeCommands, WorkAsPastedInTheirOrder) {
   if (!fs::exists(kRoot / kModel)) GTEST_SKIP() << kModel << " is not here (scripts/bootstrap.sh)";
   std::map<std::string, std::string> printed;
   size_t num_commands = 0;
-  for (const auto& [heading, commands] : bash_blocks(kRoot / "README.md")) {
+  for (const auto& [heading, commands] : all_bash_blocks()) {
     if (std::ranges::all_of(commands, is_setup)) continue;
     SCOPED_TRACE(heading);
     const ToolResult result = paste(commands);
@@ -133,7 +148,7 @@ TEST_F(ReadmeCommands, WorkAsPastedInTheirOrder) {
     printed[heading] += result.out;
     num_commands += commands.size();
   }
-  EXPECT_GE(num_commands, 9);
+  EXPECT_GE(num_commands, 10);
   for (const auto& [heading, prints, files] : kClaims) {
     SCOPED_TRACE(heading);
     std::string rest = printed[heading];
@@ -152,7 +167,7 @@ TEST_F(ReadmeCommands, WorkAsPastedInTheirOrder) {
 TEST(ReadmeSetup, IsRunByCi) {
   const std::string ci = read_text_file(kRoot / ".ci" / "run");
   size_t num_scripts = 0;
-  for (const Block& block : bash_blocks(kRoot / "README.md")) {
+  for (const Block& block : all_bash_blocks()) {
     for (const std::string& command : block.commands) {
       if (!is_setup(command)) continue;
       const std::string script = command.substr(command.find("scripts/"));
@@ -160,7 +175,7 @@ TEST(ReadmeSetup, IsRunByCi) {
       ++num_scripts;
     }
   }
-  EXPECT_GE(num_scripts, 2);
+  EXPECT_GE(num_scripts, 3);
 }
 
 // Commands of the pages, in blocks or between backticks: "cpx-NAME" and what follows.
@@ -207,6 +222,28 @@ TEST(DocumentedFlags, AreThoseOfTheTools) {
     }
   }
   EXPECT_GT(num_flags, 40);
+}
+
+// The values of objective.name as the help of cpx-train lists them: "(one of A, B, C; default A)".
+std::vector<std::string> objectives_of_help() {
+  const std::string help = run_tool("cpx-train", {"--help-config"}).out;
+  std::smatch match;
+  if (!std::regex_search(help, match, std::regex("objective\\.name \\(one of ([^;)]+)"))) return {};
+  const std::string list = match[1];
+  const std::regex word("\\w+");
+  return {std::sregex_token_iterator(list.begin(), list.end(), word), std::sregex_token_iterator()};
+}
+
+TEST(DocumentedObjectives, HaveAHeadingAndAPlaceInTheTableOfWhatWorks) {
+  const std::vector<std::string> objectives = objectives_of_help();
+  EXPECT_THAT(objectives, testing::IsSupersetOf({"contrastive_perplexity", "sft", "ppo"}));
+  const std::string formulas = read_text_file(kRoot / "docs" / "objectives.md");
+  const std::string usage = read_text_file(kRoot / "docs" / "usage.md");
+  for (const std::string& name : objectives) {
+    const std::regex heading("(^|\n)##+ ([a-z_]+, )*" + name + "(, [a-z_]+)*\n");
+    EXPECT_TRUE(std::regex_search(formulas, heading)) << name;
+    EXPECT_NE(usage.find("`" + name + "`"), std::string::npos) << name;
+  }
 }
 
 }  // namespace readme_test
