@@ -22,8 +22,18 @@ FUNCTION = re.compile(r"^(\w+)\(\)$")
 SUFFIX = re.compile(r"\.(?:h|cpp|cu|py|sh|md|yaml|yml|json|txt|cmake|cff)$")
 MADE_LATER = ("build/", "runs/", "models/", "third_party/", "data/toxigen", "data/safenlp", "checkpoints/", "best/", "final/")
 BASES = ("", "src", "include/cpx", "docs", "benchmarks")
-WIDTHS = {"README.md": 100, "CONTRIBUTING.md": 100, "SECURITY.md": 100, "docs/README.md": 100, "docs/tour.md": 100,
-          "docs/usage.md": 120}
+# Columns of prose; 140 where a page is not named. docs/config.md is made by a test.
+WIDTHS = {
+    "README.md": 100,
+    "CHANGELOG.md": 100,
+    "CONTRIBUTING.md": 100,
+    "SECURITY.md": 100,
+    "docs/README.md": 100,
+    "docs/tour.md": 100,
+    "docs/usage.md": 120,
+    "docs/config.md": None,
+    "docs/design.md": None,
+}
 TOUR = "docs/tour.md"
 
 
@@ -106,7 +116,7 @@ def check_functions(page, number, spans, files, faults):
 
 
 def check_page(root, page, faults):
-    width = WIDTHS.get(page)
+    width = WIDTHS.get(page, 140)
     for number, lines in paragraphs((root / page).read_text(encoding="utf-8")):
         text = "\n".join(lines)
         for target in LINK.findall(text):
