@@ -5,6 +5,7 @@
 #
 #   scripts/bootstrap.sh           packages, LibTorch (CPU part), sentencepiece, SmolLM2
 #   scripts/bootstrap.sh --cuda    also what a GPU needs: LibTorch's CUDA part and its libraries
+#   scripts/bootstrap.sh --checks  also what the checks of .ci/run need: clang-tidy 14, doxygen
 #   scripts/bootstrap.sh --help
 #
 # Packages come from apt (Debian 12, Ubuntu 24.04 and later; sudo when not root), the rest from the
@@ -61,14 +62,16 @@ nvidia-nvshmem-cu13    libnvshmem_host.so.3
 
 parse_arguments() {
   with_cuda=no
+  with_checks=
   for argument; do
     case $argument in
       --cuda) with_cuda=yes ;;
+      --checks) with_checks=yes ;;
       -h | --help)
         print_help "${BASH_SOURCE[0]}"
         exit 0
         ;;
-      *) wrong_usage "got '$argument', expected --cuda or nothing." ;;
+      *) wrong_usage "got '$argument', expected --cuda, --checks or nothing." ;;
     esac
   done
 }

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# What cpx needs from the distribution: Debian 12, Ubuntu 24.04 and later. Sourced by bootstrap.sh.
+# What cpx needs from the distribution: Debian 12, Ubuntu 24.04 and later. Sourced by bootstrap.sh,
+# which sets with_checks to a word where --checks is given.
 # shellcheck shell=bash
 
 # package, then how to tell that it is there: a command, or a header below an include folder.
@@ -22,6 +23,11 @@ libjemalloc-dev       header  jemalloc/jemalloc.h
 libgtest-dev          header  gtest/gtest.h
 libgmock-dev          header  gmock/gmock.h
 libbenchmark-dev      header  benchmark/benchmark.h
+'
+# What only the checks of .ci/run need (--checks).
+check_packages='
+clang-tidy-14         command clang-tidy-14
+doxygen               command doxygen
 '
 min_cmake=3.25
 min_gxx=12
@@ -53,7 +59,7 @@ missing_packages() {
   local package kind what
   while read -r package kind what; do
     [ -z "$package" ] || is_present "$kind" "$what" || printf '%s\n' "$package"
-  done <<<"$packages"
+  done <<<"$packages${with_checks:+$check_packages}"
 }
 
 is_at_least() { [ "$(printf '%s\n%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }

@@ -54,7 +54,7 @@ class Bootstrap(unittest.TestCase):
     def test_an_unknown_argument_is_wrong_usage(self):
         self.assertEqual(
             self.run_bootstrap("--gpu"),
-            (2, "bootstrap: [usage] got '--gpu', expected --cuda or nothing. Try --help."),
+            (2, "bootstrap: [usage] got '--gpu', expected --cuda, --checks or nothing. Try --help."),
         )
 
     def test_no_network(self):
@@ -108,6 +108,10 @@ class Bootstrap(unittest.TestCase):
         self.assertEqual(code, 1)
         self.assertIn("[packages] missing: g++ cmake ninja-build git", line)
         self.assertIn("no apt-get here", line)
+        self.assertNotIn("doxygen", line)
+        code, line = self.run_bootstrap("--checks", PATH=str(tools))
+        self.assertEqual(code, 1)
+        self.assertIn(" clang-tidy-14 doxygen (Debian's names)", line)
 
     def test_torch_root_without_torch(self):
         code, line = self.run_bootstrap(CPX_TORCH_ROOT="/nowhere")

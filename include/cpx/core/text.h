@@ -9,8 +9,8 @@
 namespace cpx {
 
 /// `text` on one line: control characters, characters that hide or reorder others, and bytes that
-/// are not UTF-8 become \xNN. A text of more than `max_bytes` is cut between characters and ends in
-/// "...".
+/// are not UTF-8 become `\xNN`. A text of more than `max_bytes` bytes is cut between two characters
+/// and ends in "...".
 std::string printable(std::string_view text, size_t max_bytes = 100);
 
 /// printable(text) in single quotes.

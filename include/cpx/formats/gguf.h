@@ -79,7 +79,7 @@ class GgufFile {
   std::map<std::string, size_t> index_;
 };
 
-/// The `tokenizer.*` keys of the file. A key that this kind of tokenizer does not need may have any
+/// The tokenizer keys of the file. A key that this kind of tokenizer does not need may have any
 /// value.
 tokenizer::GgufVocabulary read_gguf_vocabulary(const GgufFile& file);
 

@@ -14,9 +14,9 @@ namespace cpx::formats {
 /// Writes one new event file; a resumed run writes another one beside it.
 class TensorBoardWriter {
  public:
-  /// Creates `folder` and in it events.out.tfevents.<time>.<host>.<pid>.<n>. With `first_step` > 0
-  /// it writes a session start, which makes TensorBoard drop later steps that an interrupted run
-  /// had written.
+  /// Creates `folder` and in it an event file with a new name (time, host, process, number). With
+  /// `first_step` > 0 it writes a session start, which makes TensorBoard drop later steps that an
+  /// interrupted run had written.
   explicit TensorBoardWriter(const std::filesystem::path& folder, int64_t first_step = 0);
 
   /// Adds a point with the current wall time.

@@ -87,7 +87,7 @@ class Roberta : public torch::nn::Module {
  public:
   explicit Roberta(const formats::RobertaConfig& config);
 
-  /// Scores before softmax, [N, C], of texts that begin with <s>. No gradient.
+  /// Scores before softmax, [N, C], of texts that begin with `<s>`. No gradient.
   torch::Tensor logits(const nn::PackedTokens& tokens);
 
   const formats::RobertaConfig& config() const { return config_; }
