@@ -28,24 +28,8 @@ NAMESPACE_END = re.compile(r"^\}\s*//\s*namespace\b")
 TYPE = re.compile(
     r"^(?:template\s*<.*>\s*)?(?:struct|class|enum(?:\s+class)?)\s+(\w+)(?![^{]*;)|^using\s+(\w+)\s*=|^TORCH_MODULE\((\w+)\)"
 )
-# Names that two namespaces share so far; no new one is added. Most are keys of a config in recipes whose
-# values objectives and training declare again.
-TWINS = {
-    "CycleOptions",
-    "Decoder",
-    "DpoOptions",
-    "KlPenalty",
-    "PpoOptions",
-    "Prompt",
-    "PrototypeOptions",
-    "RewardOptions",
-    "RolloutOptions",
-    "ScheduleKind",
-    "ScheduleOptions",
-    "SelectionMetric",
-    "SimpoOptions",
-    "TransferOptions",
-}
+# Names that two namespaces share so far; no new one is added.
+TWINS = {"Decoder", "Prompt"}
 
 
 class Module:
