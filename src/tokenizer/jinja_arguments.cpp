@@ -41,7 +41,8 @@ const std::string& BoundArguments::text(size_t index) const {
 }
 
 std::string BoundArguments::text_or(size_t index, std::string fallback) const {
-  return values_[index] != nullptr ? text(index) : std::move(fallback);
+  if (values_[index] == nullptr) return fallback;
+  return text(index);
 }
 
 int64_t BoundArguments::integer(size_t index) const {
