@@ -32,7 +32,6 @@ WIDTHS = {
     "docs/tour.md": 100,
     "docs/usage.md": 120,
     "docs/config.md": None,
-    "docs/design.md": None,
 }
 TOUR = "docs/tour.md"
 

@@ -29,7 +29,7 @@ TYPE = re.compile(
     r"^(?:template\s*<.*>\s*)?(?:struct|class|enum(?:\s+class)?)\s+(\w+)(?![^{]*;)|^using\s+(\w+)\s*=|^TORCH_MODULE\((\w+)\)"
 )
 # Names that two namespaces share so far; no new one is added.
-TWINS = {"Decoder", "Prompt"}
+TWINS = {"Prompt"}
 
 
 class Module:
