@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "cpx/data/globs.h"
+
 #include <algorithm>
 #include <set>
+#include <string_view>
+#include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
-
-#include "cpx/data/record.h"
 
 namespace cpx::data {
 
@@ -14,7 +17,7 @@ namespace {
 
 constexpr const char* kWildcards = "*?";
 
-/// True when `name` is of the form `pattern`; `*` is any number of bytes, `?` one of them.
+// True when `name` is of the form `pattern`; `*` is any number of bytes, `?` one of them.
 bool matches(std::string_view pattern, std::string_view name) {
   size_t p = 0;
   size_t n = 0;
@@ -37,8 +40,8 @@ bool matches(std::string_view pattern, std::string_view name) {
   return pattern.find_first_not_of('*', p) == pattern.npos;
 }
 
-/// The files of `folder` whose name has the form `pattern`, sorted; hidden ones only where the
-/// pattern opens with a point, as in a shell.
+// The files of `folder` whose name has the form `pattern`, sorted; hidden ones only where the
+// pattern opens with a point, as in a shell.
 std::vector<fs::path> matching_files(const fs::path& folder, const std::string& pattern,
                                      std::error_code& error) {
   std::vector<fs::path> files;

@@ -17,6 +17,7 @@
 #include "cpx/core/log.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
+#include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/data/text_file.h"

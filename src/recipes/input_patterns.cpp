@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "input_patterns.h"
 
-#include "cpx/data/record.h"
+#include "cpx/data/globs.h"
 
 namespace cpx::recipes {
 

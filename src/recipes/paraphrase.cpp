@@ -16,6 +16,7 @@
 #include "cpx/core/log.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/text.h"
+#include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/pipeline/shard_journal.h"

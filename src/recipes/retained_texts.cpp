@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cpx/core/text_hash.h"
+#include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "cpx/data/text_file.h"
 

@@ -24,9 +24,11 @@
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/text.h"
+#include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "cpx/data/scored_file.h"
 #include "cpx/models/roberta.h"
+#include "cpx/nn/causal_lm.h"
 #include "cpx/pipeline/batch_journal.h"
 #include "cpx/pipeline/prompt_file.h"
 #include "cpx/tensor/device.h"
@@ -124,9 +126,9 @@ class LabelScorer {
     const auto logits = scorer_->logits(texts);  // [N, C]
     TextScores scores;
     if (!is_raw_ || is_filtered_) {
-      scores.probabilities = column(nn::label_probabilities(*scorer_, logits));
+      scores.probabilities = of_label(nn::label_probabilities(*scorer_, logits));
     }
-    scores.values = is_raw_ ? column(logits) : scores.probabilities;
+    scores.values = is_raw_ ? of_label(logits) : scores.probabilities;
     return scores;
   }
 
@@ -140,10 +142,9 @@ class LabelScorer {
   const std::string& label() const { return scorer_->labels()[static_cast<size_t>(label_)]; }
 
  private:
-  std::vector<double> column(const torch::Tensor& matrix) const {
-    const auto values = matrix.select(1, label_).to(at::kDouble).contiguous();
-    const double* first = values.const_data_ptr<double>();
-    return {first, first + values.numel()};
+  // The label's number of each text, of a [N, C] tensor.
+  std::vector<double> of_label(const torch::Tensor& numbers) const {
+    return nn::to_doubles(numbers.select(1, label_));
   }
 
   std::shared_ptr<models::RobertaScorer> scorer_;

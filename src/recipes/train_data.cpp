@@ -9,6 +9,7 @@
 
 #include "cpx/core/text.h"
 #include "cpx/core/text_file.h"
+#include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "faults.h"
 #include "objective.h"

@@ -9,7 +9,7 @@
 #include "cpx/core/error.h"
 #include "cpx/core/hub.h"
 #include "cpx/core/text.h"
-#include "cpx/data/record.h"
+#include "cpx/data/globs.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
 #include "cpx/tensor/matmul_peak.h"

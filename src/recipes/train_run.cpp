@@ -15,7 +15,7 @@
 #include "cpx/core/output_check.h"
 #include "cpx/core/progress.h"
 #include "cpx/core/random.h"
-#include "cpx/data/record.h"
+#include "cpx/data/globs.h"
 #include "cpx/formats/peft.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"

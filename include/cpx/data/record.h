@@ -31,12 +31,6 @@ struct ShardContent {
   std::vector<std::string> faults;
 };
 
-/// The files of `patterns` (paths; `*` and `?` match any characters of a file name), sorted within
-/// a pattern. Each file comes once, however it is spelled. A pattern without a file, and a folder,
-/// add a line to `faults`.
-std::vector<std::filesystem::path> expand_globs(std::span<const std::string> patterns,
-                                                std::vector<std::string>& faults);
-
 /// The sides that a job requires. A record needs at least one in any case.
 struct NeededSides {
   bool neutral = true;
