@@ -56,9 +56,7 @@ void set_rates(benchmark::State& state, const Work& work, int64_t faults_before)
   if (work.flops > 0) {
     state.counters["GFLOP/s"] = Counter(1e-9 * work.flops * calls, Counter::kIsRate);
   }
-  if (work.bytes > 0) {
-    state.counters["GB/s"] = Counter(1e-9 * work.bytes * calls, Counter::kIsRate);
-  }
+  if (work.bytes > 0) state.counters["GB/s"] = Counter(1e-9 * work.bytes * calls, Counter::kIsRate);
   // New pages from the system: none, once a call of this size was made.
   state.counters["faults/call"] = static_cast<double>(page_faults() - faults_before) / calls;
 }
@@ -107,7 +105,7 @@ void register_both(const std::string& name, const Function& function,
       ->Unit(benchmark::kMillisecond);
 }
 
-// ---- The machine -------------------------------------------------------------------------------
+// ---- The machine --------------------------------------------------------------------------------
 
 void register_peaks() {
   benchmark::RegisterBenchmark(
@@ -131,7 +129,7 @@ void register_peaks() {
       ->Unit(benchmark::kMillisecond);
 }
 
-// ---- Functions ---------------------------------------------------------------------------------
+// ---- Functions ----------------------------------------------------------------------------------
 
 void register_row_wise() {
   const int64_t T = num_tokens();

@@ -17,7 +17,7 @@
 
 namespace {
 
-/// exp of the mean negative log-likelihood of a text's tokens; the first token has no prediction.
+// exp of the mean negative log-likelihood of a text's tokens; the first token has no prediction.
 double text_perplexity(const std::string& model_path, const std::string& text) {
   const at::NoGradGuard no_grad;
   const auto tokenizer = cpx::models::read_tokenizer(model_path);

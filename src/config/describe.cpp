@@ -16,9 +16,7 @@ std::string plural(std::string_view noun, bool is_plural) {
 
 // "number >= 0 and < 1"; the only allowed number stands for itself.
 std::string describe_number(std::string_view noun, const Rule& rule) {
-  if (rule.at_least && rule.at_least == rule.at_most) {
-    return fmt::format("{}", *rule.at_least);
-  }
+  if (rule.at_least && rule.at_least == rule.at_most) return fmt::format("{}", *rule.at_least);
   std::string text(noun);
   bool is_first = true;
   const auto add = [&](std::string_view relation, const std::optional<double>& bound) {
@@ -40,12 +38,8 @@ std::string describe_list(const List& list, const Rule& rule) {
   const std::string items = describe(list.sample(), rule, /*is_plural=*/true);
   std::string text = list.fixed_size ? fmt::format("list of {} {}", *list.fixed_size, items)
                                      : fmt::format("list of {}", items);
-  if (rule.non_empty) {
-    text += ", at least one";
-  }
-  if (!rule.instead_of_list.empty()) {
-    text += fmt::format(", or {}", rule.instead_of_list);
-  }
+  if (rule.non_empty) text += ", at least one";
+  if (!rule.instead_of_list.empty()) text += fmt::format(", or {}", rule.instead_of_list);
   return text;
 }
 

@@ -34,9 +34,7 @@ std::string did_you_mean(std::string_view name, const std::vector<std::string>& 
 
 std::vector<std::string> names_of(const Section& section) {
   std::vector<std::string> names;
-  for (const Field& field : section.fields) {
-    names.emplace_back(field.name);
-  }
+  for (const Field& field : section.fields) names.emplace_back(field.name);
   return names;
 }
 
@@ -87,9 +85,7 @@ class Loader {
   template <class OnUnknown>
   void load_section(const Section& section, const YamlNode* node, const std::string& key,
                     const OnUnknown& on_unknown) {
-    if (node != nullptr && !is_map(*node, key)) {
-      return;
-    }
+    if (node != nullptr && !is_map(*node, key)) return;
     if (node != nullptr) {
       for (const YamlEntry& entry : node->entries) {
         const Field* field = find_field(section, entry.key);
@@ -163,9 +159,7 @@ class Loader {
       key_below_value(value, node, key);
       return;
     }
-    if (!has_keys) {
-      loaded_.sources.set(key, node.origin.text());
-    }
+    if (!has_keys) loaded_.sources.set(key, node.origin.text());
     std::visit([&](const auto& target) { load(target, value, rule, node, key); }, value.target);
   }
 
@@ -304,9 +298,7 @@ class Loader {
 
   void load(const OneOf& target, const Value&, const Rule&, const YamlNode& node,
             const std::string& key) {
-    if (!is_map(node, key)) {
-      return;
-    }
+    if (!is_map(node, key)) return;
     const YamlEntry* name = node.find(kDiscriminator);
     if (name != nullptr && !select(target, *name->value, child_key(key, kDiscriminator))) {
       is_choice_unknown_ = true;
@@ -314,9 +306,7 @@ class Loader {
     }
     const Section section = target.current_section();
     load_section(section, &node, key, [&](const YamlEntry& entry) {
-      if (entry.key != kDiscriminator) {
-        key_of_another(target, section, entry, key);
-      }
+      if (entry.key != kDiscriminator) key_of_another(target, section, entry, key);
     });
   }
 
@@ -378,9 +368,7 @@ class Loader {
         return fmt::format(". In a file it is written {}: {{{}: ...}}.", name.substr(0, dot),
                            name.substr(dot + 1));
       }
-      if (other.key.ends_with("." + name)) {
-        return fmt::format(". Did you mean '{}'?", other.key);
-      }
+      if (other.key.ends_with("." + name)) return fmt::format(". Did you mean '{}'?", other.key);
     }
     return fmt::format(", expected one of {}.", fmt::join(known, ", "));
   }
@@ -432,9 +420,7 @@ std::string_view Sources::where(std::string_view key) const {
 
 std::vector<std::string> Sources::keys() const {
   std::vector<std::string> keys;
-  for (const auto& [key, where] : where_) {
-    keys.push_back(key);
-  }
+  for (const auto& [key, where] : where_) keys.push_back(key);
   return keys;
 }
 
@@ -442,9 +428,7 @@ Loaded load_text(const Section& section, std::string_view text, const std::strin
                  std::span<const std::string> overrides) {
   Loaded loaded{.sources = Sources(file_name), .faults = {}};
   const YamlNodePtr tree = read_tree(text, file_name, overrides, loaded.faults);
-  if (tree != nullptr) {
-    Loader(section, file_name, loaded).load_section(section, tree.get(), "");
-  }
+  if (tree != nullptr) Loader(section, file_name, loaded).load_section(section, tree.get(), "");
   return loaded;
 }
 

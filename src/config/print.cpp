@@ -106,9 +106,7 @@ void append_docs(const Section& section, const std::string& prefix, std::string_
 void append_one_of_docs(const Field& field, const OneOf& one_of, const std::string& key,
                         std::vector<KeyDoc>& docs) {
   std::vector<std::string_view> names;
-  for (const Alternative& alternative : one_of.alternatives) {
-    names.push_back(alternative.name);
-  }
+  for (const Alternative& alternative : one_of.alternatives) names.push_back(alternative.name);
   std::string doc(field.doc);
   if (!one_of.later.empty()) {
     doc += fmt::format(" (not in this version: {})", fmt::join(one_of.later, ", "));

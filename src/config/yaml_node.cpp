@@ -108,9 +108,7 @@ class TreeBuilder : public YAML::EventHandler {
     auto node = std::make_shared<YamlNode>();
     node->kind = kind;
     node->origin = at(mark);
-    if (anchor != 0) {
-      anchors_[anchor] = node;
-    }
+    if (anchor != 0) anchors_[anchor] = node;
     return node;
   }
 
@@ -187,9 +185,7 @@ class TreeBuilder : public YAML::EventHandler {
     for (const auto& [node, origin] : frame.merges) {
       const std::vector<YamlNodePtr> sources =
           node->kind == Kind::kList ? node->items : std::vector<YamlNodePtr>{node};
-      for (const YamlNodePtr& source : sources) {
-        take_over(frame, *source, origin);
-      }
+      for (const YamlNodePtr& source : sources) take_over(frame, *source, origin);
     }
   }
 
@@ -200,9 +196,7 @@ class TreeBuilder : public YAML::EventHandler {
                                     origin.text(), path_before_key("."), shown(source)));
     }
     for (const YamlEntry& entry : source.entries) {
-      if (frame.node->find(entry.key) == nullptr) {
-        frame.node->entries.push_back(entry);
-      }
+      if (frame.node->find(entry.key) == nullptr) frame.node->entries.push_back(entry);
     }
   }
 
@@ -280,9 +274,7 @@ YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int 
                        std::vector<std::string>& faults) {
   const size_t faults_at_start = faults.size();
   std::string text(raw_text);
-  if (!check_raw_text(text, label, first_line, faults)) {
-    return nullptr;
-  }
+  if (!check_raw_text(text, label, first_line, faults)) return nullptr;
   const size_t faults_before = faults.size();
   TreeBuilder builder(std::make_shared<const std::string>(label), first_line, faults);
   try {
@@ -310,9 +302,7 @@ YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int 
 }
 
 YamlNodePtr merged(const YamlNodePtr& base, const YamlNodePtr& overlay) {
-  if (base->kind != Kind::kMap || overlay->kind != Kind::kMap) {
-    return overlay;
-  }
+  if (base->kind != Kind::kMap || overlay->kind != Kind::kMap) return overlay;
   auto result = std::make_shared<YamlNode>(*base);
   for (const YamlEntry& entry : overlay->entries) {
     const auto place = std::find_if(result->entries.begin(), result->entries.end(),
@@ -329,9 +319,7 @@ YamlNodePtr merged(const YamlNodePtr& base, const YamlNodePtr& overlay) {
 std::string shown_text(std::string_view text) {
   std::string result;
   for (size_t position = 0; position < text.size();) {
-    if (position >= kShownBytes) {
-      return result + "...";
-    }
+    if (position >= kShownBytes) return result + "...";
     const size_t length = decode_utf8(text, position).length;
     const auto byte = static_cast<unsigned char>(text[position]);
     if (byte < 0x20 || byte == 0x7f) {

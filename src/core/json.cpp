@@ -111,7 +111,7 @@ class Builder final : public nlohmann::json_sax<Library> {
   }
 
   bool is_too_deep() const { return is_too_deep_; }
-  /// What the parser said.
+  // What the parser said.
   const std::string& reason() const { return reason_; }
 
  private:

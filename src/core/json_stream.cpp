@@ -16,7 +16,7 @@ constexpr std::string_view kJsonBlanks = " \t\r\n";
 // Where a value of JSON ends, told byte by byte.
 class ValueEnd {
  public:
-  /// True where `c` lies behind the value.
+  // True where `c` lies behind the value.
   bool is_behind(char c) {
     if (is_closed_) return true;
     if (is_in_text_) {
@@ -33,7 +33,7 @@ class ValueEnd {
     return false;
   }
 
-  /// A list, an object or a text has begun and not ended.
+  // A list, an object or a text has begun and not ended.
   bool is_open() const { return !is_closed_ && (depth_ > 0 || is_in_text_); }
 
  private:

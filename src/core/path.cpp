@@ -34,9 +34,7 @@ std::filesystem::path expand_home(std::string_view text) {
         text, text);
   }
   const std::string home = home_folder();
-  if (home.empty()) {
-    throw_<DataError>("got '{}', expected a whole path: HOME is not set", text);
-  }
+  if (home.empty()) throw_<DataError>("got '{}', expected a whole path: HOME is not set", text);
   const size_t rest = slash == text.npos ? text.npos : text.find_first_not_of('/', slash);
   return rest == text.npos ? std::filesystem::path(home)
                            : std::filesystem::path(home) / text.substr(rest);

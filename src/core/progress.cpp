@@ -70,9 +70,7 @@ Progress::Progress(std::string title, int64_t total, int64_t done_before)
       is_terminal_(isatty(STDERR_FILENO) == 1) {}
 
 Progress::~Progress() {
-  if (is_terminal_ && has_drawn_) {
-    std::fputs("\n", stderr);
-  }
+  if (is_terminal_ && has_drawn_) std::fputs("\n", stderr);
 }
 
 void Progress::update(int64_t done, std::string_view detail) {

@@ -52,9 +52,7 @@ ContrastGroups::ContrastGroups(std::span<const Record> records, const GroupOptio
 
 void ContrastGroups::fill_random_pool() {
   std::map<std::string_view, std::vector<int64_t>> by_target;
-  for (int64_t i = 0; i < std::ssize(records_); ++i) {
-    by_target[records_[i].group].push_back(i);
-  }
+  for (int64_t i = 0; i < std::ssize(records_); ++i) by_target[records_[i].group].push_back(i);
   if (by_target.size() < 2) {
     throw_<DataError>(
         "[contrast_groups] random negatives come from records of another group: got {} records, "

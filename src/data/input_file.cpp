@@ -14,13 +14,13 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Reads one value of JSON and collects what is wrong with it.
+// Reads one value of JSON and collects what is wrong with it.
 class InputReader {
  public:
   InputReader(const JsonValue& value, std::vector<std::string>& faults)
       : value_(value), faults_(faults) {}
 
-  /// The input, or nothing when it has a fault.
+  // The input, or nothing when it has a fault.
   std::optional<Input> read() {
     const size_t num_faults_before = faults_.size();
     Input input = {.where = place_of(value_)};

@@ -32,9 +32,7 @@ void check_texts(std::span<const BatchText> texts) {
 
 int64_t longest_text(std::span<const BatchText> texts) {
   int64_t longest = 0;
-  for (const BatchText& text : texts) {
-    longest = std::max(longest, std::ssize(text.ids));
-  }
+  for (const BatchText& text : texts) longest = std::max(longest, std::ssize(text.ids));
   return longest;
 }
 
@@ -44,7 +42,7 @@ void add_sequence(std::span<const tokenizer::TokenId> ids, PackedBatch& batch) {
   batch.cu_seqlens.push_back(static_cast<int32_t>(batch.num_tokens));
 }
 
-/// Adds the prediction of `target` at the token `row`; its index.
+// Adds the prediction of `target` at the token `row`; its index.
 int64_t add_prediction(int64_t row, int64_t target, PackedBatch& batch) {
   batch.rows.push_back(row);
   batch.targets.push_back(target);
@@ -65,8 +63,8 @@ void add_text(const BatchText& text, PackedBatch& batch) {
   batch.num_groups = std::max(batch.num_groups, text.group + 1);
 }
 
-/// Adds the one pad of the pack and what it predicts: itself, and the first token of each text
-/// that has pads in front.
+// Adds the one pad of the pack and what it predicts: itself, and the first token of each text
+// that has pads in front.
 void add_pad(std::span<const BatchText> texts, tokenizer::TokenId eos, PackedBatch& batch) {
   const int64_t row = batch.num_tokens;
   add_sequence({&eos, 1}, batch);
@@ -140,9 +138,7 @@ PackedBatch pack_sharing_prefixes(std::span<const BatchText> texts) {
 PackedBatch pack(std::span<const BatchText> texts) {
   check_texts(texts);
   PackedBatch batch{.cu_seqlens = {0}};
-  for (const BatchText& text : texts) {
-    add_text(text, batch);
-  }
+  for (const BatchText& text : texts) add_text(text, batch);
   batch.num_padded_tokens = longest_text(texts) * std::ssize(texts) - batch.num_tokens;
   return batch;
 }

@@ -40,9 +40,7 @@ class SharedPack {
   void add(const EncodedPair& pair) {
     const int64_t prompt = std::ssize(batch_.ids);
     batch_.ids.insert(batch_.ids.end(), pair.prompt.begin(), pair.prompt.end());
-    for (size_t i = 0; i < pair.answers.size(); ++i) {
-      add_answer(pair, i, prompt);
-    }
+    for (size_t i = 0; i < pair.answers.size(); ++i) add_answer(pair, i, prompt);
     batch_.num_groups += 1;
   }
 

@@ -17,7 +17,7 @@ namespace {
 using tokenizer::Encoding;
 using tokenizer::TokenId;
 
-/// A text may spell the BOS that the tokenizer adds.
+// A text may spell the BOS that the tokenizer adds.
 void drop_second_bos(Encoding& encoding, std::optional<TokenId> bos) {
   const auto& ids = encoding.ids;
   if (ids.size() < 2 || ids[0] != bos || ids[1] != bos) return;
@@ -25,7 +25,7 @@ void drop_second_bos(Encoding& encoding, std::optional<TokenId> bos) {
   encoding.offsets.erase(encoding.offsets.begin());
 }
 
-/// Leading tokens that end within the first `prompt_bytes`.
+// Leading tokens that end within the first `prompt_bytes`.
 size_t count_prompt_tokens(const Encoding& encoding, size_t prompt_bytes) {
   bool is_behind_text = false;
   size_t count = 0;
@@ -98,9 +98,7 @@ EncodedAnswer PairEncoder::cut_answer(std::span<const TokenId> ids, size_t num_p
 EncodedPair PairEncoder::encode(const std::string& prompt,
                                 std::span<const std::string> answers) const {
   std::vector<SplitText> texts;
-  for (const std::string& answer : answers) {
-    texts.push_back(split(prompt, answer));
-  }
+  for (const std::string& answer : answers) texts.push_back(split(prompt, answer));
   CPX_CHECK(!texts.empty(), "[pair_encoder] got no answer, expected one or more.");
   size_t num_shared = texts.front().num_prompt;
   for (const SplitText& text : texts) {
@@ -126,7 +124,7 @@ EncodedPair PairEncoder::encode(const PreferenceItem& item, const DrawnPair& dra
 
 namespace {
 
-/// Looks at the answers of one item and counts them.
+// Looks at the answers of one item and counts them.
 class AnswerFilter {
  public:
   AnswerFilter(PreferenceItem& item, const PairEncoder& encoder, AnswerCounts& counts)
@@ -185,9 +183,7 @@ class AnswerFilter {
 
 AnswerCounts drop_unusable(std::vector<PreferenceItem>& items, const PairEncoder& encoder) {
   AnswerCounts counts;
-  for (PreferenceItem& item : items) {
-    AnswerFilter(item, encoder, counts).run();
-  }
+  for (PreferenceItem& item : items) AnswerFilter(item, encoder, counts).run();
   return counts;
 }
 

@@ -45,14 +45,14 @@ std::string fill(std::string_view prompt_template, std::string_view input) {
 
 enum class Answers { kNeeded, kOptional };
 
-/// Reads one object of preferences and collects what is wrong with it.
+// Reads one object of preferences and collects what is wrong with it.
 class PreferenceReader {
  public:
   PreferenceReader(const JsonValue& value, const std::string& prompt_template, Answers answers,
                    std::vector<std::string>& faults)
       : value_(value), prompt_template_(prompt_template), answers_(answers), faults_(faults) {}
 
-  /// The item, or nothing when it has a fault.
+  // The item, or nothing when it has a fault.
   std::optional<PreferenceItem> read() {
     if (!value_.is_object()) {
       faults_.push_back(value_.fault("an object"));
@@ -82,9 +82,7 @@ class PreferenceReader {
     const auto read = [&]() -> std::string {
       if (const auto prompt = value_.find(kPromptKey)) return prompt->text();
       const auto input = value_.find(kInputKey);
-      if (!input) {
-        throw DataError(missing(value_, kPromptKey, "a text under 'prompt' or 'input'"));
-      }
+      if (!input) throw DataError(missing(value_, kPromptKey, "a text under 'prompt' or 'input'"));
       return fill(prompt_template_, text_of(*input));
     };
     return read_or_fault(faults_, read).value_or("");
@@ -124,9 +122,7 @@ FileKind kind_of(const JsonItems& read, Answers answers) {
   for (const JsonValue& value : read.values) {
     const std::vector<std::string> keys = value.keys();
     const auto contains = [&](const char* key) { return std::ranges::count(keys, key) > 0; };
-    if (contains("paraphrases") || contains("paraphrases_toxic")) {
-      return FileKind::kContrastRecords;
-    }
+    if (contains("paraphrases") || contains("paraphrases_toxic")) return FileKind::kContrastRecords;
     if (contains(kPromptKey) || contains(kChosenKey) || contains(kRejectedKey)) {
       return FileKind::kPreferences;
     }

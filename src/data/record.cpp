@@ -33,13 +33,13 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
   text = std::move(result);
 }
 
-/// Reads one record and collects what is wrong with it.
+// Reads one record and collects what is wrong with it.
 class RecordReader {
  public:
   RecordReader(JsonValue value, NeededSides needed, std::vector<std::string>& faults)
       : value_(std::move(value)), needed_(needed), faults_(faults) {}
 
-  /// The record, or nothing when it has a fault.
+  // The record, or nothing when it has a fault.
   std::optional<Record> read() {
     if (!value_.is_object()) {
       faults_.push_back(value_.fault("an object"));

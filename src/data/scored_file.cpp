@@ -118,9 +118,7 @@ ScorableReader::ScorableReader(const fs::path& file, std::vector<std::string> ke
     keys_ = {kTextKey};
   }
   first_ = read();
-  if (!first_) {
-    throw_<DataError>("[{}] got no line with text, expected a text a line.", name_);
-  }
+  if (!first_) throw_<DataError>("[{}] got no line with text, expected a text a line.", name_);
 }
 
 int64_t ScorableReader::bytes_read() const {

@@ -21,11 +21,11 @@ std::string spelling(const Tokenizer& tokenizer, std::optional<TokenId> id) {
   return id ? tokenizer.piece(*id) : "";
 }
 
-/// `text` as the assistant's answer to `question`. What a chat model says is what training is to
-/// change, so the text stands in the assistant's turn; there is a user's turn before it in any
-/// case, because Llama-2 and Mistral forms refuse a conversation that opens with the assistant.
-/// Blanks after the closing EOS (ChatML's line break) are cut off: a model that generates stops at
-/// the EOS.
+// `text` as the assistant's answer to `question`. What a chat model says is what training is to
+// change, so the text stands in the assistant's turn; there is a user's turn before it in any
+// case, because Llama-2 and Mistral forms refuse a conversation that opens with the assistant.
+// Blanks after the closing EOS (ChatML's line break) are cut off: a model that generates stops at
+// the EOS.
 std::string render_answer(const std::string& jinja, const std::string& question,
                           const std::string& text, std::string_view bos, std::string_view eos) {
   const std::array<tokenizer::ChatMessage, 2> messages = {

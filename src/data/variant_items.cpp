@@ -20,7 +20,7 @@ void check_texts(const GroupTexts& texts, std::string_view where) {
             texts.positives.size(), texts.negatives.size());
 }
 
-/// Both texts as one, without the EOS and the BOS between them.
+// Both texts as one, without the EOS and the BOS between them.
 std::vector<TokenId> joined(const std::vector<TokenId>& first, const std::vector<TokenId>& second,
                             const tokenizer::Tokenizer& tokenizer) {
   std::vector<TokenId> ids = first;
@@ -63,9 +63,7 @@ std::vector<TransferItem> transfer_items(const GroupTexts& texts, const TextEnco
   for (size_t i = 0; i < texts.positives.size(); ++i) {
     add(TransferRole::kNegativeInput, negatives[i % negatives.size()], input);
   }
-  for (const auto& negative : negatives) {
-    add(TransferRole::kInputNegative, input, negative);
-  }
+  for (const auto& negative : negatives) add(TransferRole::kInputNegative, input, negative);
   return items;
 }
 

@@ -92,9 +92,7 @@ std::string read_architecture(const JsonValue& fields) {
 }
 
 void refuse_what_is_not_computed(const JsonValue& fields) {
-  if (fields.find_text("hidden_act").value_or("silu") != "silu") {
-    fields.fail("hidden_act", "silu");
-  }
+  if (fields.find_text("hidden_act").value_or("silu") != "silu") fields.fail("hidden_act", "silu");
   if (fields.find_number("partial_rotary_factor").value_or(1.0) != 1.0) {
     fields.fail("partial_rotary_factor", "1");
   }
@@ -165,9 +163,7 @@ int64_t read_sliding_window(const JsonValue& fields, int64_t value_when_absent) 
 // As above: null means one for each attention head.
 int64_t read_key_value_heads(const JsonValue& fields, int64_t num_heads,
                              int64_t value_when_absent) {
-  if (!fields.contains("num_key_value_heads") && value_when_absent != 0) {
-    return value_when_absent;
-  }
+  if (!fields.contains("num_key_value_heads") && value_when_absent != 0) return value_when_absent;
   return fields.find_integer("num_key_value_heads").value_or(num_heads);
 }
 

@@ -96,7 +96,7 @@ class PickleReader {
     throw_<DataError>("{}: {} at byte {}. It is damaged.", place_, what, reader_.position());
   }
 
-  // ---- The stack
+  // ---- The stack --------------------------------------------------------------------------------
 
   void push(PickleValue value) {
     if (values_.size() == kMaxValues) {
@@ -137,7 +137,8 @@ class PickleReader {
     return items;
   }
 
-  // ---- Instructions, by what they are for; each function says whether the code is one of its own
+  // ---- Instructions by what they are for --------------------------------------------------------
+  // Each function says whether the code is one of its own.
 
   bool read_number(uint8_t code) {
     const auto push_integer = [&](int64_t value) {

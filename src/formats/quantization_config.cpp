@@ -25,8 +25,9 @@ std::string present_key(const JsonValue& fields, std::initializer_list<const cha
 
 std::optional<std::string> find_lower(const JsonValue& fields, const std::string& key) {
   auto text = fields.find_text(key);
-  if (text)
+  if (text) {
     std::ranges::transform(*text, text->begin(), [](unsigned char c) { return tolower(c); });
+  }
   return text;
 }
 

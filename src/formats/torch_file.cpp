@@ -50,7 +50,7 @@ std::vector<std::string_view> known_names() {
   return names;
 }
 
-// ---- Before the archive
+// ---- Before the archive -------------------------------------------------------------------------
 
 void check_beginning(const MappedFile& file) {
   refuse_lfs_pointer("torch_file", file);
@@ -69,7 +69,7 @@ void check_beginning(const MappedFile& file) {
                     file.path().string(), quote(text.substr(0, 4)));
 }
 
-// ---- Tensors of the pickle
+// ---- Tensors of the pickle ----------------------------------------------------------------------
 
 class TensorTable {
  public:

@@ -107,9 +107,7 @@ inline void multiply_rows(const BlockProduct& own, const Tile<Unit>& tile, int64
   constexpr int64_t kStep = Unit::kOutputs * kBlockBytes<type>;
   for (int64_t row = 0; row < num_rows; ++row) Unit::store(sums[row], Unit::broadcast(0.0F));
   for (int64_t b = 0; b < own.blocks; ++b) {
-    if (tile.next != nullptr) {
-      prefetch(tile.next, b * kStep, (b + 1) * kStep, own.blocks * kStep);
-    }
+    if (tile.next != nullptr) prefetch(tile.next, b * kStep, (b + 1) * kStep, own.blocks * kStep);
     TileBlock<Unit> block;
     load_block<Unit, type>(tile.rows, b * kBlockBytes<type>, block);
     const InputBlock* x = own.x + b * own.rows + first_row;

@@ -36,9 +36,7 @@ template <int num_heads>
     for (int g = 0; g < num_heads; ++g) sums[g] += q[g * size + e] * keys;
   }
 #pragma GCC unroll 4
-  for (int g = 0; g < num_heads; ++g) {
-    *reinterpret_cast<LanesAt*>(scores + g * stride) = sums[g];
-  }
+  for (int g = 0; g < num_heads; ++g) *reinterpret_cast<LanesAt*>(scores + g * stride) = sums[g];
 }
 
 CPX_MULTIVERSION void score_blocks(const float* q, int64_t num_heads, const float* blocks,

@@ -22,7 +22,7 @@ constexpr int64_t kKeys = 64;  // of a block
 constexpr int64_t kRows = 48;  // of a block: a multiple of the register tile's
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-// ---- Rows of scores ----------------------------------------------------------------------------
+// ---- Rows of scores -----------------------------------------------------------------------------
 
 CPX_MULTIVERSION float highest_of(const float* scores, int64_t begin, int64_t end) {
   float highest = kNone;
@@ -64,9 +64,7 @@ CPX_MULTIVERSION float dot(const float* x, const float* y, int64_t size) {
 CPX_MULTIVERSION void to_score_gradients(const float* weights, float mean, float scale,
                                          float* gradients) {
 #pragma omp simd
-  for (int64_t j = 0; j < kKeys; ++j) {
-    gradients[j] = scale * weights[j] * (gradients[j] - mean);
-  }
+  for (int64_t j = 0; j < kKeys; ++j) gradients[j] = scale * weights[j] * (gradients[j] - mean);
 }
 
 CPX_MULTIVERSION void add_row(const float* x, int64_t size, float* sum) {
@@ -74,7 +72,7 @@ CPX_MULTIVERSION void add_row(const float* x, int64_t size, float* sum) {
   for (int64_t i = 0; i < size; ++i) sum[i] += x[i];
 }
 
-// ---- Blocks ------------------------------------------------------------------------------------
+// ---- Blocks -------------------------------------------------------------------------------------
 
 // A head's rows of a text, `stride` apart.
 template <class Number>
@@ -136,7 +134,7 @@ struct Head {
   }
 };
 
-// ---- Forward -----------------------------------------------------------------------------------
+// ---- Forward ------------------------------------------------------------------------------------
 
 class HeadForward {
  public:
@@ -199,7 +197,7 @@ class HeadForward {
   std::vector<float> keys_;  // of a block, transposed
 };
 
-// ---- Backward ----------------------------------------------------------------------------------
+// ---- Backward -----------------------------------------------------------------------------------
 
 class HeadBackward {
  public:
@@ -265,7 +263,7 @@ class HeadBackward {
   std::vector<float> values_;
 };
 
-// ---- All heads ---------------------------------------------------------------------------------
+// ---- All heads ----------------------------------------------------------------------------------
 
 // Sizes of the tensors; head `head` of the rows of a text of a [T, heads, width] tensor.
 struct Shape {

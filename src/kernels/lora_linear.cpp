@@ -216,8 +216,9 @@ class SharedLinear : public torch::autograd::Function<SharedLinear> {
   static Tensor input_gradient(const Layers& layers, const variable_list& grad_outputs,
                                const std::vector<UpdateGradient>& updates) {
     auto grad_x = product(grad_outputs[0], layers[0].weight);
-    for (size_t i = 1; i < layers.size(); ++i)
+    for (size_t i = 1; i < layers.size(); ++i) {
       add_product(grad_x, grad_outputs[i], layers[i].weight);
+    }
     for (const UpdateGradient& update : updates) {
       const LinearWeights& layer = update.layer;
       if (!is_dropped(layer)) continue;

@@ -145,9 +145,7 @@ CPX_MULTIVERSION void widen(const c10::BFloat16* numbers, int64_t size, float* w
 CPX_MULTIVERSION void narrow(const float* numbers, int64_t size, c10::BFloat16* narrowed) {
   auto* bits = reinterpret_cast<uint16_t*>(narrowed);
 #pragma omp simd
-  for (int64_t i = 0; i < size; ++i) {
-    bits[i] = static_cast<uint16_t>(bfloat16_bits(numbers[i]));
-  }
+  for (int64_t i = 0; i < size; ++i) bits[i] = static_cast<uint16_t>(bfloat16_bits(numbers[i]));
 }
 
 }  // namespace cpx::kernels

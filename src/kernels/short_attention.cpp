@@ -67,9 +67,7 @@ void weighted_sum_of(const float* weights, const Rows<const float>& rows, int64_
       sums[n] = _mm256_fmadd_ps(weight, _mm256_loadu_ps(row + n * kLanes), sums[n]);
     }
   }
-  for (int n = 0; n < num_registers; ++n) {
-    _mm256_storeu_ps(result + offset + n * kLanes, sums[n]);
-  }
+  for (int n = 0; n < num_registers; ++n) _mm256_storeu_ps(result + offset + n * kLanes, sums[n]);
 }
 
 void weighted_sum(const float* weights, const Rows<const float>& rows, int64_t begin, int64_t end,
@@ -122,9 +120,7 @@ void softmax_backward(const float* weights, int64_t begin, int64_t end, float sc
 #pragma omp simd reduction(+ : mean)
   for (int64_t j = begin; j < end; ++j) mean += weights[j] * gradients[j];
 #pragma omp simd
-  for (int64_t j = begin; j < end; ++j) {
-    gradients[j] = scale * weights[j] * (gradients[j] - mean);
-  }
+  for (int64_t j = begin; j < end; ++j) gradients[j] = scale * weights[j] * (gradients[j] - mean);
 }
 
 // Sizes, and where a row's first visible key is.

@@ -42,7 +42,7 @@ bool is_list(std::string_view text) {
   return text.starts_with(kBullet) && text.find("\n-") != text.npos;
 }
 
-/// Makes inputs of the sentences of lists, each sentence once.
+// Makes inputs of the sentences of lists, each sentence once.
 class ListReader {
  public:
   explicit ListReader(PromptContent& content) : content_(content) {}

@@ -73,8 +73,9 @@ void cut(const fs::path& path, uint64_t num_bytes) {
 void remove_file(const fs::path& path) {
   std::error_code error;
   fs::remove(path, error);
-  if (error)
+  if (error) {
     throw_<DataError>("[write] {}: cannot be removed: {}.", path.string(), error.message());
+  }
 }
 
 // The first line of the journal, or the meta file: both hold the settings.

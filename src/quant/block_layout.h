@@ -12,7 +12,7 @@ namespace cpx::quant {
 using tensor::storage_layout;
 using tensor::StorageType;
 
-// Each block is copied to a struct of bytes first: blocks lie at odd addresses.
+/// A block as a file holds it. Each is copied to such a struct first: blocks lie at odd addresses.
 struct BlockQ8_0 {
   uint16_t scale;  // f16, as all scales
   int8_t values[32];

@@ -25,9 +25,7 @@ void decode(const BlockQ8_0& block, float* __restrict values) {
 
 void decode(const BlockQ4_0& block, float* __restrict values) {
   const float scale = float_of_half(block.scale);
-  for (int i = 0; i < 16; ++i) {
-    values[i] = static_cast<float>((block.values[i] & 15) - 8) * scale;
-  }
+  for (int i = 0; i < 16; ++i) values[i] = static_cast<float>((block.values[i] & 15) - 8) * scale;
   for (int i = 0; i < 16; ++i) {
     values[i + 16] = static_cast<float>((block.values[i] >> 4) - 8) * scale;
   }

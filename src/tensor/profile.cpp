@@ -137,8 +137,9 @@ class SharedTime {
 void add_parts(const std::vector<profiler::KinetoEvent>& events, Parts& parts) {
   std::map<uint64_t, std::vector<const profiler::KinetoEvent*>> threads;
   for (const auto& event : events) {
-    if (event.deviceType() == c10::DeviceType::CPU)
+    if (event.deviceType() == c10::DeviceType::CPU) {
       threads[event.startThreadId()].push_back(&event);
+    }
   }
   std::vector<Stretch> stretches;
   for (auto& [id, thread] : threads) {

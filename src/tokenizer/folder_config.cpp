@@ -115,9 +115,7 @@ void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
     config.tokenizer_class = node->text();
   }
   config.is_legacy = root.boolean_or("legacy", false);
-  if (const auto node = root.find("added_tokens_decoder")) {
-    read_added_tokens_decoder(*node, config);
-  }
+  if (const auto node = root.find("added_tokens_decoder")) read_added_tokens_decoder(*node, config);
   if (const auto node = root.find("chat_template")) {
     config.chat_template = parse_chat_template(*node);
   }

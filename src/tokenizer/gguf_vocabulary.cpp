@@ -96,8 +96,7 @@ std::vector<TokenId> unused_ids(const GgufVocabulary& vocabulary) {
   return ids;
 }
 
-// ---- Byte-level BPE
-// ------------------------------------------------------------------------------
+// ---- Byte-level BPE -----------------------------------------------------------------------------
 
 GgufPreType find_pre_type(const GgufVocabulary& vocabulary) {
   if (vocabulary.pre.empty()) {
@@ -173,8 +172,7 @@ std::shared_ptr<const Tokenizer> make_byte_level(const GgufVocabulary& vocabular
   return std::make_shared<const PipelineTokenizer>(std::move(parts), vocabulary.source);
 }
 
-// ---- sentencepiece
-// -------------------------------------------------------------------------------
+// ---- sentencepiece ------------------------------------------------------------------------------
 
 std::shared_ptr<const Tokenizer> make_sentencepiece(const GgufVocabulary& vocabulary) {
   if (vocabulary.scores.empty()) {

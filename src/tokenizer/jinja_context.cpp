@@ -33,9 +33,7 @@ void Context::set(const std::string& name, Value value) {
 }
 
 void Context::step() {
-  if (++num_steps_ > kMaxSteps) {
-    fail(fmt::format("it takes more than {} steps", kMaxSteps));
-  }
+  if (++num_steps_ > kMaxSteps) fail(fmt::format("it takes more than {} steps", kMaxSteps));
 }
 
 void Context::spend(uint64_t bytes) {

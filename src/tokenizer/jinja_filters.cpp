@@ -397,9 +397,7 @@ Value sum(Context& context, const Value& value, const BoundArguments& given) {
   Value total = given.find(1) != nullptr ? *given.find(1) : Value{int64_t{0}};
   if (total.text() != nullptr) fail("the filter 'sum' starts with a str");
   const Iterator next = iterate(context, value);
-  while (const auto element = next()) {
-    total = combine(context, "+", total, get(context, *element));
-  }
+  while (const auto element = next()) total = combine(context, "+", total, get(context, *element));
   return total;
 }
 
@@ -443,9 +441,7 @@ Value generator_over(Context& context, Values elements) {
 }
 
 Value reverse(Context& context, const Value& value, const BoundArguments&) {
-  if (value.text() != nullptr) {
-    return slice(context, value, {None{}}, {None{}}, {int64_t{-1}});
-  }
+  if (value.text() != nullptr) return slice(context, value, {None{}}, {None{}}, {int64_t{-1}});
   Values elements = elements_of(context, value);
   std::ranges::reverse(elements);
   // A generator has no end to start from: jinja2 makes a list of it.
@@ -630,9 +626,10 @@ Arguments rest_of(const Arguments& arguments, size_t count) {
 
 const std::string& name_argument(const Arguments& arguments, size_t index, const char* what) {
   const auto* name = arguments.positional[index].text();
-  if (name == nullptr)
+  if (name == nullptr) {
     fail(fmt::format("{} is of the type {}, expected str", what,
                      type_name(arguments.positional[index])));
+  }
   return *name;
 }
 

@@ -347,9 +347,7 @@ class Lexer {
     const char mark = position_ + 1 < source_.size() ? source_[position_ + 1] | 0x20 : '\0';
     const int base = mark == 'b' ? 2 : mark == 'o' ? 8 : mark == 'x' ? 16 : 10;
     if (source_[position_] != '0') return digits_at(position_, 10);
-    if (base != 10 && digits_at(position_ + 2, base) > 0) {
-      return 2 + digits_at(position_ + 2, base);
-    }
+    if (base != 10 && digits_at(position_ + 2, base) > 0) return 2 + digits_at(position_ + 2, base);
     return digits_at(position_, 1);  // zeros: a number does not begin with them
   }
 

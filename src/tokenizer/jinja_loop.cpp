@@ -70,9 +70,7 @@ class Loop : public Object, public std::enable_shared_from_this<Loop> {
     if (name == "previtem") {
       return index0_ == 0 ? make_undefined("there is no previous item") : *before_;
     }
-    if (name == "nextitem") {
-      return peek() ? *peek() : make_undefined("there is no next item");
-    }
+    if (name == "nextitem") return peek() ? *peek() : make_undefined("there is no next item");
     if (name == "cycle" || name == "changed") return method(name);
     return std::nullopt;
   }

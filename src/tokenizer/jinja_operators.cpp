@@ -352,9 +352,7 @@ Value slice(Context& context, const Value& value, const Value& begin, const Valu
   const auto positions = range.positions();
   context.spend(positions.size() * sizeof(Value));
   Values elements;
-  for (const int64_t i : positions) {
-    elements.push_back((*list)->elements[static_cast<size_t>(i)]);
-  }
+  for (const int64_t i : positions) elements.push_back((*list)->elements[static_cast<size_t>(i)]);
   return make_sequence((*list)->kind, std::move(elements));
 }
 

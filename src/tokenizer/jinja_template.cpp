@@ -272,7 +272,7 @@ class StatementParser {
     fail_syntax(keyword.line, fmt::format("there is no statement {}", quote(keyword.text)));
   }
 
-  // ---- Targets
+  // ---- Targets ----------------------------------------------------------------------------------
 
   Target parse_one_target(bool has_members) {
     const Token token = tokens_.peek();
@@ -307,7 +307,7 @@ class StatementParser {
     return target;
   }
 
-  // ---- Statements
+  // ---- Statements -------------------------------------------------------------------------------
 
   Node parse_for(int line) {
     ForStatement statement{.line = line};

@@ -156,9 +156,7 @@ class PercentValues {
  public:
   explicit PercentValues(const Value& values) : values_(values) {
     const auto* tuple = values.as<SequenceRef>();
-    if (tuple != nullptr && (*tuple)->kind == Sequence::Kind::kTuple) {
-      tuple_ = tuple->get();
-    }
+    if (tuple != nullptr && (*tuple)->kind == Sequence::Kind::kTuple) tuple_ = tuple->get();
   }
 
   Value next() {
@@ -378,8 +376,9 @@ std::string fill_field(Context& context, std::string_view field, const Arguments
   const std::string_view spec =
       colon == std::string_view::npos ? std::string_view() : field.substr(colon + 1);
   std::string_view name = field.substr(0, colon);
-  if (spec.find('{') != std::string_view::npos)
+  if (spec.find('{') != std::string_view::npos) {
     fail_format("nests braces, which cpx does not know");
+  }
   const size_t mark = name.find('!');
   const std::string_view conversion =
       mark == std::string_view::npos ? std::string_view() : name.substr(mark + 1);

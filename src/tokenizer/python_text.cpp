@@ -304,8 +304,9 @@ std::vector<std::string_view> python_split(std::string_view text, int64_t most, 
   const auto words = words_of(text);
   std::vector<std::string_view> parts;
   const auto add_words = [&](size_t begin, size_t end) {
-    for (size_t i = begin; i < end; ++i)
+    for (size_t i = begin; i < end; ++i) {
       parts.push_back(text.substr(words[i].begin, words[i].size()));
+    }
   };
   const size_t count = most < 0 ? words.size() : static_cast<size_t>(most);
   if (count >= words.size()) {

@@ -58,8 +58,7 @@ std::string normalizer_message(bool adds_dummy_prefix) {
   return message;
 }
 
-// ---- The library
-// ---------------------------------------------------------------------------------
+// ---- The library --------------------------------------------------------------------------------
 
 void load(SentencePieceProcessor& processor, const std::string& model, const std::string& source) {
   const auto status = processor.LoadFromSerializedProto(model);
@@ -188,9 +187,7 @@ Encoding SentencePieceTokenizer::encode(std::string_view text, bool add_special_
       append_text(pieces.text(), piece.range, encoding);
     }
   }
-  if (add_special_tokens && options_.adds_eos && traits_.eos_id) {
-    append(*traits_.eos_id, 0, 0);
-  }
+  if (add_special_tokens && options_.adds_eos && traits_.eos_id) append(*traits_.eos_id, 0, 0);
   return encoding;
 }
 

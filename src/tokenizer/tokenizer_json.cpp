@@ -52,9 +52,7 @@ void check_unused_options(const JsonValue& model) {
 
 std::unique_ptr<const Bpe> read_model(const JsonValue& model) {
   // Old files do not name the type; only BPE has merges.
-  if (const auto type = model.find("type"); type && type->text() != "BPE") {
-    type->fail("'BPE'");
-  }
+  if (const auto type = model.find("type"); type && type->text() != "BPE") type->fail("'BPE'");
   check_unused_options(model);
   auto vocabulary = read_vocabulary(model.at("vocab"));
   auto merges = read_merges(model.at("merges"), vocabulary);
@@ -119,9 +117,7 @@ PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
   const JsonValue root = JsonValue::read_file("tokenizer", file);
   PipelineParts parts;
   parts.model = read_model(root.at("model"));
-  if (const auto node = root.find("added_tokens")) {
-    parts.added_tokens = read_added_tokens(*node);
-  }
+  if (const auto node = root.find("added_tokens")) parts.added_tokens = read_added_tokens(*node);
   if (const auto node = root.find("normalizer")) parts.normalizer = parse_normalizer(*node);
   if (const auto node = root.find("pre_tokenizer")) {
     parts.pre_tokenizer = parse_pre_tokenizer(*node);

@@ -29,9 +29,7 @@ Bpe::MergeMap read_merges_file(const std::filesystem::path& path,
       return fmt::format("[tokenizer] {}: line {}", path.string(), number);
     };
     const auto parts = split_merge_text(line);
-    if (!parts) {
-      throw_<DataError>("{} is {}, expected 'left right'.", where(), quote(line));
-    }
+    if (!parts) throw_<DataError>("{} is {}, expected 'left right'.", where(), quote(line));
     Bpe::add_merge(vocabulary, parts->first, parts->second, number, where, merges);
   }
   return merges;

@@ -161,9 +161,7 @@ TEST(YamlNode, ReadsNestedAliasesInLinearSpace) {
     const std::string name = "a" + std::to_string(level);
     const std::string alias = "*a" + std::to_string(level - 1);
     text += name + ": &" + name + " [";
-    for (int copy = 0; copy < 10; ++copy) {
-      text += (copy == 0 ? "" : ", ") + alias;
-    }
+    for (int copy = 0; copy < 10; ++copy) text += (copy == 0 ? "" : ", ") + alias;
     text += "]\n";
   }
   EXPECT_EQ(parsed(text)->entries.size(), 12);

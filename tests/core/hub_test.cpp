@@ -27,7 +27,7 @@ void write_file(const fs::path& path, const std::string& content) {
   std::ofstream(path) << content;
 }
 
-/// A cache folder of the test's own, as huggingface_hub makes it.
+// A cache folder of the test's own, as huggingface_hub makes it.
 class HubCache : public testing::Test {
  protected:
   HubCache() : cache_(fs::temp_directory_path() / ("cpx-hub-" + std::to_string(getpid()))) {
@@ -42,7 +42,7 @@ class HubCache : public testing::Test {
     fs::remove_all(cache_);
   }
 
-  /// Until the test's end; null: not set.
+  // Until the test's end; null: not set.
   void set(const std::string& name, const char* value) {
     const char* old = std::getenv(name.c_str());
     old_.try_emplace(name, old != nullptr ? std::optional<std::string>(old) : std::nullopt);
@@ -57,7 +57,7 @@ class HubCache : public testing::Test {
   void add_ref(const std::string& name, const std::string& commit) const {
     write_file(repository("models--ann--tiny") / "refs" / name, commit);
   }
-  /// A file of ann/tiny's snapshot: a link into blobs.
+  // A file of ann/tiny's snapshot: a link into blobs.
   void add_file(const std::string& name, const std::string& commit = kCommit) const {
     const fs::path blob = repository("models--ann--tiny") / "blobs" / ("b" + name + commit);
     write_file(blob, "x");
@@ -66,7 +66,7 @@ class HubCache : public testing::Test {
     fs::create_symlink(blob, link);
   }
 
-  /// What resolve_hub_name() says, with the cache's folder as CACHE.
+  // What resolve_hub_name() says, with the cache's folder as CACHE.
   std::string error_of(const std::string& name) const {
     std::string text = "no error";
     try {

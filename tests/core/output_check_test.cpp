@@ -30,7 +30,7 @@ class OutputCheckTest : public testing::Test {
 
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
-  /// The message for an output of that name, "" where it can be written.
+  // The message for an output of that name, "" where it can be written.
   std::string fault(const std::string& name) const {
     return output_file_fault("--output", path(name)).value_or("");
   }

@@ -20,8 +20,9 @@ using testing::HasSubstr;
 Record make_record(const std::string& id, const std::string& group, int num_neutral,
                    int num_toxic) {
   Record record{.group = group, .id = id, .where = "f.json: record '" + id + "'"};
-  for (int i = 0; i < num_neutral; ++i)
+  for (int i = 0; i < num_neutral; ++i) {
     record.neutral.push_back(id + " neutral " + std::to_string(i));
+  }
   for (int i = 0; i < num_toxic; ++i) record.toxic.push_back(id + " toxic " + std::to_string(i));
   return record;
 }

@@ -143,8 +143,9 @@ TEST(PreferencePairs, OrderAndAnswersChangeWithEpochAndSeed) {
   EXPECT_NE(pairs.epoch_order(0), other.epoch_order(0));
   const auto in_turn = [](const PreferencePairs& source, int64_t epoch) {
     std::vector<Pair> drawn;
-    for (int64_t i = 0; i < source.num_pairs(); ++i)
+    for (int64_t i = 0; i < source.num_pairs(); ++i) {
       drawn.push_back(as_tuple(source.draw(i, epoch)));
+    }
     return drawn;
   };
   EXPECT_NE(in_turn(pairs, 0), in_turn(pairs, 1));

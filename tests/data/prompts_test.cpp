@@ -79,9 +79,7 @@ TEST(Prompts, ZeroMaxTokensLeavesTextsWhole) {
 TEST(Prompts, LengthsAreDrawnEquallyOftenAndIncludeBothEnds) {
   std::map<size_t, int> counts;
   const Prompts prompts(long_items(5500), make(), {.seed = 3});
-  for (const Prompt& prompt : prompts.train()) {
-    ++counts[prompt.ids.size()];
-  }
+  for (const Prompt& prompt : prompts.train()) ++counts[prompt.ids.size()];
   EXPECT_EQ(counts.size(), 11);
   EXPECT_EQ(counts.begin()->first, 30);
   EXPECT_EQ(counts.rbegin()->first, 40);

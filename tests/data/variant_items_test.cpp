@@ -22,7 +22,7 @@ TextEncoder make(const EncodeOptions& options = {}, bool adds_bos = true) {
   return {std::move(tokenizer), options};
 }
 
-/// "role: text" of each item.
+// "role: text" of each item.
 template <class Item>
 std::vector<std::string> shown(const std::vector<Item>& items, const TextEncoder& encoder) {
   std::vector<std::string> lines;

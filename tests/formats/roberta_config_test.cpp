@@ -25,7 +25,7 @@ class RobertaConfigTest : public ScratchFolder {
     return read_roberta_config(folder_);
   }
 
-  /// The message without the folder's name.
+  // The message without the folder's name.
   std::string error(const json& changes, const std::string& tokenizer_config = "") const {
     std::string message = message_of([&] { read(changes, tokenizer_config); });
     const std::string prefix = folder_.string() + "/";

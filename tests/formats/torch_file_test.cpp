@@ -32,8 +32,7 @@ void expect_equal(const TensorFile& actual, const TensorFile& expected) {
   EXPECT_EQ(actual.names().size(), expected.names().size());
 }
 
-// ---- What torch.save writes
-// -----------------------------------------------------------------------
+// ---- What torch.save writes ---------------------------------------------------------------------
 
 TEST(TorchFileFixture, AModelsTensorsEqualItsSafetensors) {
   expect_equal(*TorchFile::open(fixture("torch/llama_gqa/pytorch_model.bin")),
@@ -103,8 +102,7 @@ TEST(TorchFileFixture, AMissingTensorIsNamedWithTheNearest) {
                         file->path().string()));
 }
 
-// ---- Which file of a folder is read
-// ----------------------------------------------------------------
+// ---- Which file of a folder is read -------------------------------------------------------------
 
 class TorchFolder : public ScratchFolder {
  protected:
@@ -145,8 +143,7 @@ TEST_F(TorchFolder, AnAdaptersSafetensorsComeFirst) {
   EXPECT_EQ(read_peft(folder_).file.filename(), "adapter_model.safetensors");
 }
 
-// ---- Hostile files
-// --------------------------------------------------------------------------------
+// ---- Hostile files ------------------------------------------------------------------------------
 
 std::string text(const std::string& value) {
   return "X" + raw(static_cast<uint32_t>(value.size())) + value;

@@ -40,7 +40,7 @@ class GrowingOutputTest : public testing::Test {
            "\",\"sample\":1}\n";
   }
 
-  /// Adds what is missing.
+  // Adds what is missing.
   void run() const {
     GrowingOutput output = open();
     for (int64_t i = output.num_done(); i < 3; ++i) {

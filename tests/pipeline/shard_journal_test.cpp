@@ -67,7 +67,7 @@ class ShardJournalTest : public TempFolderTest {
  protected:
   using Files = std::map<std::string, std::string>;
 
-  /// Content of every file in the folder by its name.
+  // Content of every file in the folder by its name.
   Files files() const {
     Files all;
     for (const auto& entry : fs::directory_iterator(folder_)) {
@@ -90,7 +90,7 @@ class ShardJournalTest : public TempFolderTest {
     return ShardJournal(folder_ / name, three_inputs(), settings, overwrite);
   }
 
-  /// Adds what is not done, in the order of `order`, and finishes.
+  // Adds what is not done, in the order of `order`, and finishes.
   ShardSummary run(const std::vector<int64_t>& order = {0, 1, 2}) const {
     ShardJournal journal = open();
     for (const int64_t index : order) {
@@ -99,7 +99,7 @@ class ShardJournalTest : public TempFolderTest {
     return journal.finish();
   }
 
-  /// Adds what is not done and is killed before it finishes.
+  // Adds what is not done and is killed before it finishes.
   void add_missing() const {
     ShardJournal journal = open();
     for (int64_t index = 0; index < 3; ++index) {
@@ -112,7 +112,7 @@ class ShardJournalTest : public TempFolderTest {
     journal.add(index, made_of(journal.inputs()[static_cast<size_t>(index)]));
   }
 
-  /// The files of a run that nothing interrupted; the folder is empty afterwards.
+  // The files of a run that nothing interrupted; the folder is empty afterwards.
   Files uninterrupted() const {
     run();
     Files all = files();
@@ -120,7 +120,7 @@ class ShardJournalTest : public TempFolderTest {
     return all;
   }
 
-  /// The journal of a run that was killed before the end; the folder is empty afterwards.
+  // The journal of a run that was killed before the end; the folder is empty afterwards.
   std::string full_journal(const std::vector<int64_t>& order) const {
     {
       ShardJournal journal = open();

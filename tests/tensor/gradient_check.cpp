@@ -87,9 +87,7 @@ Tensor random_tensor(at::IntArrayRef shape, uint64_t seed) {
 
 Derivatives derivatives_of(const TensorFunction& function, const std::vector<Tensor>& inputs) {
   std::vector<Tensor> leaves;
-  for (const Tensor& input : inputs) {
-    leaves.push_back(input.detach().clone().requires_grad_(true));
-  }
+  for (const Tensor& input : inputs) leaves.push_back(input.detach().clone().requires_grad_(true));
   const auto output = function(leaves);
   const auto weights = random_tensor(output.sizes(), kWeightSeed).to(output.scalar_type());
   return {output.detach(), torch::autograd::grad({output}, leaves, {weights})};

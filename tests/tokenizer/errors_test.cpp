@@ -294,8 +294,7 @@ TEST_F(BadTokenizer, AddedTokenThatTakesAnothersIdIsNumberedAnew) {
   EXPECT_EQ(load_tokenizer(folder_.path())->find("<new>"), 900);
 }
 
-// ---- GGUF
-// ----------------------------------------------------------------------------------------
+// ---- GGUF ---------------------------------------------------------------------------------------
 
 template <class Change>
 std::string error_of_gguf(const std::string& name, const Change& change) {
@@ -362,7 +361,7 @@ TEST(BadGgufVocabulary, WrongEntries) {
               HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
 }
 
-// ---- vocab.json and merges.txt of RoBERTa ------------------------------------------------------
+// ---- vocab.json and merges.txt of RoBERTa -------------------------------------------------------
 
 class BadVocabAndMerges : public BadTokenizer {
  protected:

@@ -28,7 +28,7 @@ json read_json(const std::filesystem::path& path) {
   return json::parse(file);
 }
 
-/// A fixture's tokenizer in a folder of its own, with other small files beside it.
+// A fixture's tokenizer in a folder of its own, with other small files beside it.
 class SpecialTokens : public ::testing::Test {
  protected:
   void use(const std::string& fixture, const json& patch = json::object()) const {
@@ -42,7 +42,7 @@ class SpecialTokens : public ::testing::Test {
     folder_.write("tokenizer.json", content.dump());
   }
 
-  /// What is written to standard error while the folder is read, without the folder's name.
+  // What is written to standard error while the folder is read, without the folder's name.
   std::string warnings() const {
     ::testing::internal::CaptureStderr();
     load_tokenizer(folder_.path());
@@ -70,9 +70,7 @@ TEST(SpecialTokenParity, IdsAreThoseOfTransformers) {
     }
     folder.write("tokenizer_config.json", variant.at("config").dump());
     const json files = variant.value("files", json::object());
-    for (const auto& [name, content] : files.items()) {
-      folder.write(name, content.dump());
-    }
+    for (const auto& [name, content] : files.items()) folder.write(name, content.dump());
     EXPECT_EQ(load_tokenizer(folder.path())->encode(text).ids,
               variant.at("ids").get<std::vector<TokenId>>())
         << variant.at("name") << " " << variant.at("config");

@@ -15,7 +15,7 @@ class BadInput : public TinyRun {
  protected:
   BadInput() { std::filesystem::copy(CPX_SOURCE_DIR "/" + model(), path("model")); }
 
-  /// Replaces the first `before` in a file by `after` of the same or another length.
+  // Replaces the first `before` in a file by `after` of the same or another length.
   void change(const std::string& name, const std::string& before, const std::string& after) const {
     std::string text = read(name);
     const size_t at = text.find(before);
@@ -23,7 +23,7 @@ class BadInput : public TinyRun {
     write(name, text.replace(at, before.size(), after));
   }
 
-  /// Trains on the folder's model and expects this line alone.
+  // Trains on the folder's model and expects this line alone.
   void expect_line(const std::string& model_path, const std::string& line) const {
     const ToolResult result = train({"model.path=" + model_path});
     EXPECT_EQ(result.exit_code, 1);
@@ -31,7 +31,7 @@ class BadInput : public TinyRun {
     EXPECT_FALSE(exists("run/metrics.jsonl"));
   }
 
-  /// The same of a fault of the shard's only record.
+  // The same of a fault of the shard's only record.
   void expect_fault_of_record(const std::string& fault) const {
     expect_line(path("model"), "[" + path("shard.json") + ": record 1 (id '1')] " + fault);
   }

@@ -35,8 +35,9 @@ class GenerateTool : public TinyRun {
   std::vector<nlohmann::json> lines(const std::string& name) const {
     std::istringstream text(read(name));
     std::vector<nlohmann::json> objects;
-    for (std::string line; std::getline(text, line);)
+    for (std::string line; std::getline(text, line);) {
       objects.push_back(nlohmann::json::parse(line));
+    }
     return objects;
   }
 };

@@ -22,7 +22,7 @@ using Arguments = std::vector<std::string>;
 
 constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
 
-/// A cache with a model, its adapter and a classifier; HOME is the test's folder.
+// A cache with a model, its adapter and a classifier; HOME is the test's folder.
 class HubTool : public TinyRun {
  protected:
   HubTool() {
@@ -149,8 +149,7 @@ TEST_F(HubTool, WeightsThatAreMissingInASnapshotHaveTheirDownloadCommand) {
           kCommit + "\n");
 }
 
-// ---- The home folder
-// ------------------------------------------------------------------------------
+// ---- The home folder ----------------------------------------------------------------------------
 
 TEST_F(HubTool, ATildeInAConfigIsTheHomeFolder) {
   const ToolResult result = train(

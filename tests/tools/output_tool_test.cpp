@@ -64,7 +64,7 @@ class OutputTool : public TinyRun {
     return run_tool(call.tool, call.arguments, setting);
   }
 
-  /// Every mode that writes to standard output.
+  // Every mode that writes to standard output.
   std::vector<Call> all_modes() const {
     std::vector<Call> calls;
     for (const char* tool :

@@ -59,7 +59,7 @@ class ScoreTool : public TinyRun {
     return run_tool("cpx-score", all);
   }
 
-  /// Scores `input` of the folder into out.jsonl or out.json; expects success.
+  // Scores `input` of the folder into out.jsonl or out.json; expects success.
   std::string score_file(const std::string& input, std::vector<std::string> arguments = {},
                          const std::string& model = kClassifier) const {
     const std::string output = input.ends_with(".json") ? "out.json" : "out.jsonl";
@@ -69,7 +69,7 @@ class ScoreTool : public TinyRun {
     return read(output);
   }
 
-  /// Expects one line of error that is `line`, and no output.
+  // Expects one line of error that is `line`, and no output.
   void expect_error(int exit_code, const std::vector<std::string>& arguments,
                     const std::string& line) const {
     std::vector<std::string> all = {"--output", path("out.jsonl")};
@@ -102,7 +102,7 @@ TEST_F(ScoreTool, HelpNamesItsFlagsAndExamples) {
                                 HasSubstr("Examples:")));
 }
 
-// ---- texts -------------------------------------------------------------------------------------
+// ---- texts --------------------------------------------------------------------------------------
 
 TEST_F(ScoreTool, LinesOfTextGetTransformersProbabilities) {
   const auto expected = references(kClassifier);
@@ -170,7 +170,7 @@ TEST_F(ScoreTool, TheSummaryTellsWhatWasScored) {
   EXPECT_THAT(result.err, AllOf(StartsWith("2 texts in "), HasSubstr(" a second")));
 }
 
-// ---- shards ------------------------------------------------------------------------------------
+// ---- shards -------------------------------------------------------------------------------------
 
 TEST_F(ScoreTool, AShardGetsAListOfScoresForEachListOfTexts) {
   const Json before = Json::parse(read("shard.json"));
@@ -292,7 +292,7 @@ TEST_F(ScoreTool, ShardsOfLinesKeepTheirForm) {
   EXPECT_EQ(objects[1].at("paraphrases_toxic_toxigenscore").size(), 2);
 }
 
-// ---- stops and errors --------------------------------------------------------------------------
+// ---- stops and errors ---------------------------------------------------------------------------
 
 TEST_F(ScoreTool, AnInterruptLeavesTheOldOutputAndAJournal) {
   std::string lines;

@@ -26,7 +26,7 @@ class VocabularyTool : public TinyRun {
                                  std::filesystem::perm_options::add);
   }
 
-  /// The tokenizer keeps its bytes and control tokens alone: the model's other rows have no token.
+  // The tokenizer keeps its bytes and control tokens alone: the model's other rows have no token.
   void shorten_tokenizer() const {
     json content = json::parse(read("model/tokenizer.json"));
     content["model"]["merges"] = json::array();
@@ -37,7 +37,7 @@ class VocabularyTool : public TinyRun {
     write("model/tokenizer.json", content.dump());
   }
 
-  /// A token that the model, of 288 rows, lacks.
+  // A token that the model, of 288 rows, lacks.
   void add_token() const { write("model/added_tokens.json", R"({"<pad>": 288})"); }
 
   static std::string fault(const std::string& where) {
@@ -46,7 +46,7 @@ class VocabularyTool : public TinyRun {
            "vocab_size): the model has no row for it.";
   }
 
-  /// Puts the token into the second neutral text of the third record.
+  // Puts the token into the second neutral text of the third record.
   void spoil_shard() const {
     json shard = json::parse(read("shard.json"));
     shard[2]["paraphrases"][1] = "Could I have <pad> it";
@@ -56,8 +56,7 @@ class VocabularyTool : public TinyRun {
   std::string record() const { return path("shard.json") + ": record 3 (id 'desk-2')"; }
 };
 
-// ---- A model with more rows than the tokenizer has tokens
-// -----------------------------------------
+// ---- A model with more rows than the tokenizer has tokens ---------------------------------------
 
 TEST_F(VocabularyTool, IdsWithoutATokenAreGeneratedAsNothing) {
   shorten_tokenizer();
@@ -105,8 +104,7 @@ TEST_F(VocabularyTool, IdsWithoutATokenAreRolledOut) {
   EXPECT_TRUE(exists("run/final/adapter_model.safetensors"));
 }
 
-// ---- A tokenizer with more tokens than the model has rows
-// -----------------------------------------
+// ---- A tokenizer with more tokens than the model has rows ---------------------------------------
 
 TEST_F(VocabularyTool, ATokenThatNoTextHasChangesNothing) {
   const Arguments arguments = {"--neutral", CPX_SOURCE_DIR "/data/demo/everyday.txt", "--dtype",
@@ -227,8 +225,7 @@ TEST_F(VocabularyTool, AScoredTextWithItIsToldBeforeAnythingIsComputed) {
   EXPECT_FALSE(exists("out.jsonl"));
 }
 
-// ---- What stands at both ends
-// ---------------------------------------------------------------------
+// ---- What stands at both ends -------------------------------------------------------------------
 
 TEST_F(VocabularyTool, LogsTellTheTokensAtBothEnds) {
   const std::string ends = "begin with no special token and end with '<|im_end|>' (2)";
