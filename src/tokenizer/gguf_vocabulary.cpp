@@ -187,8 +187,7 @@ std::shared_ptr<const Tokenizer> make_sentencepiece(const GgufVocabulary& vocabu
       throw_<DataError>("[tokenizer] {}: 'tokenizer.ggml.scores[{}]' is {}, expected a number.",
                         vocabulary.source, id, vocabulary.scores[id]);
     }
-    pieces.push_back({vocabulary.tokens[id], vocabulary.scores[id],
-                      static_cast<SentencePieceType>(type_of(vocabulary, id))});
+    pieces.push_back({vocabulary.tokens[id], vocabulary.scores[id], type_of(vocabulary, id)});
   }
   const bool has_prefix = vocabulary.add_space_prefix.value_or(true);
   const SentencePieceOptions options{

@@ -349,22 +349,28 @@ Expression ExpressionParser::parse_unary(bool has_filters) {
 
 // ---- What stands behind a value -----------------------------------------------------------------
 
-void ExpressionParser::parse_postfix(std::vector<Link>& links) {
+void ExpressionParser::parse_members_and_items(std::vector<Link>& links) {
   while (true) {
     if (tokens_.peek().is_symbol(".")) {
       links.push_back(parse_member());
     } else if (tokens_.peek().is_symbol("[")) {
       links.push_back(parse_item());
-    } else if (tokens_.peek().is_symbol("(")) {
-      const int line = tokens_.peek().line;
-      links.push_back([arguments = parse_arguments(), line](Context& context, Value function) {
-        const Arguments given = arguments.evaluate(context);
-        context.line = line;
-        return call(context, function, given);
-      });
     } else {
       return;
     }
+  }
+}
+
+void ExpressionParser::parse_postfix(std::vector<Link>& links) {
+  while (true) {
+    parse_members_and_items(links);
+    if (!tokens_.peek().is_symbol("(")) return;
+    const int line = tokens_.peek().line;
+    links.push_back([arguments = parse_arguments(), line](Context& context, Value function) {
+      const Arguments given = arguments.evaluate(context);
+      context.line = line;
+      return call(context, function, given);
+    });
   }
 }
 
@@ -386,19 +392,11 @@ ExpressionParser::Call ExpressionParser::parse_call() {
   const int line = tokens_.peek().line;
   Expression value = parse_primary();
   std::vector<Link> links;
-  while (true) {
-    if (tokens_.peek().is_symbol(".")) {
-      links.push_back(parse_member());
-    } else if (tokens_.peek().is_symbol("[")) {
-      links.push_back(parse_item());
-    } else if (tokens_.peek().is_symbol("(")) {
-      return {.function = chain(std::move(value), std::move(links)),
-              .arguments = parse_arguments(),
-              .line = line};
-    } else {
-      fail_syntax(line, "'call' is followed by no call");
-    }
-  }
+  parse_members_and_items(links);
+  if (!tokens_.peek().is_symbol("(")) fail_syntax(line, "'call' is followed by no call");
+  return {.function = chain(std::move(value), std::move(links)),
+          .arguments = parse_arguments(),
+          .line = line};
 }
 
 std::vector<Link> ExpressionParser::parse_filters() {

@@ -94,6 +94,7 @@ class ExpressionParser {
   Expression parse_dict();
   Expression parse_parentheses();
   Expression parse_name();
+  void parse_members_and_items(std::vector<Link>& links);
   void parse_postfix(std::vector<Link>& links);
   void parse_filters_and_tests(std::vector<Link>& links);
   Link parse_member();

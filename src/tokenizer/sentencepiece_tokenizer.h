@@ -11,21 +11,15 @@
 #include <vector>
 
 #include "added_tokens.h"
+#include "cpx/tokenizer/gguf_vocabulary.h"
 #include "cpx/tokenizer/tokenizer.h"
 #include "detokenizer.h"
 #include "pipeline_tokenizer.h"
 
 namespace cpx::tokenizer {
 
-/// What a piece of a sentencepiece model is; the values are those of the model file.
-enum class SentencePieceType : int32_t {
-  kNormal = 1,
-  kUnknown = 2,
-  kControl = 3,
-  kUserDefined = 4,
-  kUnused = 5,
-  kByte = 6,
-};
+/// What a piece of a sentencepiece model is: GGUF has the values of the model file.
+using SentencePieceType = GgufTokenType;
 
 struct SentencePiece {
   std::string spelling;
