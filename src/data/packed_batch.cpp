@@ -79,7 +79,7 @@ void add_pad(std::span<const BatchText> texts, tokenizer::TokenId eos, PackedBat
   }
 }
 
-/// Builds a pack in which texts of a group share the tokens of their common beginnings.
+// Builds a pack in which texts of a group share the tokens of their common beginnings.
 class PrefixPack {
  public:
   void add(const BatchText& text) {

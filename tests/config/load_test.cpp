@@ -43,9 +43,8 @@ std::vector<std::string> faults_of_line(const std::string& line) {
 }
 
 TEST(ConfigLoad, ReadsEveryKindOfField) {
-  const auto [drawing, loaded] = load(R"(
-copies: +3
-title: a: b
+  const std::string before = "copies: +3\ntitle: ";
+  const std::string behind = R"(
 output: out/a.svg
 background: paper.png
 layers: [ink, "two words"]
@@ -54,22 +53,12 @@ pages:
   - 7
 pen: {width: .5e1, erasable: true, color: dark_green, tip: [1e-3, 2]}
 shape: {name: square, side: 4}
-)" + std::string());
+)";
   // "a: b" is not a plain text in YAML: the whole is a syntax error.
-  EXPECT_THAT(loaded.faults, ElementsAre("[d.yaml:3:9] not YAML: illegal map value."));
+  EXPECT_THAT(load(before + "a: b" + behind).loaded.faults,
+              ElementsAre("[d.yaml:2:9] not YAML: illegal map value."));
 
-  const auto [good, good_loaded] = load(R"(
-copies: +3
-title: "a: b"
-output: out/a.svg
-background: paper.png
-layers: [ink, "two words"]
-pages:
-  - 1
-  - 7
-pen: {width: .5e1, erasable: true, color: dark_green, tip: [1e-3, 2]}
-shape: {name: square, side: 4}
-)");
+  const auto [good, good_loaded] = load(before + "\"a: b\"" + behind);
   EXPECT_THAT(good_loaded.faults, IsEmpty());
   EXPECT_EQ(good.copies, 3);
   EXPECT_EQ(good.title, "a: b");

@@ -12,11 +12,15 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace hub_test {
 
 namespace fs = std::filesystem;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 // Two commits, which differ in their fourth digit.
 constexpr const char* kCommit = "0123456789abcdef0123456789abcdef01234567";
@@ -28,18 +32,13 @@ void write_file(const fs::path& path, const std::string& content) {
 }
 
 // A cache folder of the test's own, as huggingface_hub makes it.
-class HubCache : public testing::Test {
+class HubCache : public ScratchFolderTest {
  protected:
-  HubCache() : cache_(fs::temp_directory_path() / ("cpx-hub-" + std::to_string(getpid()))) {
-    fs::remove_all(cache_);
-    fs::create_directories(cache_);
-    set("HF_HUB_CACHE", cache_.c_str());
-  }
+  HubCache() { set("HF_HUB_CACHE", folder_.c_str()); }
   ~HubCache() override {
     for (const auto& [name, value] : old_) {
       value ? setenv(name.c_str(), value->c_str(), 1) : unsetenv(name.c_str());
     }
-    fs::remove_all(cache_);
   }
 
   // Until the test's end; null: not set.
@@ -49,7 +48,7 @@ class HubCache : public testing::Test {
     value == nullptr ? unsetenv(name.c_str()) : setenv(name.c_str(), value, 1);
   }
 
-  fs::path repository(const std::string& folder) const { return cache_ / folder; }
+  fs::path repository(const std::string& folder) const { return folder_ / folder; }
   fs::path snapshot(const std::string& commit = kCommit) const {
     return repository("models--ann--tiny") / "snapshots" / commit;
   }
@@ -68,14 +67,10 @@ class HubCache : public testing::Test {
 
   // What resolve_hub_name() says, with the cache's folder as CACHE.
   std::string error_of(const std::string& name) const {
-    std::string text = "no error";
-    try {
-      resolve_hub_name("model", name, "a model folder or a .gguf");
-    } catch (const DataError& error) {
-      text = error.what();
-    }
-    for (size_t at; (at = text.find(cache_.string())) != std::string::npos;) {
-      text.replace(at, cache_.string().size(), "CACHE");
+    std::string text = message_of<DataError>(
+        [&] { resolve_hub_name("model", name, "a model folder or a .gguf"); });
+    for (size_t at; (at = text.find(folder_.string())) != std::string::npos;) {
+      text.replace(at, folder_.string().size(), "CACHE");
     }
     return text;
   }
@@ -84,7 +79,6 @@ class HubCache : public testing::Test {
     return resolve_hub_name("model", name, "a model folder");
   }
 
-  fs::path cache_;
   std::map<std::string, std::optional<std::string>> old_;
 };
 
@@ -134,7 +128,7 @@ TEST_F(HubCache, IsWhereTheVariablesSay) {
   set("XDG_CACHE_HOME", "/xdg");
   set("HOME", "/homes/ann");
   set("HUGGINGFACE_HUB_CACHE", nullptr);
-  EXPECT_EQ(hub_cache(), cache_);
+  EXPECT_EQ(hub_cache(), folder_);
   set("HF_HUB_CACHE", "~/models");
   EXPECT_EQ(hub_cache(), "/homes/ann/models");
   set("HF_HUB_CACHE", "");
@@ -171,7 +165,7 @@ TEST_F(HubCache, APathThatExistsComesFirst) {
   add_ref("main", kCommit);
   add_file("config.json");
   const fs::path before = fs::current_path();
-  fs::current_path(cache_);
+  fs::current_path(folder_);
   write_file("ann/tiny/config.json", "{}");
   EXPECT_EQ(resolved("ann/tiny"), "ann/tiny");
   EXPECT_EQ(base_model_name("ann/tiny").name, "ann/tiny");

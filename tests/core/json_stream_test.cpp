@@ -8,7 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace json_stream_test {
@@ -16,8 +16,9 @@ namespace json_stream_test {
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::StartsWith;
+using testing_support::ScratchFolderTest;
 
-class JsonStreamTest : public TempFolderTest {
+class JsonStreamTest : public ScratchFolderTest {
  protected:
   // The values as JSON, each behind its place, then the faults.
   std::vector<std::string> read(const std::string& name, std::string_view content) const {

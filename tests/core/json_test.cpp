@@ -7,28 +7,20 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace json_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::message_of;
 
 JsonValue parse(std::string_view text) { return JsonValue::parse("[place] a.json", text); }
 
-template <class Call>
-std::string error_of(const Call& call) {
-  try {
-    call();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
-}
-
 std::string parse_error(std::string_view text) {
-  return error_of([&] { parse(text); });
+  return message_of<DataError>([&] { parse(text); });
 }
 
 TEST(JsonValue, KindsAreTold) {
@@ -74,12 +66,12 @@ TEST(JsonValue, IntegersAreCheckedForTheirRange) {
   const JsonValue value =
       parse(R"({"a": 9223372036854775807, "b": 9223372036854775808, "c": 5, "d": 5.0})");
   EXPECT_EQ(value.at("a").integer(), INT64_MAX);
-  EXPECT_EQ(error_of([&] { value.at("b").integer(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("b").integer(); }),
             "[place] a.json: 'b' is 9223372036854775808, expected an integer.");
   EXPECT_EQ(value.at("c").integer(0, 5), 5);
-  EXPECT_EQ(error_of([&] { value.at("c").integer(0, 4); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("c").integer(0, 4); }),
             "[place] a.json: 'c' is 5, expected an integer from 0 to 4.");
-  EXPECT_EQ(error_of([&] { value.at("d").integer(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("d").integer(); }),
             "[place] a.json: 'd' is 5.0, expected an integer.");
   EXPECT_EQ(value.at("c").as_integer(0, 4), std::nullopt);
   EXPECT_EQ(value.at("b").number(), 9223372036854775808.0);
@@ -90,29 +82,29 @@ TEST(JsonValue, NullCountsAsAbsentButIsThere) {
   EXPECT_FALSE(value.find("a"));
   EXPECT_TRUE(value.contains("a"));
   EXPECT_FALSE(value.contains("b"));
-  EXPECT_EQ(error_of([&] { value.at("a"); }), "[place] a.json: 'a' is missing.");
+  EXPECT_EQ(message_of<DataError>([&] { value.at("a"); }), "[place] a.json: 'a' is missing.");
 }
 
 TEST(JsonValue, ComplaintsNameThePath) {
   const JsonValue value = parse(R"({"model": {"merges": [1, ["x"]], "o'dd\n": 1}})");
   const JsonValue merges = value.at("model").at("merges");
   EXPECT_EQ(merges.elements()[1].path(), "model.merges[1]");
-  EXPECT_EQ(error_of([&] { merges.elements()[1].text(); }),
+  EXPECT_EQ(message_of<DataError>([&] { merges.elements()[1].text(); }),
             "[place] a.json: 'model.merges[1]' is [\"x\"], expected a text.");
-  EXPECT_EQ(error_of([&] { merges.find("x"); }),
+  EXPECT_EQ(message_of<DataError>([&] { merges.find("x"); }),
             "[place] a.json: 'model.merges' is [1,[\"x\"]], expected an object with 'x'.");
-  EXPECT_EQ(error_of([&] { value.at("model").at("o'dd\n").boolean(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("model").at("o'dd\n").boolean(); }),
             "[place] a.json: 'model.o'dd\\x0a' is 1, expected true or false.");
-  EXPECT_EQ(error_of([&] { value.text(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.text(); }),
             "[place] a.json: is {\"model\":{\"merges\":[1,[\"x\"]],\"o'dd\\n\":1}}, expected a "
             "text.");
-  EXPECT_EQ(error_of([&] { value.at("model").fail("z", "a key"); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("model").fail("z", "a key"); }),
             "[place] a.json: 'model.z' is missing, expected a key.");
 }
 
 TEST(JsonValue, APlaceInBracketsNeedsNoColon) {
   const JsonValue value = JsonValue::parse("[a.jsonl: record 2, line 4]", "[1]");
-  EXPECT_EQ(error_of([&] { value.members(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.members(); }),
             "[a.jsonl: record 2, line 4] is [1], expected an object.");
 }
 
@@ -128,11 +120,11 @@ TEST(JsonValue, DescriptionsAreShort) {
 TEST(JsonValue, AKeyThatIsThereTwiceIsAnErrorWhereItIsUsed) {
   const JsonValue value = parse(R"({"a": 1, "b": {"c": 1, "c": 2}, "a": 3, "d": 4})");
   EXPECT_EQ(value.at("d").integer(), 4);
-  EXPECT_EQ(error_of([&] { value.find("a"); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.find("a"); }),
             "[place] a.json: 'a' is there twice, expected once.");
-  EXPECT_EQ(error_of([&] { value.contains("a"); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.contains("a"); }),
             "[place] a.json: 'a' is there twice, expected once.");
-  EXPECT_EQ(error_of([&] { value.at("b").members(); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.at("b").members(); }),
             "[place] a.json: 'b.c' is there twice, expected once.");
   EXPECT_THAT(value.keys(), ElementsAre("a", "b", "a", "d"));
   EXPECT_EQ(value.json(), R"({"a":1,"b":{"c":1,"c":2},"a":3,"d":4})");  // nothing is lost
@@ -150,9 +142,9 @@ TEST(JsonValue, TypedLookups) {
   EXPECT_EQ(value.find_text("none"), std::nullopt);
   EXPECT_EQ(value.text_or("none", "y"), "y");
   EXPECT_EQ(value.boolean_or("b", true), false);
-  EXPECT_EQ(error_of([&] { value.find_object("t"); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.find_object("t"); }),
             "[place] a.json: 't' is 'x', expected an object.");
-  EXPECT_EQ(error_of([&] { value.find_number("t"); }),
+  EXPECT_EQ(message_of<DataError>([&] { value.find_number("t"); }),
             "[place] a.json: 't' is 'x', expected a number.");
 }
 
@@ -164,8 +156,8 @@ TEST(JsonParse, WhatIsNotJsonIsToldWithItsLine) {
   EXPECT_THAT(parse_error(""), HasSubstr("a.json: is not valid JSON: parse error at line 1, "));
   EXPECT_THAT(parse_error("[1e999]"),
               HasSubstr("is not valid JSON: number overflow parsing '1e999'"));
-  const std::string in_a_file =
-      error_of([] { JsonValue::parse("[a.jsonl: record 2, line 7]", "{oops}", {.line = 7}); });
+  const std::string in_a_file = message_of<DataError>(
+      [] { JsonValue::parse("[a.jsonl: record 2, line 7]", "{oops}", {.line = 7}); });
   EXPECT_THAT(in_a_file, testing::StartsWith("[a.jsonl: record 2, line 7] is not valid JSON: parse "
                                              "error at line 7, column 2: syntax error"));
   EXPECT_EQ(parse_error("\"a\nb\"").find('\n'), std::string::npos);
@@ -187,7 +179,7 @@ TEST(JsonParse, NestingHasAnEnd) {
             "[place] a.json: is JSON nested deeper than 128 levels.");
 }
 
-class JsonFileTest : public TempFolderTest {};
+using JsonFileTest = testing_support::ScratchFolderTest;
 
 TEST_F(JsonFileTest, AFileMayBeginWithAByteOrderMark) {
   const auto file = write("a.json", "\xEF\xBB\xBF{\r\n\"a\": 1\r\n}\r\n");
@@ -195,9 +187,8 @@ TEST_F(JsonFileTest, AFileMayBeginWithAByteOrderMark) {
 }
 
 TEST_F(JsonFileTest, AnObjectMayBeAskedFor) {
-  EXPECT_EQ(
-      without_folder(error_of([&] { JsonValue::read_object("place", write("a.json", "[1]")); })),
-      "[place] a.json: is [1], expected an object.");
+  EXPECT_EQ(data_error_of([&] { JsonValue::read_object("place", write("a.json", "[1]")); }),
+            "[place] a.json: is [1], expected an object.");
 }
 
 TEST(JsonObjectText, MembersAreReplacedAddedAndRemoved) {

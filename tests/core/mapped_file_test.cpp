@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/core/mapped_file.h"
 
-#include <cstdio>
-#include <cstdlib>
-#include <filesystem>
 #include <fstream>
 #include <numeric>
 #include <string>
@@ -11,28 +8,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/folders.h"
+
 namespace cpx {
 namespace mapped_file_test {
 
 constexpr size_t kSize = size_t{1} << 20;
 
-// A temporary file, removed at the end.
-class ScratchFile {
- public:
-  ScratchFile() {
-    char name[] = "/tmp/cpx_mapped_XXXXXX";
-    close(mkstemp(name));
-    path_ = name;
-    std::ofstream(path_, std::ios::binary) << std::string(kSize, 'a');
-  }
-  ~ScratchFile() { std::filesystem::remove(path_); }
-  ScratchFile(const ScratchFile&) = delete;
-  ScratchFile& operator=(const ScratchFile&) = delete;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
+using MappedFileTest = testing_support::ScratchFolderTest;
 
 // KiB of the mapped file that are in memory for this process.
 int64_t resident_kib(const std::string& path) {
@@ -52,17 +35,17 @@ int64_t sum_of(const MappedFile& file) {
   });
 }
 
-TEST(MappedFile, DroppedPagesTakeNoMemoryAndAreReadAnew) {
-  const ScratchFile scratch;
-  const auto file = MappedFile::open(scratch.path());
+TEST_F(MappedFileTest, DroppedPagesTakeNoMemoryAndAreReadAnew) {
+  const std::string path = write("a", std::string(kSize, 'a')).string();
+  const auto file = MappedFile::open(path);
   const int64_t sum = sum_of(*file);
   EXPECT_EQ(sum, int64_t{'a'} * static_cast<int64_t>(kSize));
-  EXPECT_EQ(resident_kib(scratch.path()), 1024);
+  EXPECT_EQ(resident_kib(path), 1024);
   const auto page = sysconf(_SC_PAGESIZE);
   file->drop_pages(file->bytes().subspan(100, 50));  // no whole page
-  EXPECT_EQ(resident_kib(scratch.path()), 1024);
+  EXPECT_EQ(resident_kib(path), 1024);
   file->drop_pages(file->bytes().subspan(1, kSize - 2));  // all but the first and the last
-  EXPECT_EQ(resident_kib(scratch.path()), 2 * page / 1024);
+  EXPECT_EQ(resident_kib(path), 2 * page / 1024);
   EXPECT_EQ(sum_of(*file), sum);
 }
 

@@ -13,21 +13,19 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace output_check_test {
 
 namespace fs = std::filesystem;
+using testing_support::faults_of;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
-class OutputCheckTest : public testing::Test {
+class OutputCheckTest : public ScratchFolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / fmt::format("cpx_{}_{}", info->name(), getpid());
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
 
   // The message for an output of that name, "" where it can be written.
@@ -39,8 +37,6 @@ class OutputCheckTest : public testing::Test {
     return fmt::format("[--output] '{}' cannot be written: {}. Choose another place.", path(name),
                        reason);
   }
-
-  fs::path folder_;
 };
 
 // Runs `check` in a process of its own that is not root, who may write anywhere.
@@ -129,12 +125,7 @@ TEST_F(OutputCheckTest, ADescriptorThatIsNotForWritingIsTold) {
 // ---- several ------------------------------------------------------------------------------------
 
 std::vector<std::string> clashes(const OutputCheck& outputs) {
-  try {
-    outputs.check();
-  } catch (const ConfigError& error) {
-    return error.faults();
-  }
-  return {};
+  return faults_of([&] { outputs.check(); });
 }
 
 TEST_F(OutputCheckTest, AnInputIsNotWrittenOver) {
@@ -195,15 +186,10 @@ TEST_F(OutputCheckTest, TheFirstOutputThatCannotBeWrittenIsTold) {
   OutputCheck outputs;
   outputs.writes("--output", path("a"));
   outputs.writes("--report", path("no/b"));
-  try {
-    outputs.check();
-    FAIL() << "nothing was thrown";
-  } catch (const DataError& error) {
-    EXPECT_EQ(std::string(error.what()),
-              fmt::format("[--report] '{0}/no/b' cannot be written: there is no folder '{0}/no'. "
-                          "Make it first.",
-                          folder_.string()));
-  }
+  EXPECT_EQ(message_of<DataError>([&] { outputs.check(); }),
+            fmt::format("[--report] '{0}/no/b' cannot be written: there is no folder '{0}/no'. "
+                        "Make it first.",
+                        folder_.string()));
 }
 
 }  // namespace output_check_test

@@ -1,59 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/core/output_file.h"
 
-#include <csignal>
 #include <fcntl.h>
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/mapped_file.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace output_file_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing_support::FileSizeLimit;
+using testing_support::message_of;
 
-class OutputFileTest : public testing::Test {
- protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / fmt::format("cpx_{}_{}", info->name(), getpid());
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
-};
-
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
-}
-
-// Limits the size of files for the life of the object: the kernel then refuses as a full disk does.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
+using OutputFileTest = testing_support::ScratchFolderTest;
 
 TEST_F(OutputFileTest, AtomicWriteReplacesTheContent) {
   write_file_atomically(folder_ / "a.txt", "one");
@@ -67,7 +34,8 @@ TEST_F(OutputFileTest, FullDiskKeepsTheOldFileAndNamesThePath) {
   std::string message;
   {
     const FileSizeLimit limit(10);
-    message = message_of([&] { write_file_atomically(folder_ / "a.txt", std::string(100, 'x')); });
+    message = message_of<DataError>(
+        [&] { write_file_atomically(folder_ / "a.txt", std::string(100, 'x')); });
   }
   EXPECT_THAT(message, HasSubstr("a.txt: cannot be written: File too large"));
   EXPECT_THAT(message, HasSubstr("What was there before is untouched"));
@@ -97,7 +65,7 @@ TEST_F(OutputFileTest, AFileWithoutCommitLeavesTheOldOneAlone) {
 
 TEST_F(OutputFileTest, AFileInAFoldersPlaceIsRefusedAndRemoved) {
   fs::create_directory(folder_ / "taken");
-  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "taken", "text"); }),
+  EXPECT_THAT(message_of<DataError>([&] { write_file_atomically(folder_ / "taken", "text"); }),
               HasSubstr("taken: cannot be written: Is a directory"));
   EXPECT_EQ(std::distance(fs::directory_iterator(folder_), {}), 1);
 }
@@ -155,7 +123,7 @@ TEST_F(OutputFileTest, ALinkThatLeadsNowhereMakesItsFile) {
 TEST_F(OutputFileTest, LinksInACircleAreAnError) {
   fs::create_symlink("b", folder_ / "a");
   fs::create_symlink("a", folder_ / "b");
-  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "a", "text"); }),
+  EXPECT_THAT(message_of<DataError>([&] { write_file_atomically(folder_ / "a", "text"); }),
               HasSubstr("a: cannot be written: Too many levels of symbolic links"));
   EXPECT_TRUE(fs::is_symlink(folder_ / "a"));
 }
@@ -205,7 +173,7 @@ TEST_F(OutputFileTest, ADeviceIsWrittenIntoAndStays) {
   write_file_atomically("/dev/null", "gone");
   EXPECT_TRUE(fs::is_character_file("/dev/null"));
   fs::create_symlink("/dev/full", folder_ / "full");
-  EXPECT_THAT(message_of([&] { write_file_atomically(folder_ / "full", "text"); }),
+  EXPECT_THAT(message_of<DataError>([&] { write_file_atomically(folder_ / "full", "text"); }),
               HasSubstr("/dev/full: cannot be written: No space left on device. What was written "
                         "there is incomplete."));
   EXPECT_TRUE(fs::is_symlink(folder_ / "full"));
@@ -214,7 +182,7 @@ TEST_F(OutputFileTest, ADeviceIsWrittenIntoAndStays) {
 TEST_F(OutputFileTest, AnOwnDescriptorIsWrittenWhereItStands) {
   const fs::path file = folder_ / "a.txt";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT, 0600);
-  ASSERT_EQ(write(fd, "begun ", 6), 6);
+  ASSERT_EQ(::write(fd, "begun ", 6), 6);
   write_file_atomically(fmt::format("/dev/fd/{}", fd), "and ended");
   close(fd);
   EXPECT_EQ(read_text_file(file), "begun and ended");
@@ -222,7 +190,7 @@ TEST_F(OutputFileTest, AnOwnDescriptorIsWrittenWhereItStands) {
 
 TEST_F(OutputFileTest, TwoWritersOfAFileAreAnError) {
   AtomicFile first(folder_ / "a.txt");
-  EXPECT_EQ(message_of([&] { AtomicFile second(folder_ / "a.txt"); }),
+  EXPECT_EQ(message_of<DataError>([&] { AtomicFile second(folder_ / "a.txt"); }),
             "[write] " + (folder_ / "a.txt").string() +
                 ": another process is writing it. Choose another output.");
   first.write("text");
@@ -234,7 +202,7 @@ TEST_F(OutputFileTest, WhatCannotBePutInPlaceStaysAside) {
   AtomicFile file(folder_ / "a.txt");
   file.write("computed for hours");
   fs::create_directory(folder_ / "a.txt");
-  EXPECT_EQ(message_of([&] { file.commit(); }),
+  EXPECT_EQ(message_of<DataError>([&] { file.commit(); }),
             fmt::format("[write] {0}/a.txt: cannot be replaced: Is a directory. What was to be "
                         "written stands in {0}/.a.txt.tmp.",
                         folder_.string()));
@@ -242,14 +210,14 @@ TEST_F(OutputFileTest, WhatCannotBePutInPlaceStaysAside) {
 }
 
 TEST_F(OutputFileTest, UnwritableFolderIsNamed) {
-  EXPECT_THAT(message_of([&] { OutputFile file(folder_ / "none" / "a"); }),
+  EXPECT_THAT(message_of<DataError>([&] { OutputFile file(folder_ / "none" / "a"); }),
               HasSubstr("none/a: cannot be written: No such file or directory"));
 }
 
 TEST_F(OutputFileTest, ReadingNamesWhatIsMissingOrAFolder) {
-  EXPECT_THAT(message_of([&] { read_text_file(folder_ / "none"); }),
+  EXPECT_THAT(message_of<DataError>([&] { read_text_file(folder_ / "none"); }),
               HasSubstr("none: cannot be read: No such file or directory."));
-  EXPECT_THAT(message_of([&] { read_text_file(folder_); }), HasSubstr("is a folder"));
+  EXPECT_THAT(message_of<DataError>([&] { read_text_file(folder_); }), HasSubstr("is a folder"));
 }
 
 TEST_F(OutputFileTest, MappedFileHoldsTheBytesAndNamesWhatIsMissing) {
@@ -259,9 +227,10 @@ TEST_F(OutputFileTest, MappedFileHoldsTheBytesAndNamesWhatIsMissing) {
   EXPECT_EQ(static_cast<char>(file->bytes()[0]), 'b');
   write_file_atomically(folder_ / "empty", "");
   EXPECT_TRUE(MappedFile::open(folder_ / "empty")->bytes().empty());
-  EXPECT_THAT(message_of([&] { MappedFile::open(folder_ / "none"); }),
+  EXPECT_THAT(message_of<DataError>([&] { MappedFile::open(folder_ / "none"); }),
               HasSubstr("none: cannot be opened: No such file or directory."));
-  EXPECT_THAT(message_of([&] { MappedFile::open(folder_); }), HasSubstr("is not a regular file."));
+  EXPECT_THAT(message_of<DataError>([&] { MappedFile::open(folder_); }),
+              HasSubstr("is not a regular file."));
 }
 
 }  // namespace output_file_test

@@ -10,9 +10,12 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx {
 namespace path_test {
+
+using testing_support::message_of;
 
 // HOME with another value, or none, for the time of a test.
 class HomeIs {
@@ -27,13 +30,8 @@ class HomeIs {
   std::optional<std::string> old_;
 };
 
-std::string message_of_home(std::string_view text) {
-  try {
-    expand_home(text);
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
+std::string expanding_error(std::string_view text) {
+  return message_of<DataError>([&] { expand_home(text); });
 }
 
 TEST(ExpandHome, PutsTheHomeFolderInPlaceOfALeadingTilde) {
@@ -64,10 +62,10 @@ TEST(ExpandHome, AsksTheSystemWhereHomeIsNotSet) {
 }
 
 TEST(ExpandHome, RefusesTheHomeFolderOfAnother) {
-  EXPECT_EQ(message_of_home("~ann/x"),
+  EXPECT_EQ(expanding_error("~ann/x"),
             "got '~ann/x', expected '~/' for your own home folder, or './~ann/x' for a file of "
             "that name: another user's home folder needs its whole path");
-  EXPECT_EQ(message_of_home("~+"),
+  EXPECT_EQ(expanding_error("~+"),
             "got '~+', expected '~/' for your own home folder, or './~+' for a file of that name: "
             "another user's home folder needs its whole path");
 }

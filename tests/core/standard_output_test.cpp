@@ -13,6 +13,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace standard_output_test {
@@ -33,7 +34,7 @@ class Exchanged {
   int before_;
 };
 
-std::string message_of_writing(int fd, const std::string& text) {
+std::string outcome_of_writing(int fd, const std::string& text) {
   std::cout.flush();
   const Exchanged exchanged(fd);
   try {
@@ -51,28 +52,27 @@ std::string message_of_writing(int fd, const std::string& text) {
 }
 
 TEST(CheckedStandardOutput, WritesWhatIsHandedOver) {
-  const auto file =
-      std::filesystem::path(testing::TempDir()) / fmt::format("cpx_standard_output_{}", getpid());
+  const testing_support::ScratchFolder folder;
+  const auto file = folder.path() / "output";
   const std::string text = std::string(200'000, 'x') + "\nend";
   const int fd = open(file.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
-  EXPECT_EQ(message_of_writing(fd, text), "");
+  EXPECT_EQ(outcome_of_writing(fd, text), "");
   EXPECT_EQ(read_text_file(file), text);
-  std::filesystem::remove(file);
 }
 
 TEST(CheckedStandardOutput, AFullDiskIsAnError) {
   for (const size_t size : {1, 100, 200'000}) {
-    EXPECT_EQ(message_of_writing(open("/dev/full", O_WRONLY), std::string(size, 'x')),
+    EXPECT_EQ(outcome_of_writing(open("/dev/full", O_WRONLY), std::string(size, 'x')),
               "[standard output] cannot be written: No space left on device. What was written "
               "there is incomplete.");
   }
 }
 
 TEST(CheckedStandardOutput, OneThatIsNotForWritingIsAnError) {
-  EXPECT_EQ(message_of_writing(open("/dev/null", O_RDONLY), "x"),
+  EXPECT_EQ(outcome_of_writing(open("/dev/null", O_RDONLY), "x"),
             "[standard output] cannot be written: Bad file descriptor. What was written there is "
             "incomplete.");
-  EXPECT_EQ(message_of_writing(open("/dev/null", O_RDONLY), ""), "");
+  EXPECT_EQ(outcome_of_writing(open("/dev/null", O_RDONLY), ""), "");
 }
 
 TEST(CheckedStandardOutput, APipeThatNobodyReadsIsNoError) {
@@ -80,7 +80,7 @@ TEST(CheckedStandardOutput, APipeThatNobodyReadsIsNoError) {
   int ends[2];
   ASSERT_EQ(pipe(ends), 0);
   close(ends[0]);
-  EXPECT_EQ(message_of_writing(ends[1], "x"), "(closed pipe)");
+  EXPECT_EQ(outcome_of_writing(ends[1], "x"), "(closed pipe)");
   std::signal(SIGPIPE, SIG_DFL);
 }
 

@@ -8,15 +8,16 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx {
 namespace text_file_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::ScratchFolderTest;
 
-class LineReaderTest : public TempFolderTest {
+class LineReaderTest : public ScratchFolderTest {
  protected:
   std::vector<std::string> lines_of(const std::string& content) const {
     LineReader reader(write("a.txt", content));
@@ -27,12 +28,7 @@ class LineReaderTest : public TempFolderTest {
   }
 
   std::string error_of(const std::string& content) const {
-    try {
-      lines_of(content);
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return "(no DataError)";
+    return data_error_of([&] { lines_of(content); });
   }
 };
 
@@ -71,12 +67,7 @@ TEST_F(LineReaderTest, AFileWithoutLineEndsIsRefused) {
 
 TEST_F(LineReaderTest, WhatCannotBeReadIsToldAsSuch) {
   const auto error_at = [&](const std::filesystem::path& path) {
-    try {
-      LineReader reader(path);
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return std::string("(no DataError)");
+    return data_error_of([&] { LineReader reader(path); });
   };
   EXPECT_EQ(error_at(folder_ / "none"), "[read] none: cannot be read: No such file or directory.");
   EXPECT_THAT(error_at(folder_), HasSubstr("is a folder, expected a file."));
@@ -109,15 +100,10 @@ TEST(TrimLine, TakesTheMarkOffTheFirstLineAlone) {
   EXPECT_EQ(line, "\xEF\xBB\xBF\r");
 }
 
-class ReadTextTest : public TempFolderTest {
+class ReadTextTest : public ScratchFolderTest {
  protected:
   std::string error_of(const std::string& name, std::string_view content) const {
-    try {
-      read_text(write(name, content));
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return "(no DataError)";
+    return data_error_of([&] { read_text(write(name, content)); });
   }
 };
 

@@ -10,12 +10,15 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
+#include "tests/support/names.h"
 
 namespace cpx::data {
 namespace contrast_groups_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::message_of;
 
 Record make_record(const std::string& id, const std::string& group, int num_neutral,
                    int num_toxic) {
@@ -223,56 +226,84 @@ TEST(ContrastGroups, AnInputIsTheFirstTextWhereAskedFor) {
 }
 
 template <class Error>
-std::string message_of(const std::vector<Record>& records, const GroupOptions& options) {
-  try {
-    ContrastGroups(records, options).draw(99, 0);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no such error)";
+std::string drawing_error(const std::vector<Record>& records, const GroupOptions& options) {
+  return message_of<Error>([&] { ContrastGroups(records, options).draw(99, 0); });
 }
 
 TEST(ContrastGroups, NoUsableRecordIsAnError) {
-  EXPECT_EQ(message_of<DataError>({make_record("0", "a", 2, 6)}, {.num_positives = 3}),
+  EXPECT_EQ(drawing_error<DataError>({make_record("0", "a", 2, 6)}, {.num_positives = 3}),
             "[contrast_groups] no record can be used: got 1 records, expected one with at least 3 "
             "neutral and 6 toxic texts. Lower num_positives or num_hard_negatives, or check the "
             "data.");
-  EXPECT_THAT(message_of<DataError>({}, {}), HasSubstr("no record can be used: got 0 records"));
-  EXPECT_THAT(message_of<DataError>({make_record("0", "a", 6, 6)}, {.with_input = true}),
+  EXPECT_THAT(drawing_error<DataError>({}, {}), HasSubstr("no record can be used: got 0 records"));
+  EXPECT_THAT(drawing_error<DataError>({make_record("0", "a", 6, 6)}, {.with_input = true}),
               HasSubstr("with at least 6 neutral and 6 toxic texts, and an input. Lower"));
 }
 
 TEST(ContrastGroups, OneTargetGroupGivesNoRandomNegatives) {
-  EXPECT_EQ(message_of<DataError>({make_record("0", "a", 6, 6), make_record("1", "a", 6, 6)},
-                                  {.num_random_negatives = 1}),
+  EXPECT_EQ(drawing_error<DataError>({make_record("0", "a", 6, 6), make_record("1", "a", 6, 6)},
+                                     {.num_random_negatives = 1}),
             "[contrast_groups] random negatives come from records of another group: got 2 records, "
             "all of the group 'a', expected two groups or more. Add data or set "
             "num_random_negatives to 0.");
 }
 
 TEST(ContrastGroups, TooFewRandomNegativesAreAnError) {
-  EXPECT_EQ(message_of<DataError>({make_record("0", "a", 6, 6), make_record("1", "b", 6, 3)},
-                                  {.num_random_negatives = 4}),
+  EXPECT_EQ(drawing_error<DataError>({make_record("0", "a", 6, 6), make_record("1", "b", 6, 3)},
+                                     {.num_random_negatives = 4}),
             "[contrast_groups] f.json: record '0': too few random negatives: got 3 toxic texts "
             "outside its group 'a', expected 4 (num_random_negatives).");
 }
 
-TEST(ContrastGroups, WrongArgumentsAreErrors) {
-  const std::vector<Record> records = twelve_records();
-  EXPECT_EQ(message_of<std::invalid_argument>(records, {.num_positives = 0}),
-            "[contrast_groups] num_positives: got 0, expected 1 or more.");
-  EXPECT_EQ(message_of<std::invalid_argument>(records, {.num_hard_negatives = -1}),
-            "[contrast_groups] num_hard_negatives: got -1, expected 0 or more.");
-  EXPECT_EQ(message_of<std::invalid_argument>(records, {.num_random_negatives = -1}),
-            "[contrast_groups] num_random_negatives: got -1, expected 0 or more.");
-  EXPECT_EQ(message_of<std::invalid_argument>(records, kThreeTwoFour),
-            "[contrast_groups] record: got 99, expected one of the usable records.");
-  const ContrastGroups groups(records, kThreeTwoFour);
-  EXPECT_THROW(groups.draw(0, -1), std::invalid_argument);
-  EXPECT_THROW(groups.epoch_order(-1), std::invalid_argument);
-  EXPECT_THROW(groups.text({.record = 12}), std::invalid_argument);
-  EXPECT_THROW(groups.text({.record = 0, .text = 5}), std::invalid_argument);
+// What a call on the groups of twelve records says.
+template <class Call>
+testing_support::Mistake wrong(const char* name, const GroupOptions& options, Call call,
+                               const char* message) {
+  return {name,
+          [=] {
+            const std::vector<Record> records = twelve_records();
+            call(ContrastGroups(records, options));
+          },
+          message};
 }
+
+class WrongArgument : public testing::TestWithParam<testing_support::Mistake> {};
+
+TEST_P(WrongArgument, IsAnError) {
+  EXPECT_EQ(message_of<std::invalid_argument>(GetParam().input), GetParam().message);
+}
+
+const auto kNoCall = [](const ContrastGroups&) {};
+
+INSTANTIATE_TEST_SUITE_P(
+    ContrastGroups, WrongArgument,
+    testing::Values(wrong("NoPositives", {.num_positives = 0}, kNoCall,
+                          "[contrast_groups] num_positives: got 0, expected 1 or more."),
+                    wrong("NegativeHardNegatives", {.num_hard_negatives = -1}, kNoCall,
+                          "[contrast_groups] num_hard_negatives: got -1, expected 0 or more."),
+                    wrong("NegativeRandomNegatives", {.num_random_negatives = -1}, kNoCall,
+                          "[contrast_groups] num_random_negatives: got -1, expected 0 or more."),
+                    wrong(
+                        "RecordThatIsNotUsable", kThreeTwoFour,
+                        [](const ContrastGroups& groups) { groups.draw(99, 0); },
+                        "[contrast_groups] record: got 99, expected one of the usable records."),
+                    wrong(
+                        "EpochOfADraw", kThreeTwoFour,
+                        [](const ContrastGroups& groups) { groups.draw(0, -1); },
+                        "[contrast_groups] epoch: got -1, expected 0 or more."),
+                    wrong(
+                        "EpochOfAnOrder", kThreeTwoFour,
+                        [](const ContrastGroups& groups) { groups.epoch_order(-1); },
+                        "[contrast_groups] epoch: got -1, expected 0 or more."),
+                    wrong(
+                        "RecordOfAText", kThreeTwoFour,
+                        [](const ContrastGroups& groups) { groups.text({.record = 12}); },
+                        "[contrast_groups] record: got 12, expected 0 to 11."),
+                    wrong(
+                        "TextOfARecord", kThreeTwoFour,
+                        [](const ContrastGroups& groups) { groups.text({.record = 0, .text = 5}); },
+                        "[contrast_groups] f.json: record '0': text: got 5, expected 0 to 4.")),
+    testing_support::by_value);
 
 }  // namespace contrast_groups_test
 }  // namespace cpx::data

@@ -3,7 +3,7 @@
 
 #include <gmock/gmock.h>
 
-#include "temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::data {
 namespace globs_test {
@@ -11,8 +11,9 @@ namespace globs_test {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::ScratchFolderTest;
 
-class GlobTest : public TempFolderTest {
+class GlobTest : public ScratchFolderTest {
  protected:
   std::vector<std::string> expand(std::vector<std::string> patterns) {
     for (std::string& pattern : patterns) pattern = (folder_ / pattern).string();

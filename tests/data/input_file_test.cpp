@@ -3,15 +3,16 @@
 
 #include <gmock/gmock.h>
 
-#include "temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::data {
 namespace input_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::ScratchFolderTest;
 
-class InputFileTest : public TempFolderTest {
+class InputFileTest : public ScratchFolderTest {
  protected:
   InputContent read(const std::string& name, std::string_view content) const {
     InputContent result = read_inputs(write(name, content));

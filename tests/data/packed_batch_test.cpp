@@ -5,11 +5,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::data {
 namespace packed_batch_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::message_of;
 using tokenizer::TokenId;
 
 constexpr TokenId kEos = 2;
@@ -170,26 +173,34 @@ TEST(Pack, NoTextsGiveAnEmptyPack) {
   EXPECT_EQ(pack_with_published_padding({}, kEos).num_tokens, 0);
 }
 
-std::string message_of(const std::vector<BatchText>& texts) {
-  try {
-    pack(texts);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
+std::string packing_error(const std::vector<BatchText>& texts) {
+  return message_of<std::invalid_argument>([&] { pack(texts); });
 }
 
-TEST(Pack, TextsThatDoNotFitAreErrors) {
-  EXPECT_EQ(message_of({{.ids = kOne}, {}}), "[pack] text 1: got no tokens, expected 1 or more.");
-  EXPECT_EQ(message_of({{.ids = kOne, .group = -1}}),
+TEST(PackErrors, ATextWithoutTokensIsNamed) {
+  EXPECT_EQ(packing_error({{.ids = kOne}, {}}),
+            "[pack] text 1: got no tokens, expected 1 or more.");
+}
+
+TEST(PackErrors, ANegativeGroupIsNamed) {
+  EXPECT_EQ(packing_error({{.ids = kOne, .group = -1}}),
             "[pack] text 0: got group -1, expected 0 or more.");
-  EXPECT_EQ(message_of({{.ids = kThree, .num_given = 4}}),
+}
+
+TEST(PackErrors, MoreGivenTokensThanThereAreAreNamed) {
+  EXPECT_EQ(packing_error({{.ids = kThree, .num_given = 4}}),
             "[pack] text 0: got 4 given tokens, expected 0 to 3.");
-  EXPECT_EQ(message_of({{.ids = kThree, .num_given = -1}}),
+}
+
+TEST(PackErrors, FewerGivenTokensThanNoneAreNamed) {
+  EXPECT_EQ(packing_error({{.ids = kThree, .num_given = -1}}),
             "[pack] text 0: got -1 given tokens, expected 0 to 3.");
+}
+
+TEST(PackErrors, MoreTokensThanAnIntHoldsAreRefused) {
   // A span of the full size is never read: the check comes first.
   const std::span<const TokenId> huge(kOne.data(), size_t{1} << 30);
-  EXPECT_EQ(message_of({{.ids = huge}, {.ids = huge}}),
+  EXPECT_EQ(packing_error({{.ids = huge}, {.ids = huge}}),
             "[pack] got 2147483649 tokens in 2 texts, expected at most 2147483647.");
 }
 

@@ -6,12 +6,14 @@
 #include <gtest/gtest.h>
 
 #include "piece_tokenizer.h"
+#include "tests/support/errors.h"
 
 namespace cpx::data {
 namespace pair_encoder_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::message_of;
 using tokenizer::PromptTemplate;
 using tokenizer::TokenId;
 
@@ -199,18 +201,13 @@ TEST(PairEncoder, ADrawnPairIsTheChosenAnswerThenTheRejectedOnes) {
   EXPECT_THAT(pair.answers[2].ids, ElementsAre('x', kEos));
 }
 
-TEST(PairEncoder, WrongArgumentsAreErrors) {
-  const auto message_of = [](auto&& call) -> std::string {
-    try {
-      call();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "(no such error)";
-  };
-  EXPECT_EQ(message_of([] { make({.max_prompt_tokens = -1}); }),
+TEST(PairEncoder, ANegativePromptLimitIsAnError) {
+  EXPECT_EQ(message_of<std::invalid_argument>([] { make({.max_prompt_tokens = -1}); }),
             "[pair_encoder] max_prompt_tokens: got -1, expected 0 or more.");
-  EXPECT_EQ(message_of([] { encode({}, "p", {}); }),
+}
+
+TEST(PairEncoder, APromptWithoutAnAnswerIsAnError) {
+  EXPECT_EQ(message_of<std::invalid_argument>([] { encode({}, "p", {}); }),
             "[pair_encoder] got no answer, expected one or more.");
 }
 

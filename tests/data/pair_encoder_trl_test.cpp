@@ -10,6 +10,7 @@
 
 #include "cpx/data/pair_encoder.h"
 #include "cpx/tokenizer/load.h"
+#include "tests/support/names.h"
 
 namespace cpx::data {
 namespace pair_encoder_trl_test {
@@ -119,7 +120,7 @@ TEST(PairEncoderSplit, SentencePieceTokensAreSplitWhereThePromptEnds) {
 
 INSTANTIATE_TEST_SUITE_P(Tokenizers, TrlParity,
                          testing::Values("gpt2", "llama3", "smollm2", "llama2", "metaspace_never"),
-                         [](const auto& tokenizer) { return tokenizer.param; });
+                         testing_support::by_value);
 
 }  // namespace pair_encoder_trl_test
 }  // namespace cpx::data

@@ -11,11 +11,13 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::data {
 namespace preference_pairs_test {
 
 using testing::ElementsAre;
+using testing_support::message_of;
 
 PreferenceItem make_item(int num_chosen, int num_rejected) {
   PreferenceItem item{.prompt = "p"};
@@ -173,39 +175,49 @@ TEST(PreferencePairs, EveryPairingIsDrawnEquallyOften) {
 }
 
 template <class Error>
-std::string message_of(const std::vector<PreferenceItem>& items, const PairOptions& options,
-                       int64_t pair = 0, int64_t epoch = 0) {
-  try {
+std::string drawing_error(const std::vector<PreferenceItem>& items, const PairOptions& options,
+                          int64_t pair = 0, int64_t epoch = 0) {
+  return message_of<Error>([&] {
     const PreferencePairs pairs(items, options);
     pairs.draw(pair, epoch);
     pairs.epoch_order(epoch);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no such error)";
+  });
 }
 
 TEST(PreferencePairs, NoUsableItemIsAnError) {
-  EXPECT_EQ(message_of<DataError>({make_item(1, 2), make_item(0, 9)}, {.rejected_per_chosen = 3}),
-            "[preference_pairs] no pair can be made: got 2 records, expected one with a chosen and "
-            "3 rejected answers. Lower rejected_per_chosen, or check the data.");
-  EXPECT_EQ(message_of<DataError>({}, {.rejected_per_chosen = 0}),
+  EXPECT_EQ(
+      drawing_error<DataError>({make_item(1, 2), make_item(0, 9)}, {.rejected_per_chosen = 3}),
+      "[preference_pairs] no pair can be made: got 2 records, expected one with a chosen and "
+      "3 rejected answers. Lower rejected_per_chosen, or check the data.");
+  EXPECT_EQ(drawing_error<DataError>({}, {.rejected_per_chosen = 0}),
             "[preference_pairs] no pair can be made: got 0 records, expected one with a chosen and "
             "1 rejected answers. Lower rejected_per_chosen, or check the data.");
 }
 
-TEST(PreferencePairs, WrongArgumentsAreErrors) {
-  using Wrong = std::invalid_argument;
-  EXPECT_EQ(message_of<Wrong>(ten_items(), {.pairs_per_group = -1}),
+TEST(PreferencePairsErrors, PairsOfAGroupAreNotNegative) {
+  EXPECT_EQ(drawing_error<std::invalid_argument>(ten_items(), {.pairs_per_group = -1}),
             "[preference_pairs] pairs_per_group: got -1, expected 0 or more.");
-  EXPECT_EQ(message_of<Wrong>(ten_items(), {.rejected_per_chosen = -1}),
+}
+
+TEST(PreferencePairsErrors, RejectedAnswersAreNotNegative) {
+  EXPECT_EQ(drawing_error<std::invalid_argument>(ten_items(), {.rejected_per_chosen = -1}),
             "[preference_pairs] rejected_per_chosen: got -1, expected 0 or more.");
-  EXPECT_EQ(message_of<Wrong>(ten_items(), {}, 10),
+}
+
+TEST(PreferencePairsErrors, APairIsOneOfThePairs) {
+  EXPECT_EQ(drawing_error<std::invalid_argument>(ten_items(), {}, 10),
             "[preference_pairs] pair: got 10, expected 0 to 9.");
-  EXPECT_EQ(message_of<Wrong>(ten_items(), {}, 0, -1),
+}
+
+TEST(PreferencePairsErrors, AnEpochOfADrawIsNotNegative) {
+  EXPECT_EQ(drawing_error<std::invalid_argument>(ten_items(), {}, 0, -1),
             "[preference_pairs] epoch: got -1, expected 0 or more.");
+}
+
+TEST(PreferencePairsErrors, AnEpochOfAnOrderIsNotNegative) {
   const std::vector<PreferenceItem> items = ten_items();
-  EXPECT_THROW(PreferencePairs(items, {}).epoch_order(-1), Wrong);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { PreferencePairs(items, {}).epoch_order(-1); }),
+            "[preference_pairs] epoch: got -1, expected 0 or more.");
 }
 
 }  // namespace preference_pairs_test

@@ -3,7 +3,8 @@
 
 #include <gmock/gmock.h>
 
-#include "temp_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx::data {
 namespace preferences_test {
@@ -12,8 +13,11 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
+using testing_support::kNothingThrown;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
-class PreferencesTest : public TempFolderTest {
+class PreferencesTest : public ScratchFolderTest {
  protected:
   PreferenceContent read(const std::string& name, std::string_view content,
                          const std::string& prompt_template = "Q {input}: ") const {
@@ -197,20 +201,15 @@ TEST_F(PreferencesTest, OfManyFaultsTwentyAreShownAndTheOthersCounted) {
   EXPECT_EQ(found[20], "[a.jsonl] and 3 more faults.");
 }
 
-std::string message_of(const std::string& prompt_template) {
-  try {
-    preferences_of({}, prompt_template);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no such error)";
+std::string template_error(const std::string& prompt_template) {
+  return message_of<std::invalid_argument>([&] { preferences_of({}, prompt_template); });
 }
 
 TEST(Preferences, ATemplateWithoutAPlaceForTheInputIsAnError) {
   EXPECT_EQ(
-      message_of("Say {Input}:"),
+      template_error("Say {Input}:"),
       "[preferences] prompt template: got 'Say {Input}:', expected a text with {input} in it.");
-  EXPECT_EQ(message_of("{input}"), "(no such error)");
+  EXPECT_EQ(template_error("{input}"), kNothingThrown);
 }
 
 }  // namespace preferences_test

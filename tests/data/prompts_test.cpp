@@ -11,12 +11,14 @@
 
 #include "byte_tokenizer.h"
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::data {
 namespace prompts_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::message_of;
 using tokenizer::PromptTemplate;
 
 constexpr auto kBos = ByteTokenizer::kBos;
@@ -156,33 +158,37 @@ TEST(Prompts, AnEpochsOrderIsAFunctionOfSeedAndEpoch) {
 }
 
 template <class Error>
-std::string message_of(const std::vector<PreferenceItem>& items, const PromptOptions& options) {
-  try {
-    Prompts(items, make(), options).epoch_order(-1);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no such error)";
+std::string ordering_error(const std::vector<PreferenceItem>& items, const PromptOptions& options) {
+  return message_of<Error>([&] { Prompts(items, make(), options).epoch_order(-1); });
 }
 
 TEST(Prompts, NoPromptToTrainOnIsAnError) {
-  EXPECT_EQ(message_of<DataError>({{.prompt = "abc"}}, {}),
+  EXPECT_EQ(ordering_error<DataError>({{.prompt = "abc"}}, {}),
             "[prompts] no prompt can be used: got 1 texts, expected one of at least 30 tokens "
             "(min_tokens). Lower it, or check the data.");
-  EXPECT_EQ(message_of<DataError>(long_items(1), {.held_out = 0.75}),
+  EXPECT_EQ(ordering_error<DataError>(long_items(1), {.held_out = 0.75}),
             "[prompts] held_out 0.75 leaves no prompt to train on: got 1 prompts of at least 30 "
             "tokens. Add data or lower it.");
 }
 
-TEST(Prompts, WrongArgumentsAreErrors) {
-  using Wrong = std::invalid_argument;
-  EXPECT_EQ(message_of<Wrong>({}, {.min_tokens = 0}),
+TEST(PromptsErrors, MinTokensIsAtLeastOne) {
+  EXPECT_EQ(ordering_error<std::invalid_argument>({}, {.min_tokens = 0}),
             "[prompts] min_tokens: got 0, expected 1 or more.");
-  EXPECT_EQ(message_of<Wrong>({}, {.min_tokens = 5, .max_tokens = 4}),
+}
+
+TEST(PromptsErrors, MaxTokensIsAtLeastMinTokens) {
+  EXPECT_EQ(ordering_error<std::invalid_argument>({}, {.min_tokens = 5, .max_tokens = 4}),
             "[prompts] max_tokens: got 4, expected at least 5 (min_tokens), or 0 for no limit.");
-  EXPECT_EQ(message_of<Wrong>({}, {.held_out = 1.0}),
+}
+
+TEST(PromptsErrors, HeldOutIsAShareBelowOne) {
+  EXPECT_EQ(ordering_error<std::invalid_argument>({}, {.held_out = 1.0}),
             "[prompts] held_out: got 1, expected at least 0 and less than 1.");
-  EXPECT_EQ(message_of<Wrong>(long_items(1), {}), "[prompts] epoch: got -1, expected 0 or more.");
+}
+
+TEST(PromptsErrors, AnEpochIsNotNegative) {
+  EXPECT_EQ(ordering_error<std::invalid_argument>(long_items(1), {}),
+            "[prompts] epoch: got -1, expected 0 or more.");
 }
 
 }  // namespace prompts_test

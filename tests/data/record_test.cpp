@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "cpx/data/globs.h"
-#include "temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::data {
 namespace record_test {
@@ -12,8 +12,9 @@ namespace record_test {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::ScratchFolderTest;
 
-class ShardTest : public TempFolderTest {
+class ShardTest : public ScratchFolderTest {
  protected:
   ShardContent read(const std::string& name, std::string_view content) const {
     const std::vector<fs::path> files = {write(name, content)};

@@ -8,14 +8,17 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "temp_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::data {
 namespace scored_file_test {
 
 using testing::ElementsAre;
+using testing_support::ScratchFolderTest;
 
-class ScoredFile : public TempFolderTest {
+class ScoredFile : public ScratchFolderTest {
  protected:
   std::vector<ScorableRecord> read(const std::string& name, const std::string& content,
                                    const std::vector<std::string>& keys = {}) const {
@@ -28,12 +31,7 @@ class ScoredFile : public TempFolderTest {
 
   std::string error(const std::string& name, const std::string& content,
                     const std::vector<std::string>& keys = {}) const {
-    try {
-      read(name, content, keys);
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return "(no DataError)";
+    return data_error_of([&] { read(name, content, keys); });
   }
 };
 
@@ -168,33 +166,49 @@ TEST_F(ScoredFile, EmptyFilesAreRefused) {
   EXPECT_EQ(error("a.json", ""), "[a.json] got an empty file, expected records.");
 }
 
-TEST_F(ScoredFile, FaultsAreToldWithTheirPlace) {
-  const std::string good = "{\"text\": \"a\"}\n\n";
-  EXPECT_EQ(error("a.jsonl", good + "{\"texts\": \"b\", \"id\": 1}"),
-            "[a.jsonl: record 2, line 3] 'text' is missing (keys: texts, id), expected a text or a "
-            "list of texts. Is 'texts' meant?");
-  EXPECT_EQ(error("a.jsonl", good + "{\"id\": 1}"),
-            "[a.jsonl: record 2, line 3] 'text' is missing (keys: id), expected a text or a list "
-            "of texts. Name the texts' key with --key.");
-  EXPECT_EQ(
-      error("a.jsonl", good + "{\"text\": 3}"),
-      "[a.jsonl: record 2, line 3] 'text' is 3, expected a text, a list of texts or an object "
-      "{text: score}.");
-  EXPECT_EQ(error("a.jsonl", good + "[1]"),
-            "[a.jsonl: record 2, line 3] is [1], expected an object.");
-  EXPECT_EQ(error("a.jsonl", good + "{\"text\": [\"a\", null]}"),
-            "[a.jsonl: record 2, line 3] 'text[1]' is null, expected a text.");
-  EXPECT_EQ(error("a.jsonl", good + "{\"text\": \"a\", \"text\": \"b\"}"),
-            "[a.jsonl: record 2, line 3] 'text' is there twice, expected once.");
-  EXPECT_EQ(
-      error("a.jsonl", good + "{\"text\": "),
-      "[a.jsonl: record 2, line 3] is not valid JSON: parse error at line 3, column 10: syntax "
-      "error while parsing value - unexpected end of input; expected '[', '{', or a "
-      "literal.");
+using BadRecord = testing_support::BadInput<std::string>;
+
+class SecondRecord : public ScoredFile, public testing::WithParamInterface<BadRecord> {};
+
+TEST_P(SecondRecord, IsRefusedWithItsPlaceAndTheReason) {
+  EXPECT_EQ(error("a.jsonl", "{\"text\": \"a\"}\n\n" + GetParam().input),
+            "[a.jsonl: record 2, line 3] " + GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SecondRecord,
+    testing::Values(
+        BadRecord{"NearKey", "{\"texts\": \"b\", \"id\": 1}",
+                  "'text' is missing (keys: texts, id), expected a text or a "
+                  "list of texts. Is 'texts' meant?"},
+        BadRecord{"NoKey", "{\"id\": 1}",
+                  "'text' is missing (keys: id), expected a text or a list "
+                  "of texts. Name the texts' key with --key."},
+        BadRecord{"NumberForAText", "{\"text\": 3}",
+                  "'text' is 3, expected a text, a list of texts or an object "
+                  "{text: score}."},
+        BadRecord{"NoObject", "[1]", "is [1], expected an object."},
+        BadRecord{"NullInAList", "{\"text\": [\"a\", null]}",
+                  "'text[1]' is null, expected a text."},
+        BadRecord{"KeyTwice", "{\"text\": \"a\", \"text\": \"b\"}",
+                  "'text' is there twice, expected once."},
+        BadRecord{"ValueThatEnds", "{\"text\": ",
+                  "is not valid JSON: parse error at line 3, column 10: syntax "
+                  "error while parsing value - unexpected end of input; expected '[', '{', or a "
+                  "literal."}),
+    testing_support::by_value);
+
+TEST_F(ScoredFile, AListHoldsObjects) {
   EXPECT_EQ(error("a.json", "[\"a\"]"), "[a.json: record 1] is 'a', expected an object.");
+}
+
+TEST_F(ScoredFile, WhatIsNotUtf8IsToldWithLineAndOffset) {
   EXPECT_EQ(error("a.txt", "caf\xE9"),
             "[a.txt: line 1] not UTF-8: got the byte 0xE9 at offset 3, expected UTF-8. Convert the "
             "file, for example with iconv.");
+}
+
+TEST_F(ScoredFile, ALineOfTextHasNoKeys) {
   EXPECT_EQ(error("a.txt", "a", {"input"}),
             "[a.txt] a line is a text without keys: got the key 'input', expected none.");
 }

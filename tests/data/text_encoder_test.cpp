@@ -7,12 +7,14 @@
 
 #include "byte_tokenizer.h"
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::data {
 namespace text_encoder_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::message_of;
 using tokenizer::PromptTemplate;
 
 constexpr auto kBos = ByteTokenizer::kBos;
@@ -103,20 +105,15 @@ TEST(TextEncoder, EosFollowsATemplateThatClosesWithAnotherToken) {
 }
 
 template <class Error>
-std::string message_of(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
-                       const EncodeOptions& options) {
-  try {
-    TextEncoder(std::move(tokenizer), options);
-  } catch (const Error& error) {
-    return error.what();
-  }
-  return "(no such error)";
+std::string making_error(std::shared_ptr<const tokenizer::Tokenizer> tokenizer,
+                         const EncodeOptions& options) {
+  return message_of<Error>([&] { TextEncoder(std::move(tokenizer), options); });
 }
 
 TEST(TextEncoder, ATokenizerWithoutEosIsAnErrorWhereEosIsAskedFor) {
   ByteTokenizer tokenizer;
   tokenizer.has_eos = false;
-  EXPECT_EQ(message_of<DataError>(make(tokenizer), {}),
+  EXPECT_EQ(making_error<DataError>(make(tokenizer), {}),
             "[text_encoder] append_eos: got a tokenizer without an EOS token, expected one that "
             "names it (tokenizer_config.json: eos_token). Set append_eos to false to do without.");
   EXPECT_THAT(TextEncoder(make(tokenizer), {.append_eos = false}).encode("a").ids,
@@ -124,7 +121,7 @@ TEST(TextEncoder, ATokenizerWithoutEosIsAnErrorWhereEosIsAskedFor) {
 }
 
 TEST(TextEncoder, AModelWithoutAChatTemplateIsAnErrorUnderChat) {
-  EXPECT_EQ(message_of<DataError>(make(), {.text_template = PromptTemplate::kChat}),
+  EXPECT_EQ(making_error<DataError>(make(), {.text_template = PromptTemplate::kChat}),
             "[text_encoder] template chat: got a model without a chat template, expected one "
             "(tokenizer_config.json: chat_template). Choose the template plain, or give one with "
             "--chat-template FILE.");
@@ -136,10 +133,13 @@ TEST(TextEncoder, AChatTemplateThatFailsIsAnErrorBeforeTheFirstText) {
                DataError);
 }
 
-TEST(TextEncoder, WrongArgumentsAreErrors) {
-  EXPECT_EQ(message_of<std::invalid_argument>(nullptr, {}),
+TEST(TextEncoder, NoTokenizerIsAnError) {
+  EXPECT_EQ(making_error<std::invalid_argument>(nullptr, {}),
             "[text_encoder] got no tokenizer, expected one.");
-  EXPECT_EQ(message_of<std::invalid_argument>(make(), {.max_tokens = -1}),
+}
+
+TEST(TextEncoder, ANegativeLimitIsAnError) {
+  EXPECT_EQ(making_error<std::invalid_argument>(make(), {.max_tokens = -1}),
             "[text_encoder] max_tokens: got -1, expected 0 or more.");
 }
 

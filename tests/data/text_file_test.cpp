@@ -3,15 +3,16 @@
 
 #include <gmock/gmock.h>
 
-#include "temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::data {
 namespace text_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::ScratchFolderTest;
 
-class TextFileTest : public TempFolderTest {
+class TextFileTest : public ScratchFolderTest {
  protected:
   TextFileContent read(const std::string& name, std::string_view content) const {
     TextFileContent result = read_texts(write(name, content));
@@ -84,7 +85,7 @@ TEST_F(TextFileTest, AFaultyTextIsLeftOut) {
 
 // ---- prompts ------------------------------------------------------------------------------------
 
-class PromptTextsTest : public TempFolderTest {
+class PromptTextsTest : public ScratchFolderTest {
  protected:
   TextFileContent read(const std::string& name, std::string_view content,
                        const std::vector<std::string>& keys = usual_prompt_keys()) const {

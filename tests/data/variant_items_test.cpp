@@ -6,11 +6,13 @@
 #include <gtest/gtest.h>
 
 #include "byte_tokenizer.h"
+#include "tests/support/errors.h"
 
 namespace cpx::data {
 namespace variant_items_test {
 
 using testing::ElementsAre;
+using testing_support::message_of;
 using tokenizer::PromptTemplate;
 
 constexpr auto kBos = ByteTokenizer::kBos;
@@ -119,18 +121,10 @@ TEST(GroupTexts, AreThoseOfTheDraw) {
 }
 
 TEST(VariantItems, AGroupWithoutTextsOfASideIsAnError) {
-  const auto message_of = [](auto&& call) -> std::string {
-    try {
-      call();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "(no such error)";
-  };
   const GroupTexts texts = {.input = "i", .positives = {"p"}};
-  EXPECT_EQ(message_of([&] { transfer_items(texts, make()); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { transfer_items(texts, make()); }),
             "[transfer_items] got 1 positives and 0 negatives, expected one or more of each.");
-  EXPECT_EQ(message_of([&] { cycle_items(texts, make()); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { cycle_items(texts, make()); }),
             "[cycle_items] got 1 positives and 0 negatives, expected one or more of each.");
 }
 

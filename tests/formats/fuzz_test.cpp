@@ -6,18 +6,22 @@
 
 #include <gtest/gtest.h>
 
+#include "cpx/core/output_file.h"
 #include "cpx/core/random.h"
 #include "cpx/formats/gguf.h"
 #include "cpx/formats/model_config.h"
 #include "cpx/formats/peft.h"
 #include "cpx/formats/safetensors.h"
 #include "cpx/formats/torch_file.h"
-#include "tests/formats/scratch_folder.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace fuzz_test {
 
 namespace fs = std::filesystem;
+using testing_support::fixture;
+using testing_support::ScratchFolderTest;
 
 constexpr int kNumLengths = 200;
 constexpr int kNumFlips = 500;
@@ -51,7 +55,9 @@ struct Format {
   size_t header_bytes;
 };
 
-class DamagedFile : public ScratchFolder, public testing::WithParamInterface<Format> {
+void PrintTo(const Format& one, std::ostream* out) { *out << one.name; }
+
+class DamagedFile : public ScratchFolderTest, public testing::WithParamInterface<Format> {
  protected:
   // Whether the content was refused; anything but a one-line DataError fails the test.
   bool is_refused(const std::string& content) const {
@@ -65,7 +71,7 @@ class DamagedFile : public ScratchFolder, public testing::WithParamInterface<For
     }
   }
 
-  std::string whole() const { return bytes_of(fixture(GetParam().fixture)); }
+  std::string whole() const { return read_text_file(fixture(GetParam().fixture)); }
 };
 
 TEST_P(DamagedFile, CutAnywhereIsRefused) {
@@ -106,13 +112,13 @@ INSTANTIATE_TEST_SUITE_P(
         Format{"TorchFileOfProtocol4", "torch/odd_protocol_4.bin", read_torch_file, 5897},
         Format{"GgufHeader", "gguf/llama_mixed.gguf", read_gguf, 700},
         Format{"GgufOfAllTypes", "gguf/llama_mixed.gguf", read_gguf, 10000}),
-    [](const auto& test) { return test.param.name; });
+    testing_support::by_value);
 
-class DamagedJson : public ScratchFolder {
+class DamagedJson : public ScratchFolderTest {
  protected:
   // Flips bytes of `original` and hands the text, as a file of that name, to `read`.
   void flip_everywhere(const fs::path& original, const std::function<void()>& read) const {
-    const std::string bytes = bytes_of(original);
+    const std::string bytes = read_text_file(original);
     CounterRng rng(/*seed=*/5, {});
     for (int i = 0; i < kNumFlips; ++i) {
       std::string damaged = bytes.substr(0, i % 5 == 0 ? rng.below(bytes.size()) : bytes.size());

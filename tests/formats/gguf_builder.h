@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "tests/formats/scratch_folder.h"
+#include "tests/formats/raw.h"
 
 namespace cpx::formats {
 

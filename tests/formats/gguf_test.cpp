@@ -8,7 +8,9 @@
 
 #include "cpx/formats/model_folder.h"
 #include "tests/formats/gguf_builder.h"
-#include "tests/formats/scratch_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace gguf_test {
@@ -16,7 +18,10 @@ namespace gguf_test {
 using tensor::StorageType;
 using testing::ElementsAre;
 using testing::HasSubstr;
-using Gguf = ScratchFolder;
+using Gguf = testing_support::ScratchFolderTest;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 constexpr uint32_t kArray = 9;
 
@@ -131,19 +136,19 @@ TEST_F(Gguf, ValueOfAnotherTypeIsNamed) {
   const auto path = write("x.gguf", builder.build());
   const auto file = GgufFile::open(path);
   const std::string place = fmt::format("[gguf] {}: ", path.string());
-  EXPECT_EQ(message_of([&] { file->find_int("text"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_int("text"); }),
             place + "'text' is a text, expected an integer.");
-  EXPECT_EQ(message_of([&] { file->find_int("f"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_int("f"); }),
             place + "'f' is a number, expected an integer.");
-  EXPECT_EQ(message_of([&] { file->find_double("text"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_double("text"); }),
             place + "'text' is a text, expected a number.");
-  EXPECT_EQ(message_of([&] { file->find_bool("f"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_bool("f"); }),
             place + "'f' is a number, expected a boolean.");
-  EXPECT_EQ(message_of([&] { file->find_texts("f"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_texts("f"); }),
             place + "'f' is a number, expected an array of texts.");
-  EXPECT_EQ(message_of([&] { file->find_ints("texts"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_ints("texts"); }),
             place + "'texts' is an array of texts, expected an array of integers.");
-  EXPECT_EQ(message_of([&] { file->find_text("texts"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->find_text("texts"); }),
             place + "'texts' is an array of texts, expected a text.");
 }
 
@@ -168,11 +173,11 @@ TEST_F(Gguf, NumbersOfAnyWidthAreTakenWhereTheySayTheSame) {
   EXPECT_TRUE(file->is_array("ints"));
   EXPECT_FALSE(file->is_array("whole"));
   EXPECT_FALSE(file->is_array("none"));
-  EXPECT_THAT(message_of([&] { file->find_int("half"); }),
+  EXPECT_THAT(message_of<DataError>([&] { file->find_int("half"); }),
               HasSubstr("'half' is a number, expected an integer."));
-  EXPECT_THAT(message_of([&] { file->find_bool("two"); }),
+  EXPECT_THAT(message_of<DataError>([&] { file->find_bool("two"); }),
               HasSubstr("'two' is an integer, expected a boolean."));
-  EXPECT_THAT(message_of([&] { file->find_ints("halves"); }),
+  EXPECT_THAT(message_of<DataError>([&] { file->find_ints("halves"); }),
               HasSubstr("'halves' is an array of numbers, expected an array of integers."));
 }
 
@@ -183,7 +188,7 @@ TEST_F(Gguf, ArraysOfArraysArePassedOver) {
   builder.add_uint("behind", 7);
   const auto file = GgufFile::open(write("x.gguf", builder.build()));
   EXPECT_EQ(file->find_int("behind"), 7);
-  EXPECT_THAT(message_of([&] { file->find_texts("nested"); }),
+  EXPECT_THAT(message_of<DataError>([&] { file->find_texts("nested"); }),
               HasSubstr("'nested' is an array of arrays, expected an array of texts."));
 }
 
@@ -200,11 +205,11 @@ TEST_F(Gguf, ATensorOfATypeThatIsNotReadIsRefusedWhereItIsAskedFor) {
       "Q6_K, IQ4_NL, IQ4_XS. Make the file again in one of these, for example with "
       "'llama-quantize --allow-requantize IN OUT Q8_0'.";
   const std::string place = fmt::format("[gguf] {}: ", path.string());
-  EXPECT_EQ(message_of([&] { file->tensor("w"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->tensor("w"); }),
             place + "'w' is stored as IQ2_XS (type 17)" + hint);
-  EXPECT_EQ(message_of([&] { file->tensor("u"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->tensor("u"); }),
             place + "'u' is stored as the unknown type 99" + hint);
-  EXPECT_EQ(message_of([&] { file->tensor("none"); }), place + "has no tensor 'none'.");
+  EXPECT_EQ(message_of<DataError>([&] { file->tensor("none"); }), place + "has no tensor 'none'.");
 }
 
 TEST_F(Gguf, EmptyTensorsAndSingleNumbersAreRead) {
@@ -230,7 +235,7 @@ GgufBuilder part(uint16_t number, uint16_t count, int32_t num_tensors) {
   return builder;
 }
 
-class SplitGguf : public ScratchFolder {
+class SplitGguf : public ScratchFolderTest {
  protected:
   std::filesystem::path write_part(int number, int num_tensors = 3) const {
     return write(fmt::format("m-{:05}-of-00003.gguf", number),
@@ -238,7 +243,7 @@ class SplitGguf : public ScratchFolder {
   }
 
   std::string refusal(const std::filesystem::path& path) const {
-    std::string message = message_of([&] { GgufFile::open(path); });
+    std::string message = message_of<DataError>([&] { GgufFile::open(path); });
     for (size_t at; (at = message.find(folder_.string())) != std::string::npos;) {
       message.replace(at, folder_.string().size(), "FOLDER");
     }
@@ -310,7 +315,7 @@ TEST_F(Gguf, TensorsFollowTheAlignmentOfTheFile) {
 
 // ---- Vocabularies -------------------------------------------------------------------------------
 
-class GgufVocabularyKeys : public ScratchFolder {
+class GgufVocabularyKeys : public ScratchFolderTest {
  protected:
   tokenizer::GgufVocabulary read(const GgufBuilder& builder) const {
     return read_gguf_vocabulary(*GgufFile::open(write("x.gguf", builder.build())));
@@ -354,7 +359,7 @@ TEST_F(GgufVocabularyKeys, WhatTheKindOfVocabularyDoesNotNeedIsNotLookedAt) {
   EXPECT_EQ(read(pieces).pre, "");
   GgufBuilder needed = of_model("llama");
   needed.add_text("tokenizer.ggml.scores", "none");
-  EXPECT_THAT(message_of([&] { read(needed); }),
+  EXPECT_THAT(message_of<DataError>([&] { read(needed); }),
               HasSubstr("'tokenizer.ggml.scores' is a text, expected an array of numbers."));
 }
 
@@ -394,17 +399,13 @@ TEST_F(GgufVocabularyKeys, ASentencePieceVocabularyHasItsUsualBosAndEos) {
   EXPECT_EQ(read(of_model("gpt2")).eos_id, std::nullopt);
 }
 
-struct BadGguf {
-  const char* name;
-  std::string content;
-  std::string message;
-};
+using BadGguf = testing_support::BadInput<std::string>;
 
-class BadGgufFile : public ScratchFolder, public testing::WithParamInterface<BadGguf> {};
+class BadGgufFile : public ScratchFolderTest, public testing::WithParamInterface<BadGguf> {};
 
 TEST_P(BadGgufFile, IsRefusedWithThePlaceAndTheReason) {
-  const auto path = write("bad.gguf", GetParam().content);
-  EXPECT_EQ(message_of([&] { GgufFile::open(path); }),
+  const auto path = write("bad.gguf", GetParam().input);
+  EXPECT_EQ(message_of<DataError>([&] { GgufFile::open(path); }),
             fmt::format("[gguf] {}: {}", path.string(), GetParam().message));
 }
 
@@ -517,7 +518,7 @@ INSTANTIATE_TEST_SUITE_P(
                 "'v' begins 96 bytes into the data, where 'w' ends at 128: they overlap."},
         BadGguf{"DuplicateTensor", two_tensors("w", 128).build(),
                 "the tensor 'w' is there twice, expected once."}),
-    [](const auto& test) { return test.param.name; });
+    testing_support::by_value);
 
 }  // namespace gguf_test
 }  // namespace cpx::formats

@@ -5,18 +5,22 @@
 
 #include <gtest/gtest.h>
 
-#include "tests/formats/scratch_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx::formats {
 namespace model_folder_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
-class ModelFolderTest : public ScratchFolder {
+class ModelFolderTest : public ScratchFolderTest {
  protected:
   std::string error() const {
-    return message_of([&] { ModelFolder folder(folder_); });
+    return message_of<DataError>([&] { ModelFolder folder(folder_); });
   }
   std::string named(const std::string& rest) const {
     return fmt::format("[model_folder] {}{}", folder_.string(), rest);
@@ -50,7 +54,7 @@ TEST_F(ModelFolderTest, ShardsAreReadAsOneModel) {
 
 TEST_F(ModelFolderTest, UnknownNameGetsTheNearestOne) {
   const ModelFolder folder(fixture("models/llama_gqa"));
-  EXPECT_THAT(message_of([&] { folder.tensor("lm_head.wight"); }),
+  EXPECT_THAT(message_of<DataError>([&] { folder.tensor("lm_head.wight"); }),
               HasSubstr("models/llama_gqa: has no tensor 'lm_head.wight'. The nearest name is "
                         "'lm_head.weight'."));
 }
@@ -93,7 +97,7 @@ TEST_F(ModelFolderTest, IndexMustMapNamesToFilesOfTheFolder) {
 TEST_F(ModelFolderTest, FolderWithoutWeightsAndNoFolderAreNamed) {
   EXPECT_EQ(error(), named(": holds none of model.safetensors, model.safetensors.index.json, "
                            "pytorch_model.bin and pytorch_model.bin.index.json."));
-  EXPECT_THAT(message_of([&] { ModelFolder folder(folder_ / "none"); }),
+  EXPECT_THAT(message_of<DataError>([&] { ModelFolder folder(folder_ / "none"); }),
               HasSubstr("/none: is no folder, expected one with model.safetensors or "
                         "model.safetensors.index.json."));
 }

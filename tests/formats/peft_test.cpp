@@ -6,7 +6,10 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/formats/scratch_folder.h"
+#include "cpx/core/output_file.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace peft_test {
@@ -15,24 +18,28 @@ namespace fs = std::filesystem;
 using Json = nlohmann::json;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 const char* const kAdapters[] = {"llama_gqa", "llama_tied_llama3", "llama_bias_linear",
                                  "mistral_window"};
 
 fs::path adapter_of(const std::string& model) { return fixture("models") / model / "adapter"; }
 
-class PeftTest : public ScratchFolder {
+class PeftTest : public ScratchFolderTest {
  protected:
   // The config of llama_gqa's adapter with some keys set anew; a null removes its key.
   void write_config(const Json& changes) const {
-    Json config = Json::parse(bytes_of(adapter_of("llama_gqa") / "adapter_config.json"));
+    Json config = Json::parse(read_text_file(adapter_of("llama_gqa") / "adapter_config.json"));
     config.merge_patch(changes);
     write("adapter_config.json", config.dump());
   }
 
   std::string config_error(const Json& changes) const {
     write_config(changes);
-    return without_place(message_of([&] { read_peft_config(folder_); }), "adapter_config.json");
+    return without_place(message_of<DataError>([&] { read_peft_config(folder_); }),
+                         "adapter_config.json");
   }
 
   void write_weights(const std::vector<NamedTensor>& tensors) const {
@@ -43,7 +50,8 @@ class PeftTest : public ScratchFolder {
   std::string weights_error(const std::vector<NamedTensor>& tensors) const {
     write_config(Json::object());
     write_weights(tensors);
-    return without_place(message_of([&] { read_peft(folder_); }), "adapter_model.safetensors");
+    return without_place(message_of<DataError>([&] { read_peft(folder_); }),
+                         "adapter_model.safetensors");
   }
 
   std::string without_place(const std::string& message, const char* file) const {
@@ -114,7 +122,7 @@ TEST_F(PeftTest, TheRevisionOfTheBaseIsKept) {
   adapter.config.base_model = "ann/tiny";
   adapter.config.revision = "v1";
   write_peft(folder_, adapter.config, adapter.factors);
-  const Json json = Json::parse(bytes_of(folder_ / "adapter_config.json"));
+  const Json json = Json::parse(read_text_file(folder_ / "adapter_config.json"));
   EXPECT_EQ(json.at("base_model_name_or_path"), "ann/tiny");
   EXPECT_EQ(json.at("revision"), "v1");
   EXPECT_EQ(read_peft(folder_).config.revision, "v1");
@@ -129,7 +137,7 @@ TEST_F(PeftTest, AllLinearIsWrittenAsTheNamesOfTheModules) {
   write_peft(folder_,
              {.rank = 2, .alpha = 16.0, .target_modules = {"all-linear"}, .base_model = ""},
              factors);
-  const Json json = Json::parse(bytes_of(folder_ / "adapter_config.json"));
+  const Json json = Json::parse(read_text_file(folder_ / "adapter_config.json"));
   EXPECT_EQ(json.at("target_modules"), (Json{"q_proj", "up_proj"}));
   EXPECT_TRUE(json.at("lora_alpha").is_number_integer());
   EXPECT_EQ(json.at("inference_mode"), true);
@@ -225,7 +233,8 @@ TEST_F(PeftTest, PatternsThatDoNotFitAreNamed) {
             "'alpha_pattern.q_(proj' is 2, expected a layer's name or a regular expression as its "
             "key.");
   write_config({{"rank_pattern", {{"q_proj", 2}}}});
-  EXPECT_EQ(without_place(message_of([&] { read_peft(folder_); }), "adapter_model.safetensors"),
+  EXPECT_EQ(without_place(message_of<DataError>([&] { read_peft(folder_); }),
+                          "adapter_model.safetensors"),
             "'model.layers.0.self_attn.q_proj.lora_A.weight' is [4, 32], expected [2, inputs] "
             "(adapter_config.json: rank_pattern 2).");
 }
@@ -265,54 +274,78 @@ TEST_F(PeftTest, NumbersOutOfRangeAreNamed) {
             "'lora_dropout' is 1.0, expected at least 0 and less than 1.");
 }
 
-TEST_F(PeftTest, TensorsThatDoNotFitAreNamed) {
-  const std::string q = "base_model.model.model.layers.0.self_attn.q_proj";
-  const auto a = torch::ones({4, 32});
-  const auto b = torch::ones({32, 4});
-  EXPECT_EQ(weights_error({{q + ".lora_A.weight", a}}),
-            fmt::format("'{}.lora_B.weight' is missing, but its other factor is there.", q));
-  EXPECT_EQ(weights_error({{q + ".lora_B.weight", b}}),
-            fmt::format("'{}.lora_A.weight' is missing, but its other factor is there.", q));
-  EXPECT_EQ(weights_error({{q + ".lora_A.weight", torch::ones({8, 32})}}),
-            "'model.layers.0.self_attn.q_proj.lora_A.weight' is [8, 32], expected [4, inputs] "
-            "(adapter_config.json: r 4).");
-  EXPECT_EQ(weights_error({{q + ".lora_B.weight", torch::ones({4})}}),
-            "'model.layers.0.self_attn.q_proj.lora_B.weight' is [4], expected [outputs, 4] "
-            "(adapter_config.json: r 4).");
-  EXPECT_EQ(weights_error({{q + ".lora_A.weight", a.to(torch::kInt32)}}),
-            "'model.layers.0.self_attn.q_proj.lora_A.weight' holds Int, expected floating point "
-            "numbers.");
-  EXPECT_EQ(weights_error({{"model.q_proj.lora_A.weight", a}}),
-            "'model.q_proj.lora_A.weight' is no tensor of a PEFT adapter, expected a name that "
-            "begins with 'base_model.model.'.");
-  EXPECT_EQ(weights_error({{"base_model.model.model.embed_tokens.lora_embedding_A", a}}),
-            "'base_model.model.model.embed_tokens.lora_embedding_A' belongs to a kind of adapter "
-            "that cpx does not compute, expected names that end in .lora_A.weight or "
-            ".lora_B.weight.");
-  EXPECT_EQ(weights_error({{"base_model.model.lm_head.base_layer.weight", a}}),
-            "holds no LoRA factors, expected names that end in .lora_A.weight and .lora_B.weight.");
+const std::string kQuery = "base_model.model.model.layers.0.self_attn.q_proj";
+
+torch::Tensor factor_a() { return torch::ones({4, 32}); }
+torch::Tensor factor_b() { return torch::ones({32, 4}); }
+
+using BadTensors = testing_support::BadInput<std::vector<NamedTensor>>;
+
+class BadFactors : public PeftTest, public testing::WithParamInterface<BadTensors> {};
+
+TEST_P(BadFactors, AreNamedWithTheReason) {
+  EXPECT_EQ(weights_error(GetParam().input), GetParam().message);
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    All, BadFactors,
+    testing::Values(
+        BadTensors{
+            "AWithoutB",
+            {{kQuery + ".lora_A.weight", factor_a()}},
+            fmt::format("'{}.lora_B.weight' is missing, but its other factor is there.", kQuery)},
+        BadTensors{
+            "BWithoutA",
+            {{kQuery + ".lora_B.weight", factor_b()}},
+            fmt::format("'{}.lora_A.weight' is missing, but its other factor is there.", kQuery)},
+        BadTensors{
+            "AOfAnotherRank",
+            {{kQuery + ".lora_A.weight", torch::ones({8, 32})}},
+            "'model.layers.0.self_attn.q_proj.lora_A.weight' is [8, 32], expected [4, inputs] "
+            "(adapter_config.json: r 4)."},
+        BadTensors{"BOfOneDimension",
+                   {{kQuery + ".lora_B.weight", torch::ones({4})}},
+                   "'model.layers.0.self_attn.q_proj.lora_B.weight' is [4], expected [outputs, 4] "
+                   "(adapter_config.json: r 4)."},
+        BadTensors{
+            "AOfIntegers",
+            {{kQuery + ".lora_A.weight", factor_a().to(torch::kInt32)}},
+            "'model.layers.0.self_attn.q_proj.lora_A.weight' holds Int, expected floating point "
+            "numbers."},
+        BadTensors{
+            "NameWithoutTheBeginning",
+            {{"model.q_proj.lora_A.weight", factor_a()}},
+            "'model.q_proj.lora_A.weight' is no tensor of a PEFT adapter, expected a name that "
+            "begins with 'base_model.model.'."},
+        BadTensors{
+            "FactorsOfEmbeddings",
+            {{"base_model.model.model.embed_tokens.lora_embedding_A", factor_a()}},
+            "'base_model.model.model.embed_tokens.lora_embedding_A' belongs to a kind of adapter "
+            "that cpx does not compute, expected names that end in .lora_A.weight or "
+            ".lora_B.weight."},
+        BadTensors{"NoFactors",
+                   {{"base_model.model.lm_head.base_layer.weight", factor_a()}},
+                   "holds no LoRA factors, expected names that end in .lora_A.weight and "
+                   ".lora_B.weight."}),
+    testing_support::by_value);
+
 TEST_F(PeftTest, FilesThatAreMissingAreNamed) {
-  EXPECT_THAT(message_of([&] { read_peft(folder_); }),
+  EXPECT_THAT(message_of<DataError>([&] { read_peft(folder_); }),
               HasSubstr("adapter_config.json: cannot be read: No such file or directory."));
   write_config(Json::object());
-  EXPECT_THAT(message_of([&] { read_peft(folder_); }),
+  EXPECT_THAT(message_of<DataError>([&] { read_peft(folder_); }),
               HasSubstr("adapter_model.safetensors: cannot be opened: No such file or directory."));
   write("adapter_model.bin", "x");
   EXPECT_THAT(
-      message_of([&] { read_peft(folder_); }),
+      message_of<DataError>([&] { read_peft(folder_); }),
       HasSubstr("adapter_model.bin: begins with 'x', expected a zip archive of torch.save."));
 }
 
 TEST_F(PeftTest, WriterRefusesWhatIsNoFactorOfItsRank) {
   const auto refusal = [&](const std::vector<NamedTensor>& factors) -> std::string {
-    try {
+    return message_of<std::invalid_argument>([&] {
       write_peft(folder_, {.rank = 4, .target_modules = {"q_proj"}, .base_model = ""}, factors);
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "";
+    });
   };
   EXPECT_EQ(refusal({}), "[write_peft] there are no factors to write.");
   EXPECT_EQ(refusal({{"q_proj.weight", torch::ones({4, 4})}}),

@@ -6,15 +6,18 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "tests/formats/scratch_folder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace roberta_config_test {
 
 using nlohmann::json;
 using testing::ElementsAre;
+using testing_support::ScratchFolderTest;
 
-class RobertaConfigTest : public ScratchFolder {
+class RobertaConfigTest : public ScratchFolderTest {
  protected:
   RobertaConfig read(const json& changes = json::object(),
                      const std::string& tokenizer_config = "") const {
@@ -27,10 +30,7 @@ class RobertaConfigTest : public ScratchFolder {
 
   // The message without the folder's name.
   std::string error(const json& changes, const std::string& tokenizer_config = "") const {
-    std::string message = message_of([&] { read(changes, tokenizer_config); });
-    const std::string prefix = folder_.string() + "/";
-    const size_t at = message.find(prefix);
-    return at == std::string::npos ? message : message.erase(at, prefix.size());
+    return data_error_of([&] { read(changes, tokenizer_config); });
   }
 };
 
@@ -76,23 +76,35 @@ TEST_F(RobertaConfigTest, TheProblemTypeTellsWhatLabelsAre) {
             "single_label_classification, multi_label_classification or regression.");
 }
 
-TEST_F(RobertaConfigTest, OtherModelsAreRefused) {
-  EXPECT_EQ(error({{"model_type", nullptr}}),
-            "[roberta_config] config.json: 'model_type' is missing.");
-  EXPECT_EQ(error({{"architectures", {"RobertaForMaskedLM"}}}),
-            "[roberta_config] config.json: 'architectures' is [\"RobertaForMaskedLM\"], expected "
-            "[\"RobertaForSequenceClassification\"], a classifier.");
-  EXPECT_EQ(error({{"hidden_act", "gelu_new"}}),
-            "[roberta_config] config.json: 'hidden_act' is 'gelu_new', expected gelu.");
-  EXPECT_EQ(error({{"position_embedding_type", "relative_key"}}),
-            "[roberta_config] config.json: 'position_embedding_type' is 'relative_key', expected "
-            "absolute.");
-  EXPECT_EQ(error({{"is_decoder", true}}),
-            "[roberta_config] config.json: 'is_decoder' is true, expected false.");
-  EXPECT_EQ(error({{"quantization_config", {{"bits", 4}}}}),
-            "[roberta_config] config.json: 'quantization_config' is {\"bits\":4}, expected none: "
-            "cpx reads unquantised classifiers.");
+using BadConfig = testing_support::BadInput<json>;
+
+class OtherModel : public RobertaConfigTest, public testing::WithParamInterface<BadConfig> {};
+
+TEST_P(OtherModel, IsRefused) {
+  EXPECT_EQ(error(GetParam().input), "[roberta_config] config.json: " + GetParam().message);
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, OtherModel,
+    testing::Values(
+        BadConfig{"NoModelType", {{"model_type", nullptr}}, "'model_type' is missing."},
+        BadConfig{"AnotherClass",
+                  {{"architectures", {"RobertaForMaskedLM"}}},
+                  "'architectures' is [\"RobertaForMaskedLM\"], expected "
+                  "[\"RobertaForSequenceClassification\"], a classifier."},
+        BadConfig{"AnotherActivation",
+                  {{"hidden_act", "gelu_new"}},
+                  "'hidden_act' is 'gelu_new', expected gelu."},
+        BadConfig{"RelativePositions",
+                  {{"position_embedding_type", "relative_key"}},
+                  "'position_embedding_type' is 'relative_key', expected "
+                  "absolute."},
+        BadConfig{"ADecoder", {{"is_decoder", true}}, "'is_decoder' is true, expected false."},
+        BadConfig{"Quantised",
+                  {{"quantization_config", {{"bits", 4}}}},
+                  "'quantization_config' is {\"bits\":4}, expected none: "
+                  "cpx reads unquantised classifiers."}),
+    testing_support::by_value);
 
 TEST_F(RobertaConfigTest, TheModelTypeDecidesHoweverTheClassIsSpelled) {
   for (const json& classes : {json({"ROBERTAForSequenceClassification"}), json("x"), json(nullptr),

@@ -6,14 +6,20 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/output_file.h"
-#include "tests/formats/scratch_folder.h"
+#include "tests/formats/raw.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace safetensors_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-using Safetensors = ScratchFolder;
+using Safetensors = testing_support::ScratchFolderTest;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 // A file of this header and so many bytes of data.
 std::string file_of(const std::string& header, size_t num_data_bytes) {
@@ -92,7 +98,7 @@ TEST_F(Safetensors, EveryTypeIsReadAsItWasWritten) {
 TEST_F(Safetensors, HeaderIsPaddedAndHoldsTheTensorsInTheGivenOrder) {
   const std::vector<NamedTensor> tensors = {{"z", torch::ones(1)}, {"a", torch::ones(2)}};
   write_safetensors(folder_ / "x.safetensors", tensors, {{"format", "pt"}});
-  const std::string bytes = bytes_of(folder_ / "x.safetensors");
+  const std::string bytes = read_text_file(folder_ / "x.safetensors");
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), sizeof(length));
   EXPECT_EQ(length % 8, 0u);
@@ -114,29 +120,26 @@ TEST_F(Safetensors, FilesOfTheReferenceLibraryAreReadAndWrittenBackEqual) {
     std::vector<NamedTensor> tensors;
     for (const auto& tensor : file->names()) tensors.push_back({tensor, file->tensor(tensor)});
     write_safetensors(folder_ / "copy", tensors, file->metadata());
-    EXPECT_EQ(bytes_of(folder_ / "copy"), bytes_of(fixture(name))) << name;
+    EXPECT_EQ(read_text_file(folder_ / "copy"), read_text_file(fixture(name))) << name;
   }
 }
 
 TEST_F(Safetensors, UnknownNameGetsTheNearestOne) {
   const auto file = SafetensorsFile::open(fixture("models/llama_gqa/model.safetensors"));
-  EXPECT_THAT(message_of([&] { file->tensor("model.norm.weigth"); }),
+  EXPECT_THAT(message_of<DataError>([&] { file->tensor("model.norm.weigth"); }),
               HasSubstr("has no tensor 'model.norm.weigth'. The nearest name is "
                         "'model.norm.weight'."));
-  EXPECT_THAT(message_of([&] { file->shape("xyzzy"); }), HasSubstr("has no tensor 'xyzzy'."));
+  EXPECT_THAT(message_of<DataError>([&] { file->shape("xyzzy"); }),
+              HasSubstr("has no tensor 'xyzzy'."));
 }
 
-struct BadFile {
-  const char* name;
-  std::string content;
-  std::string message;
-};
+using BadFile = testing_support::BadInput<std::string>;
 
-class BadSafetensors : public ScratchFolder, public testing::WithParamInterface<BadFile> {};
+class BadSafetensors : public ScratchFolderTest, public testing::WithParamInterface<BadFile> {};
 
 TEST_P(BadSafetensors, IsRefusedWithItsFileItsTensorAndTheReason) {
-  const auto path = write("bad.safetensors", GetParam().content);
-  const std::string message = message_of([&] { SafetensorsFile::open(path); });
+  const auto path = write("bad.safetensors", GetParam().input);
+  const std::string message = message_of<DataError>([&] { SafetensorsFile::open(path); });
   EXPECT_EQ(message, fmt::format("[safetensors] {}: {}", path.string(), GetParam().message));
 }
 
@@ -217,11 +220,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadFile{"BytesLeftOver",
                 file_of(one_tensor(R"("dtype":"U8","shape":[2],"data_offsets":[0,2])"), 3),
                 "has 64 bytes, expected 63 (where the last tensor ends)."}),
-    [](const auto& test) { return test.param.name; });
+    testing_support::by_value);
 
 TEST_F(Safetensors, NamesInMessagesStayOnOneLine) {
   const auto path = write("x.safetensors", file_of(R"({"a\nb\u00e4":{}})", 0));
-  EXPECT_THAT(message_of([&] { SafetensorsFile::open(path); }),
+  EXPECT_THAT(message_of<DataError>([&] { SafetensorsFile::open(path); }),
               HasSubstr("'a\\x0ab\xC3\xA4.dtype' is missing."));
 }
 
@@ -253,18 +256,14 @@ TEST_F(Safetensors, ATensorOfAnUnknownTypeIsAnErrorForWhoAsksForIt) {
       "[safetensors] {}: 'v' is stored as F8_E4M3, expected one of F64, F32, F16, "
       "BF16, I64, I32, I16, I8, U8, BOOL.",
       path.string());
-  EXPECT_EQ(message_of([&] { file->tensor("v"); }), expected);
-  EXPECT_EQ(message_of([&] { file->dtype("v"); }), expected);
+  EXPECT_EQ(message_of<DataError>([&] { file->tensor("v"); }), expected);
+  EXPECT_EQ(message_of<DataError>([&] { file->dtype("v"); }), expected);
 }
 
 TEST_F(Safetensors, WriterRefusesNamesAndTypesThatCannotBeStored) {
   const auto refusal = [&](const std::vector<NamedTensor>& tensors) -> std::string {
-    try {
-      write_safetensors(folder_ / "x.safetensors", tensors);
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "";
+    return message_of<std::invalid_argument>(
+        [&] { write_safetensors(folder_ / "x.safetensors", tensors); });
   };
   const auto one = torch::ones(1);
   EXPECT_EQ(refusal({{"a", one}, {"a", one}}), "[write_safetensors] 'a' is there twice.");
@@ -278,7 +277,7 @@ TEST_F(Safetensors, WriterRefusesNamesAndTypesThatCannotBeStored) {
 
 TEST_F(Safetensors, FolderThatIsNotThereIsADataError) {
   const std::vector<NamedTensor> tensors = {{"a", torch::ones(1)}};
-  EXPECT_THAT(message_of([&] { write_safetensors(folder_ / "none" / "x", tensors); }),
+  EXPECT_THAT(message_of<DataError>([&] { write_safetensors(folder_ / "none" / "x", tensors); }),
               HasSubstr("none/x: cannot be written: No such file or directory"));
 }
 

@@ -10,8 +10,11 @@
 
 #include <gtest/gtest.h>
 
+#include "cpx/core/output_file.h"
 #include "src/formats/tfrecord.h"
-#include "tests/formats/scratch_folder.h"
+#include "tests/formats/raw.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx::formats {
 namespace tensorboard_test {
@@ -20,6 +23,8 @@ namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::StartsWith;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 // Bit by bit, as the definition says.
 uint32_t slow_crc32c(std::string_view bytes) {
@@ -97,7 +102,7 @@ Point point_of(const std::string& event) {
   return {value.at(1), number_at<float>(value.at(2), 0), step};
 }
 
-class TensorBoard : public ScratchFolder {
+class TensorBoard : public ScratchFolderTest {
  protected:
   // Files in the order in which TensorBoard reads them.
   std::vector<fs::path> files() const {
@@ -126,7 +131,7 @@ TEST_F(TensorBoard, FileBeginsWithItsVersionAndHoldsThePoints) {
   }
   ASSERT_EQ(files().size(), 1u);
   EXPECT_THAT(files()[0].filename().string(), StartsWith("events.out.tfevents."));
-  const auto records = records_of(bytes_of(files()[0]));
+  const auto records = records_of(read_text_file(files()[0]));
   ASSERT_EQ(records.size(), 4u);
   const auto first = fields_of(records[0]);
   EXPECT_EQ(first.at(3), "brain.Event:2");
@@ -147,7 +152,7 @@ TEST_F(TensorBoard, FlushedPointsAreInTheFileWhileItIsOpen) {
   TensorBoardWriter writer(folder_ / "tb");
   writer.add_scalar("a", 1.0, 1);
   writer.flush();
-  EXPECT_EQ(records_of(bytes_of(files()[0])).size(), 2u);
+  EXPECT_EQ(records_of(read_text_file(files()[0])).size(), 2u);
 }
 
 TEST_F(TensorBoard, ResumedRunStartsASessionAtItsFirstStepInALaterFile) {
@@ -155,10 +160,10 @@ TEST_F(TensorBoard, ResumedRunStartsASessionAtItsFirstStepInALaterFile) {
   { TensorBoardWriter writer(folder_ / "tb", /*first_step=*/51); }
   { TensorBoardWriter writer(folder_ / "tb", /*first_step=*/101); }
   ASSERT_EQ(files().size(), 3u);
-  EXPECT_EQ(records_of(bytes_of(files()[0])).size(), 1u);
+  EXPECT_EQ(records_of(read_text_file(files()[0])).size(), 1u);
   const int64_t steps[] = {0, 51, 101};
   for (const size_t i : {1, 2}) {
-    const auto records = records_of(bytes_of(files()[i]));
+    const auto records = records_of(read_text_file(files()[i]));
     ASSERT_EQ(records.size(), 2u);
     const auto event = fields_of(records[1]);
     EXPECT_EQ(number_at<int64_t>(event.at(2), 0), steps[i]);
@@ -168,7 +173,7 @@ TEST_F(TensorBoard, ResumedRunStartsASessionAtItsFirstStepInALaterFile) {
 
 TEST_F(TensorBoard, FolderThatCannotBeMadeIsNamed) {
   write("file", "x");
-  EXPECT_THAT(message_of([&] { TensorBoardWriter writer(folder_ / "file" / "tb"); }),
+  EXPECT_THAT(message_of<DataError>([&] { TensorBoardWriter writer(folder_ / "file" / "tb"); }),
               HasSubstr("/file/tb: cannot be made: Not a directory."));
 }
 

@@ -10,8 +10,10 @@
 #include "cpx/formats/model_folder.h"
 #include "cpx/formats/peft.h"
 #include "cpx/formats/safetensors.h"
-#include "tests/formats/scratch_folder.h"
 #include "tests/formats/zip_builder.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::formats {
 namespace torch_file_test {
@@ -19,6 +21,9 @@ namespace torch_file_test {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 void expect_equal(const TensorFile& actual, const TensorFile& expected) {
   for (const auto& name : expected.names()) {
@@ -71,7 +76,7 @@ TEST(TorchFileFixture, ShardsAreFoundByTheirIndex) {
 std::string error_of(const char* name) {
   const auto path = fixture(std::string("torch/") + name);
   const std::string place = fmt::format("[torch_file] {}: ", path.string());
-  const std::string message = message_of([&] { TorchFile::open(path); });
+  const std::string message = message_of<DataError>([&] { TorchFile::open(path); });
   EXPECT_TRUE(message.starts_with(place)) << message;
   return message.substr(std::min(place.size(), message.size()));
 }
@@ -97,14 +102,14 @@ TEST(TorchFileFixture, OtherContentIsRefusedByName) {
 
 TEST(TorchFileFixture, AMissingTensorIsNamedWithTheNearest) {
   const auto file = TorchFile::open(fixture("torch/odd.bin"));
-  EXPECT_EQ(message_of([&] { file->tensor("hole"); }),
+  EXPECT_EQ(message_of<DataError>([&] { file->tensor("hole"); }),
             fmt::format("[torch_file] {}: has no tensor 'hole'. The nearest name is 'whole'.",
                         file->path().string()));
 }
 
 // ---- Which file of a folder is read -------------------------------------------------------------
 
-class TorchFolder : public ScratchFolder {
+class TorchFolder : public ScratchFolderTest {
  protected:
   void copy(const std::string& from, const std::string& to) const {
     fs::copy_file(fixture(from), folder_ / to);
@@ -184,7 +189,7 @@ ZipBuilder archive(const std::string& content) {
                       {"x/data/0", raw(1.0f) + raw(2.0f) + raw(3.0f) + raw(4.0f)}}};
 }
 
-class HandmadeTorchFile : public ScratchFolder {
+class HandmadeTorchFile : public ScratchFolderTest {
  protected:
   std::shared_ptr<const TorchFile> open(const std::string& content) const {
     return TorchFile::open(write("x.bin", content));
@@ -192,7 +197,7 @@ class HandmadeTorchFile : public ScratchFolder {
   std::string error(const std::string& content) const {
     const auto path = write("x.bin", content);
     const std::string place = fmt::format("[torch_file] {}: ", path.string());
-    const std::string message = message_of([&] { TorchFile::open(path); });
+    const std::string message = message_of<DataError>([&] { TorchFile::open(path); });
     EXPECT_TRUE(message.starts_with(place)) << message;
     EXPECT_EQ(message.find('\n'), std::string::npos) << message;
     return message.substr(std::min(place.size(), message.size()));
@@ -327,29 +332,49 @@ TEST_F(HandmadeTorchFile, InstructionsAndNamesThatAreNotReadAreNamed) {
             "'data.pkl': is a pickle of protocol 1, expected 2 to 5.");
 }
 
-TEST_F(HandmadeTorchFile, DamagedPicklesAreNamed) {
-  const auto damaged = [&](const std::string& body) { return error_of_pickle(pickle(body)); };
-  EXPECT_EQ(damaged(""), "'data.pkl': takes a value from an empty stack at byte 3. It is damaged.");
-  EXPECT_EQ(damaged("t"), "'data.pkl': ends a group that never began at byte 3. It is damaged.");
-  EXPECT_EQ(damaged("N(R"),
-            "'data.pkl': takes a value from an empty stack at byte 5. It is damaged.");
-  EXPECT_EQ(damaged("h\x05"),
-            "'data.pkl': takes a value that was never kept at byte 4. It is damaged.");
-  EXPECT_EQ(damaged("]NNs"),
-            "'data.pkl': puts values into what takes none at byte 6. It is damaged.");
-  EXPECT_EQ(damaged("}(Nu"),
-            "'data.pkl': puts values into what takes none at byte 6. It is damaged.");
-  EXPECT_EQ(damaged("N)R"), "'data.pkl': calls what is no function at byte 5. It is damaged.");
-  EXPECT_EQ(damaged("NQ"), "'data.pkl': refers to what is no tuple at byte 4. It is damaged.");
-  EXPECT_EQ(damaged("NNb"),
-            "'data.pkl': gives attributes to no dictionary at byte 5. It is damaged.");
-  EXPECT_EQ(damaged("\x8a\x09" + std::string(9, 'x')),
-            "'data.pkl': has an integer of more than 64 bits at byte 4. It is damaged.");
-  EXPECT_THAT(damaged("X\xff\xff\xff\xff"),
+using BadPickle = testing_support::BadInput<std::string>;
+
+class DamagedPickle : public HandmadeTorchFile, public testing::WithParamInterface<BadPickle> {};
+
+TEST_P(DamagedPickle, IsNamedWithItsPlace) {
+  EXPECT_EQ(error_of_pickle(pickle(GetParam().input)), GetParam().message);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    All, DamagedPickle,
+    testing::Values(
+        BadPickle{"EmptyStack", "",
+                  "'data.pkl': takes a value from an empty stack at byte 3. It is damaged."},
+        BadPickle{"GroupThatNeverBegan", "t",
+                  "'data.pkl': ends a group that never began at byte 3. It is damaged."},
+        BadPickle{"CallWithoutArguments", "N(R",
+                  "'data.pkl': takes a value from an empty stack at byte 5. It is damaged."},
+        BadPickle{"ValueThatWasNeverKept", "h\x05",
+                  "'data.pkl': takes a value that was never kept at byte 4. It is damaged."},
+        BadPickle{"ValueIntoNone", "]NNs",
+                  "'data.pkl': puts values into what takes none at byte 6. It is damaged."},
+        BadPickle{"PairsIntoNone", "}(Nu",
+                  "'data.pkl': puts values into what takes none at byte 6. It is damaged."},
+        BadPickle{"CallOfNone", "N)R",
+                  "'data.pkl': calls what is no function at byte 5. It is damaged."},
+        BadPickle{"ReferenceToNone", "NQ",
+                  "'data.pkl': refers to what is no tuple at byte 4. It is damaged."},
+        BadPickle{"AttributesOfNone", "NNb",
+                  "'data.pkl': gives attributes to no dictionary at byte 5. It is damaged."},
+        BadPickle{"IntegerOf72Bits", "\x8a\x09" + std::string(9, 'x'),
+                  "'data.pkl': has an integer of more than 64 bits at byte 4. It is damaged."}),
+    testing_support::by_value);
+
+TEST_F(HandmadeTorchFile, ATextLongerThanThePickleIsNamed) {
+  EXPECT_THAT(error_of_pickle(pickle("X\xff\xff\xff\xff")),
               HasSubstr("'data.pkl': a text takes 4294967295 bytes "));
+}
+
+TEST_F(HandmadeTorchFile, AnInstructionThatIsCutIsNamed) {
   EXPECT_THAT(error_of_pickle("\x80\x02}"),
               HasSubstr("'data.pkl': an instruction takes 1 bytes at byte 3, but the file ends"));
-  EXPECT_THAT(damaged("c" + std::string(5000, 'x')), HasSubstr("'data.pkl': a name takes 1 bytes"));
+  EXPECT_THAT(error_of_pickle(pickle("c" + std::string(5000, 'x'))),
+              HasSubstr("'data.pkl': a name takes 1 bytes"));
 }
 
 TEST_F(HandmadeTorchFile, CyclesAndDepthAreHarmless) {
@@ -375,52 +400,91 @@ TEST_F(HandmadeTorchFile, CyclesAndDepthAreHarmless) {
             "'data.pkl': has more than 16777216 instructions.");
 }
 
-TEST_F(HandmadeTorchFile, TensorsOutsideTheirStorageAreNamed) {
-  const auto of = [&](const PickledTensor& tensor) { return error_of_pickle(with_tensor(tensor)); };
-  EXPECT_EQ(of({.sizes = tuple(integer(5))}),
-            "'w' is [5] with strides [1] from number 0 on, but its storage has 4 numbers.");
-  EXPECT_EQ(of({.offset = integer(1)}),
-            "'w' is [4] with strides [1] from number 1 on, but its storage has 4 numbers.");
-  EXPECT_EQ(of({.sizes = tuple(integer(2)), .strides = tuple(integer(4))}),
-            "'w' is [2] with strides [4] from number 0 on, but its storage has 4 numbers.");
-  EXPECT_EQ(of({.offset = integer(-1)}),
-            "'w' is [4] with strides [1] from number -1 on, but its storage has 4 numbers.");
-  const std::string huge = "\x8a\x08" + raw(int64_t{1} << 62);
-  EXPECT_EQ(
-      of({.sizes = tuple(huge + huge), .strides = tuple(integer(0) + integer(0))}),
-      "'w' is [4611686018427387904, 4611686018427387904] with strides [0, 0] from number 0 on, "
-      "but its storage has 4 numbers.");
-  EXPECT_EQ(of({.sizes = tuple(integer(2)), .strides = tuple(huge)}),
-            "'w' is [2] with strides [4611686018427387904] from number 0 on, but its storage has 4 "
-            "numbers.");
-  EXPECT_EQ(of({.count = integer(5)}),
-            "the storage 'x/data/0' has 16 bytes, expected 5 numbers of 4 bytes.");
-  EXPECT_EQ(of({.count = huge}),
-            "the storage 'x/data/0' has 16 bytes, expected "
-            "4611686018427387904 numbers of 4 bytes.");
-  EXPECT_EQ(of({.storage = "DoubleStorage"}),
-            "the storage 'x/data/0' has 16 bytes, expected 4 numbers of 8 bytes.");
-  EXPECT_EQ(of({.key = "../../etc"}), "has no entry 'x/data/../../etc'. It is damaged.");
+const std::string kHuge = "\x8a\x08" + raw(int64_t{1} << 62);
+
+using BadTensor = testing_support::BadInput<PickledTensor>;
+
+class DamagedTensor : public HandmadeTorchFile, public testing::WithParamInterface<BadTensor> {};
+
+TEST_P(DamagedTensor, IsNamedWithTheReason) {
+  EXPECT_EQ(error_of_pickle(with_tensor(GetParam().input)), GetParam().message);
 }
 
-TEST_F(HandmadeTorchFile, TensorsWithoutSenseAreNamed) {
-  const auto of = [&](const PickledTensor& tensor) { return error_of_pickle(with_tensor(tensor)); };
-  EXPECT_EQ(of({.sizes = tuple(integer(-4))}),
-            "'w' has a size or a stride that is no number from 0. It is damaged.");
-  EXPECT_EQ(of({.sizes = integer(4)}),
-            "'w' has no shape and strides of at most 16 numbers. It is damaged.");
+INSTANTIATE_TEST_SUITE_P(
+    OutsideTheStorage, DamagedTensor,
+    testing::Values(
+        BadTensor{"MoreNumbers",
+                  {.sizes = tuple(integer(5))},
+                  "'w' is [5] with strides [1] from number 0 on, but its storage has 4 numbers."},
+        BadTensor{"LaterBegin",
+                  {.offset = integer(1)},
+                  "'w' is [4] with strides [1] from number 1 on, but its storage has 4 numbers."},
+        BadTensor{"LargeStride",
+                  {.sizes = tuple(integer(2)), .strides = tuple(integer(4))},
+                  "'w' is [2] with strides [4] from number 0 on, but its storage has 4 numbers."},
+        BadTensor{"NegativeOffset",
+                  {.offset = integer(-1)},
+                  "'w' is [4] with strides [1] from number -1 on, but its storage has 4 numbers."},
+        BadTensor{"SizesBeyond64Bits",
+                  {.sizes = tuple(kHuge + kHuge), .strides = tuple(integer(0) + integer(0))},
+                  "'w' is [4611686018427387904, 4611686018427387904] with strides [0, 0] from "
+                  "number 0 on, "
+                  "but its storage has 4 numbers."},
+        BadTensor{
+            "StrideBeyond64Bits",
+            {.sizes = tuple(integer(2)), .strides = tuple(kHuge)},
+            "'w' is [2] with strides [4611686018427387904] from number 0 on, but its storage has 4 "
+            "numbers."},
+        BadTensor{"MoreNumbersThanTheEntry",
+                  {.count = integer(5)},
+                  "the storage 'x/data/0' has 16 bytes, expected 5 numbers of 4 bytes."},
+        BadTensor{"CountBeyond64Bits",
+                  {.count = kHuge},
+                  "the storage 'x/data/0' has 16 bytes, expected "
+                  "4611686018427387904 numbers of 4 bytes."},
+        BadTensor{"WiderNumbers",
+                  {.storage = "DoubleStorage"},
+                  "the storage 'x/data/0' has 16 bytes, expected 4 numbers of 8 bytes."},
+        BadTensor{"KeyOfAnotherFolder",
+                  {.key = "../../etc"},
+                  "has no entry 'x/data/../../etc'. It is damaged."}),
+    testing_support::by_value);
+
+std::string seventeen_sizes() {
   std::string many;
   for (int i = 0; i < 17; ++i) many += integer(1);
-  EXPECT_EQ(of({.sizes = tuple(many)}),
-            "'w' has no shape and strides of at most 16 numbers. It is damaged.");
-  EXPECT_EQ(of({.strides = tuple("")}),
-            "'w' has another number of sizes than of strides. It is damaged.");
-  EXPECT_EQ(of({.count = text("4")}), "'w' refers to no storage. It is damaged.");
-  EXPECT_EQ(of({.offset = text("0")}),
-            "'w' has no storage, offset, shape and strides. It is damaged.");
+  return many;
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    WithoutSense, DamagedTensor,
+    testing::Values(
+        BadTensor{"NegativeSize",
+                  {.sizes = tuple(integer(-4))},
+                  "'w' has a size or a stride that is no number from 0. It is damaged."},
+        BadTensor{"SizesThatAreNoTuple",
+                  {.sizes = integer(4)},
+                  "'w' has no shape and strides of at most 16 numbers. It is damaged."},
+        BadTensor{"MoreThan16Sizes",
+                  {.sizes = tuple(seventeen_sizes())},
+                  "'w' has no shape and strides of at most 16 numbers. It is damaged."},
+        BadTensor{"NoStrides",
+                  {.strides = tuple("")},
+                  "'w' has another number of sizes than of strides. It is damaged."},
+        BadTensor{
+            "CountThatIsAText", {.count = text("4")}, "'w' refers to no storage. It is damaged."},
+        BadTensor{"OffsetThatIsAText",
+                  {.offset = text("0")},
+                  "'w' has no storage, offset, shape and strides. It is damaged."}),
+    testing_support::by_value);
+
+TEST_F(HandmadeTorchFile, ATensorMadeOfNothingIsNamed) {
   EXPECT_EQ(error_of_pickle(dictionary(text("w") + name("torch._utils", "_rebuild_tensor_v2") +
                                        tuple("") + "Rs")),
             "'w' has no storage, offset, shape and strides. It is damaged.");
+}
+
+TEST_F(HandmadeTorchFile, ADictionaryWithoutTensorsIsNamed) {
   EXPECT_EQ(error_of_pickle(pickle("}")),
             "has no tensors at its top, expected those of a model by name. Save the model's "
             "state_dict alone.");

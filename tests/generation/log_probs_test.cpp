@@ -3,7 +3,6 @@
 // (scripts/fixtures/make_log_probs.py), by hand, and by another way through the model.
 #include <cmath>
 #include <filesystem>
-#include <fstream>
 #include <string>
 
 #include <ATen/ATen.h>
@@ -11,7 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/generation/text_generator.h"
-#include "cpx/models/load.h"
+#include "tests/generation/fixtures.h"
 
 namespace cpx::generation {
 namespace log_probs_test {
@@ -20,16 +19,6 @@ using Ids = std::vector<int64_t>;
 
 // Relative to the largest, as float32 asks for.
 constexpr double kTolerance = 1e-5;
-
-nlohmann::json read_fixture() {
-  std::ifstream file(CPX_SOURCE_DIR "/tests/fixtures/generation/log_probs.json");
-  return nlohmann::json::parse(file);
-}
-
-std::shared_ptr<models::Llama> load() {
-  return models::load_model(CPX_SOURCE_DIR "/tests/fixtures/models/llama_gqa", torch::kFloat32,
-                            torch::kCPU);
-}
 
 TextGeneratorOptions options_of(const nlohmann::json& fixture, const nlohmann::json& settings) {
   TextGeneratorOptions options;
@@ -74,8 +63,8 @@ Ids with_stop(const Continuation& text) {
 }
 
 TEST(LogProbs, AreThePeersBeforeAndAfterTheProcessors) {
-  const auto fixture = read_fixture();
-  const auto model = load();
+  const auto fixture = read_generation("log_probs");
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   for (const auto& run : fixture["runs"]) {
     std::vector<Prompt> prompts;
     for (const auto& one : run["cases"]) {
@@ -93,10 +82,11 @@ TEST(LogProbs, AreThePeersBeforeAndAfterTheProcessors) {
 }
 
 TEST(LogProbs, AreNotToldUnlessAskedFor) {
-  const auto fixture = read_fixture();
+  const auto fixture = read_generation("log_probs");
   TextGeneratorOptions options = options_of(fixture, nlohmann::json::object());
   options.log_probs = false;
-  const auto texts = continue_prompts(*load(), {{.ids = {5, 6}}}, options);
+  const auto texts =
+      continue_prompts(*load_tiny("llama_gqa", /*with_adapter=*/false), {{.ids = {5, 6}}}, options);
   EXPECT_TRUE(texts.front().log_probs.empty());
 }
 
@@ -123,7 +113,7 @@ std::vector<float> last_logits(models::Llama& model, const Ids& ids) {
 // The whole text once through the model gives the same scores, which a sampler of its own
 // processes.
 TEST(LogProbs, OfSamplesAreThoseOfTheWholeText) {
-  const auto model = load();
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   TextGeneratorOptions options;
   options.log_probs = true;
   options.max_prompt_tokens = 40;
@@ -149,7 +139,7 @@ TEST(LogProbs, OfSamplesAreThoseOfTheWholeText) {
 }
 
 TEST(LogProbs, OfContrastiveSearchAreThoseOfGreedysFirstToken) {
-  const auto model = load();
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   TextGeneratorOptions greedy;
   greedy.log_probs = true;
   greedy.max_prompt_tokens = 40;

@@ -13,9 +13,13 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::generation {
 namespace sampling_test {
+
+using testing_support::kNothingThrown;
+using testing_support::message_of;
 
 SamplingOptions options_of(const nlohmann::json& keys) {
   return {.temperature = keys.value("temperature", 1.0),
@@ -101,32 +105,22 @@ TEST(Sampler, TopPKeepsAsManyAsItTakes) {
   EXPECT_NEAR(50000.0 - banned, 24688.0, 20.0);
 }
 
-std::string message_of(std::vector<float> scores, const SamplingOptions& options) {
-  try {
-    Sampler(options).process(scores, {}, 0);
-  } catch (const std::runtime_error& error) {
-    return error.what();
-  }
-  return "no error";
+std::string processing_error(std::vector<float> scores, const SamplingOptions& options) {
+  return message_of<std::runtime_error>([&] { Sampler(options).process(scores, {}, 0); });
 }
 
 TEST(Sampler, SaysWhereScoresAreNoNumbers) {
   constexpr const char* kMessage =
       "[sampling] the model's scores: got a number that is none, or no token is left, expected "
       "finite scores. A float16 model may overflow: take bfloat16 or float32.";
-  EXPECT_EQ(message_of({1.0F, std::nanf("")}, {}), kMessage);
-  EXPECT_EQ(message_of({1.0F, std::numeric_limits<float>::infinity()}, {}), kMessage);
-  EXPECT_EQ(message_of({1.0F, 2.0F}, {.min_new_tokens = 1, .stop_ids = {0, 1}}), kMessage);
-  EXPECT_EQ(message_of({1.0F, 2.0F}, {.min_new_tokens = 1, .stop_ids = {1}}), "no error");
+  EXPECT_EQ(processing_error({1.0F, std::nanf("")}, {}), kMessage);
+  EXPECT_EQ(processing_error({1.0F, std::numeric_limits<float>::infinity()}, {}), kMessage);
+  EXPECT_EQ(processing_error({1.0F, 2.0F}, {.min_new_tokens = 1, .stop_ids = {0, 1}}), kMessage);
+  EXPECT_EQ(processing_error({1.0F, 2.0F}, {.min_new_tokens = 1, .stop_ids = {1}}), kNothingThrown);
 }
 
 std::vector<std::string> faults_of(const SamplingOptions& options) {
-  try {
-    check(options);
-  } catch (const ConfigError& error) {
-    return error.faults();
-  }
-  return {};
+  return testing_support::faults_of([&] { check(options); });
 }
 
 TEST(SamplingOptions, TellAllFaultsAtOnce) {

@@ -3,7 +3,6 @@
 // that what a sample is depends on nothing but itself.
 #include "cpx/generation/text_generator.h"
 
-#include <fstream>
 #include <map>
 #include <stdexcept>
 #include <string>
@@ -11,25 +10,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
-#include "cpx/formats/peft.h"
 #include "cpx/models/load.h"
+#include "tests/generation/fixtures.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::generation {
 namespace text_generator_test {
-
-const std::filesystem::path kFixtures = CPX_SOURCE_DIR "/tests/fixtures";
-
-std::shared_ptr<models::Llama> load(const std::string& name, bool with_adapter) {
-  const auto folder = kFixtures / "models" / name;
-  auto model = models::load_model(folder, torch::kFloat32, torch::kCPU);
-  if (with_adapter) models::attach_adapter(*model, formats::read_peft(folder / "adapter"));
-  return model;
-}
-
-nlohmann::json read_fixture(const std::string& name) {
-  std::ifstream file(kFixtures / "generation" / (name + ".json"));
-  return nlohmann::json::parse(file);
-}
 
 TextGeneratorOptions greedy(int64_t new_tokens) {
   TextGeneratorOptions options;
@@ -57,26 +45,30 @@ class GreedyText : public testing::TestWithParam<std::string> {};
 // The window of mistral_window is 8: prompts and continuations reach far beyond it.
 INSTANTIATE_TEST_SUITE_P(Fixtures, GreedyText,
                          testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
-                                         "llama_gptq_4bit"));
+                                         "llama_gptq_4bit"),
+                         testing_support::by_value);
 
 TEST_P(GreedyText, IsThePeersTokenByToken) {
-  expect_greedy(*load(GetParam(), /*with_adapter=*/false), read_fixture(GetParam())["base"]);
+  expect_greedy(*load_tiny(GetParam(), /*with_adapter=*/false),
+                read_generation(GetParam())["base"]);
 }
 
 TEST_P(GreedyText, IsThePeersWithAnAdapter) {
-  expect_greedy(*load(GetParam(), /*with_adapter=*/true), read_fixture(GetParam())["adapter"]);
+  expect_greedy(*load_tiny(GetParam(), /*with_adapter=*/true),
+                read_generation(GetParam())["adapter"]);
 }
 
 TEST(GreedyText, IsThePeersOnSmolLm2) {
   const std::filesystem::path file = CPX_SOURCE_DIR "/models/SmolLM2-135M-Instruct.Q4_1.gguf";
   if (!std::filesystem::exists(file)) GTEST_SKIP() << file << " is not there";
   const auto model = models::load_model(file, torch::kFloat32, torch::kCPU);
-  expect_greedy(*model, read_fixture("smollm2")["base"]);
+  expect_greedy(*model, read_generation("smollm2")["base"]);
 }
 
 // ---- What a sample depends on -------------------------------------------------------------------
 
 using Samples = std::map<std::pair<uint64_t, int64_t>, std::vector<int64_t>>;
+using testing_support::message_of;
 
 Samples by_number(const std::vector<Continuation>& continuations) {
   Samples samples;
@@ -106,7 +98,8 @@ TextGeneratorOptions sampled() {
 }
 
 class SampleBits : public testing::TestWithParam<std::string> {};
-INSTANTIATE_TEST_SUITE_P(Fixtures, SampleBits, testing::Values("llama_gqa", "mistral_window"));
+INSTANTIATE_TEST_SUITE_P(Fixtures, SampleBits, testing::Values("llama_gqa", "mistral_window"),
+                         testing_support::by_value);
 
 void expect_same_in_any_batch(nn::CausalLm& model, TextGeneratorOptions options) {
   auto prompts = seven_prompts();
@@ -126,17 +119,18 @@ void expect_same_in_any_batch(nn::CausalLm& model, TextGeneratorOptions options)
 }
 
 TEST_P(SampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
-  expect_same_in_any_batch(*load(GetParam(), /*with_adapter=*/true), sampled());
+  expect_same_in_any_batch(*load_tiny(GetParam(), /*with_adapter=*/true), sampled());
 }
 
 std::shared_ptr<models::Llama> load_quantized(const std::string& name) {
-  return models::load_for_decoding(kFixtures / "gguf" / (name + ".gguf"),
+  return models::load_for_decoding(testing_support::fixture("gguf/" + name + ".gguf"),
                                    models::WeightFormat::kAuto, torch::kFloat32, torch::kCPU);
 }
 
 class QuantizedSampleBits : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, QuantizedSampleBits,
-                         testing::Values("llama_mixed", "llama_tied_q4_1"));
+                         testing::Values("llama_mixed", "llama_tied_q4_1"),
+                         testing_support::by_value);
 
 TEST_P(QuantizedSampleBits, DependNeitherOnTheBatchNorOnTheOrder) {
   const auto model = load_quantized(GetParam());
@@ -161,7 +155,7 @@ TEST_P(QuantizedSampleBits, GreedyTextIsTheSameForAnyNumberOfSequences) {
 }
 
 TEST(TextGenerator, SamplesOfAPromptAndSeedsDiffer) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   const std::vector<Prompt> prompts = {{.ids = {5, 6}, .number = 0, .num_samples = 2},
                                        {.ids = {5, 6}, .number = 1}};
   auto options = sampled();
@@ -176,8 +170,8 @@ TEST(TextGenerator, SamplesOfAPromptAndSeedsDiffer) {
 // ---- Ends and counts ----------------------------------------------------------------------------
 
 TEST(TextGenerator, SaysWhyASampleEnds) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
-  const auto one = read_fixture("llama_gqa")["base"][1];
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
+  const auto one = read_generation("llama_gqa")["base"][1];
   const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
   const std::vector<Prompt> prompts = {{.ids = one["prompt"]}};
   auto options = greedy(5);
@@ -207,8 +201,8 @@ TEST(TextGenerator, SaysWhyASampleEnds) {
 
 // A prompt's own limit ends it earlier, never later.
 TEST(TextGenerator, APromptMayHaveALimitOfItsOwn) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
-  const auto one = read_fixture("llama_gqa")["base"][1];
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
+  const auto one = read_generation("llama_gqa")["base"][1];
   const auto greedy_ids = one["greedy"].get<std::vector<int64_t>>();
   const std::vector<int64_t> ids = one["prompt"];
   const std::vector<Prompt> prompts = {{.ids = ids, .number = 0, .max_new_tokens = 2},
@@ -225,7 +219,7 @@ TEST(TextGenerator, APromptMayHaveALimitOfItsOwn) {
 }
 
 TEST(TextGenerator, ComputesAPromptOnceAndFillsFreePlaces) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   auto options = greedy(10);
   options.batch_size = 4;
   options.samples_per_prompt = 3;
@@ -249,7 +243,7 @@ TEST(TextGenerator, ComputesAPromptOnceAndFillsFreePlaces) {
 
 // Places and prompts are free again at once where the first token is the last.
 TEST(TextGenerator, GoesOnWhereSamplesEndWithTheirFirstToken) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   std::vector<Prompt> prompts;
   for (uint64_t i = 0; i < 7; ++i) prompts.push_back({.ids = {4, 5}, .number = i});
   prompts[3].num_samples = 0;
@@ -260,7 +254,7 @@ TEST(TextGenerator, GoesOnWhereSamplesEndWithTheirFirstToken) {
 }
 
 TEST(TextGenerator, EndsWhereTheListenerSaysSo) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
   int64_t num_steps = 0;
   const auto statistics = TextGenerator(*model, greedy(30))
                               .run([] { return std::optional(Prompt{.ids = {4}}); },
@@ -268,25 +262,29 @@ TEST(TextGenerator, EndsWhereTheListenerSaysSo) {
   EXPECT_EQ(statistics.num_steps, 4);
 }
 
-std::string message_of(const TextGeneratorOptions& options, const Prompt& prompt) {
-  const auto model = load("llama_gqa", /*with_adapter=*/false);
-  try {
-    continue_prompts(*model, {prompt}, options);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+std::string decoding_error(const TextGeneratorOptions& options, const Prompt& prompt) {
+  const auto model = load_tiny("llama_gqa", /*with_adapter=*/false);
+  return message_of<std::invalid_argument>([&] { continue_prompts(*model, {prompt}, options); });
 }
 
-TEST(TextGenerator, RefusesWhatDoesNotFit) {
-  EXPECT_EQ(message_of(greedy(5), {.ids = {}, .number = 3}),
+TEST(DecoderErrors, APromptHasTokens) {
+  EXPECT_EQ(decoding_error(greedy(5), {.ids = {}, .number = 3}),
             "[decoder] prompt 3 has 0 tokens, expected 1 to 40.");
-  EXPECT_EQ(message_of(greedy(5), {.ids = std::vector<int64_t>(41, 5)}),
+}
+
+TEST(DecoderErrors, APromptOverItsLimitIsRefused) {
+  EXPECT_EQ(decoding_error(greedy(5), {.ids = std::vector<int64_t>(41, 5)}),
             "[decoder] prompt 0 has 41 tokens, expected 1 to 40.");
-  EXPECT_EQ(message_of(greedy(250), {.ids = {5}}),
+}
+
+TEST(DecoderErrors, PromptAndNewTokensFitTheContext) {
+  EXPECT_EQ(decoding_error(greedy(250), {.ids = {5}}),
             "[decoder] got prompts of up to 40 tokens and 250 new ones, expected at most 256 "
             "together (the model's context).");
-  EXPECT_EQ(message_of(greedy(0), {.ids = {5}}),
+}
+
+TEST(DecoderErrors, EverySizeIsAtLeastOne) {
+  EXPECT_EQ(decoding_error(greedy(0), {.ids = {5}}),
             "[decoder] got batch size 20, 40 prompt tokens and 0 new tokens, expected at least 1 "
             "each.");
 }

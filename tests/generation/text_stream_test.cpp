@@ -7,6 +7,7 @@
 
 #include "cpx/core/utf8.h"
 #include "cpx/tokenizer/load.h"
+#include "tests/support/names.h"
 
 namespace cpx::generation {
 namespace text_stream_test {
@@ -36,7 +37,8 @@ std::vector<std::string> tokenizers() {
   return names;
 }
 
-INSTANTIATE_TEST_SUITE_P(Fixtures, EveryTokenizer, testing::ValuesIn(tokenizers()));
+INSTANTIATE_TEST_SUITE_P(Fixtures, EveryTokenizer, testing::ValuesIn(tokenizers()),
+                         testing_support::by_value);
 
 // Wherever the prompt ends, prompt and pieces are the whole text, and every piece is whole.
 TEST_P(EveryTokenizer, PiecesAreTheText) {

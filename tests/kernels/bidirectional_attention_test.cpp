@@ -8,8 +8,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace bidirectional_attention_test {

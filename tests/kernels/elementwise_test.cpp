@@ -8,8 +8,10 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace elementwise_test {
@@ -17,6 +19,7 @@ namespace elementwise_test {
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using testing_support::TensorFunction;
 using torch::Tensor;
@@ -29,18 +32,9 @@ void expect_operator(const TensorFunction& kernel, const TensorFunction& formula
   EXPECT_TRUE(equals_finite_differences(kernel, inputs));
 }
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 // Sizes: less than a vector register, several, and with a rest.
 class RowSize : public testing::TestWithParam<int64_t> {};
-INSTANTIATE_TEST_SUITE_P(Sizes, RowSize, testing::Values(1, 6, 16, 37));
+INSTANTIATE_TEST_SUITE_P(Sizes, RowSize, testing::Values(1, 6, 16, 37), testing_support::by_value);
 
 TEST_P(RowSize, RmsNormEqualsTheFormula) {
   constexpr double kEpsilon = 1e-2;  // large enough to be seen
@@ -141,16 +135,16 @@ TEST(Elementwise, StridedInputsAndGradientsAreRead) {
 }
 
 TEST(ElementwiseErrors, NameTheShapes) {
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               rms_norm(at::zeros({2, 3}), at::zeros({4}), 1e-5);
             }),
             "[rms_norm] shapes do not fit: got x [2, 3] and weight [4], expected [..., D] and "
             "[D].");
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               swiglu(at::zeros({2, 3}), at::zeros({2, 4}));
             }),
             "[swiglu] shapes differ: got gate [2, 3] and up [2, 4].");
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               rotate(at::zeros({2, 3, 4}), at::zeros({2, 1}), at::zeros({2, 1}));
             }),
             "[rotate] shapes do not fit: got x [2, 3, 4], cosine [2, 1], sine [2, 1], expected "

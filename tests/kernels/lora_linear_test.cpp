@@ -9,8 +9,10 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/random.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace lora_linear_test {
@@ -18,6 +20,7 @@ namespace lora_linear_test {
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using testing_support::TensorFunction;
 using torch::Tensor;
@@ -31,6 +34,10 @@ struct Case {
   bool has_bias;
   double dropout;
 };
+
+void PrintTo(const Case& one, std::ostream* out) {
+  *out << (one.has_bias ? "bias" : "no bias") << ", dropout " << one.dropout;
+}
 
 class LoraLinear : public testing::TestWithParam<Case> {
  protected:
@@ -115,7 +122,8 @@ TEST_P(LoraLinear, FloatFactorsOnBfloat16InputsGetFloatGradients) {
 
 INSTANTIATE_TEST_SUITE_P(Cases, LoraLinear,
                          testing::Values(Case{false, 0.0}, Case{true, 0.0}, Case{false, 0.4},
-                                         Case{true, 0.9}));
+                                         Case{true, 0.9}),
+                         testing_support::by_value);
 
 TEST(LoraLinearTraining, NothingToTrainRecordsNoGraph) {
   EXPECT_FALSE(linear(at::zeros({2, 3}),
@@ -217,15 +225,12 @@ TEST_F(SharedLinear, WithoutAnUpdateNothingOfTheInputIsKept) {
 }
 
 TEST(LoraLinearErrors, NameTheShapes) {
-  try {
-    linear(at::zeros({2, 3}),
-           {.weight = at::zeros({4, 3}), .a = at::zeros({1, 5}), .b = at::zeros({4, 1})});
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[linear] shapes do not fit: got x [2, 3], weight [4, 3], a [1, 5], b "
-                 "[4, 1], expected [T, I], [O, I], [R, I], [O, R].");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              linear(at::zeros({2, 3}),
+                     {.weight = at::zeros({4, 3}), .a = at::zeros({1, 5}), .b = at::zeros({4, 1})});
+            }),
+            "[linear] shapes do not fit: got x [2, 3], weight [4, 3], a [1, 5], b "
+            "[4, 1], expected [T, I], [O, I], [R, I], [O, R].");
 }
 
 constexpr uint64_t kKey = 42;
@@ -298,12 +303,8 @@ TEST(DropoutMask, ZeroRateKeepsEverything) {
 }
 
 TEST(DropoutMask, ARateOfOneIsRefused) {
-  try {
-    dropout_mask(2, 2, 1.0, kKey, at::kFloat);
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[dropout] got probability 1, expected 0 <= p < 1.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { dropout_mask(2, 2, 1.0, kKey, at::kFloat); }),
+            "[dropout] got probability 1, expected 0 <= p < 1.");
 }
 
 TEST(CounterDropout, EqualsTheMaskAndItsGradient) {

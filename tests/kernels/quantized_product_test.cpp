@@ -19,14 +19,24 @@
 #include "cpx/kernels/reference.h"
 #include "src/kernels/block_tile.h"
 #include "src/kernels/cpu_units.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
+
+namespace cpx::tensor {
+
+void PrintTo(StorageType type, std::ostream* out) { *out << storage_layout(type).name; }
+
+}  // namespace cpx::tensor
 
 namespace cpx::kernels {
 namespace quantized_product_test {
 
 using tensor::StorageType;
 using testing_support::is_close;
+using testing_support::kNothingThrown;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -211,12 +221,7 @@ INSTANTIATE_TEST_SUITE_P(Types, QuantizedProduct,
                                                           StorageType::kQ4_1),
                                           testing::Values(std::pair(1, 1), std::pair(3, 16),
                                                           std::pair(2, 37), std::pair(18, 203))),
-                         [](const auto& own) {
-                           const auto sizes = std::get<1>(own.param);
-                           return std::string(tensor::storage_layout(std::get<0>(own.param)).name) +
-                                  "_" + std::to_string(sizes.first) + "_" +
-                                  std::to_string(sizes.second);
-                         });
+                         testing_support::by_value);
 
 TEST_P(QuantizedProduct, EqualsThePlainLoopsBitForBit) {
   for (const int64_t rows : {1, 2, 5}) {
@@ -375,21 +380,12 @@ TEST(BlockWeights, RowsAreThoseOfTheWholeWeight) {
   }
 }
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(BlockWeightErrors, SayWhatDoesNotFit) {
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               block_weight(StorageType::kQ6_K, at::zeros({2, 210}, at::kByte));
             }),
             "[block_weight] got type Q6_K, expected Q8_0, Q4_0 or Q4_1.");
-  EXPECT_EQ(message_of([] {
+  EXPECT_EQ(message_of<std::invalid_argument>([] {
               block_weight(StorageType::kQ4_0, at::zeros({2, 20}, at::kByte));
             }),
             "[block_weight] got uint8 [2, 20] for Q4_0, expected contiguous uint8 [O, a multiple "
@@ -402,36 +398,38 @@ TEST_F(QuantizedLinear, IsForDecodingAlone) {
       "are "
       "for decoding alone: row by row, without gradients.";
   layer.a.requires_grad_(true);
-  EXPECT_EQ(message_of([&] { linear(x, layer); }), expected);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear(x, layer); }), expected);
   {
     const torch::NoGradGuard no_grad;
-    EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
+    EXPECT_EQ(message_of<std::invalid_argument>([&] { linear(x, layer); }), kNothingThrown);
   }
   layer.a = Tensor();
-  EXPECT_EQ(message_of([&] { linear(x, layer); }), "no error");
-  EXPECT_EQ(message_of([&] { linear(x.clone().requires_grad_(true), layer); }), expected);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear(x, layer); }), kNothingThrown);
+  EXPECT_EQ(
+      message_of<std::invalid_argument>([&] { linear(x.clone().requires_grad_(true), layer); }),
+      expected);
   layer.is_by_row = false;
-  EXPECT_EQ(message_of([&] { linear(x, layer); }), expected);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear(x, layer); }), expected);
 }
 
 TEST_F(QuantizedLinear, ShapesThatDoNotFitAreNamed) {
-  EXPECT_EQ(message_of([&] { linear(random_input(2, 96), layer); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear(random_input(2, 96), layer); }),
             "[linear] shapes do not fit: got x [2, 96] and weight [19, 64], expected [T, I] and "
             "[O, I].");
 }
 
 TEST(QuantizedProductErrors, SayWhatDoesNotFit) {
   const auto weight = random_weight(StorageType::kQ8_0, 4, 2, 6);
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               quantized_product(at::ones({2, 32}), weight);
             }),
             "[quantized_product] shapes do not fit: got x [2, 32] and Q8_0 weight [4, 64], "
             "expected [N, I] and [O, I].");
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               quantized_product(at::ones({2, 64}, at::kBFloat16), weight);
             }),
             "[quantized_product] got x bfloat16 on cpu, expected float32 on the CPU.");
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               quantized_product(at::ones({2, 64}), {});
             }),
             "[quantized_product] got no weight, expected blocks.");

@@ -7,13 +7,15 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace row_distribution_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -95,20 +97,13 @@ TEST(RowDistribution, NothingHasAGradient) {
 }
 
 TEST(RowDistribution, ShapesThatDoNotFitAreNamed) {
-  try {
-    row_kl(at::zeros({2, 3}), at::zeros({2, 4}));
-    FAIL() << "expected std::invalid_argument";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[row_kl] shapes do not fit: got logits [2, 3] and [2, 4] of the reference, "
-                 "expected [N, V] twice.");
-  }
-  try {
-    row_entropy(at::zeros({3}));
-    FAIL() << "expected std::invalid_argument";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[row_entropy] logits are [3], expected [N, V].");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              row_kl(at::zeros({2, 3}), at::zeros({2, 4}));
+            }),
+            "[row_kl] shapes do not fit: got logits [2, 3] and [2, 4] of the reference, "
+            "expected [N, V] twice.");
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { row_entropy(at::zeros({3})); }),
+            "[row_entropy] logits are [3], expected [N, V].");
 }
 
 }  // namespace row_distribution_test

@@ -17,8 +17,10 @@
 #include "cpx/kernels/token_nll.h"
 #include "host_group.h"
 #include "src/kernels/dropout_bits.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace row_plugin_test {
@@ -29,6 +31,7 @@ using ::cpx::testing_support::random_tensor;
 using ::cpx::testing_support::TensorFunction;
 using testing_support::HostLauncher;
 using testing_support::kHostKernels;
+using testing_support::message_of;
 using torch::Tensor;
 
 struct Case {
@@ -39,7 +42,8 @@ struct Case {
 };
 
 void PrintTo(const Case& one, std::ostream* out) {
-  *out << one.dtype << " " << one.size << " " << one.max_threads << " " << one.last_thread_first;
+  *out << one.dtype << ", " << one.size << " numbers, " << one.max_threads << " threads, "
+       << (one.last_thread_first ? "last" : "first") << " one first";
 }
 
 class RowKernelsOf : public testing::TestWithParam<Case> {
@@ -70,7 +74,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Case{torch::kFloat32, 2600, 512, true}, Case{torch::kBFloat16, 37, 96, true},
                     Case{torch::kBFloat16, 64, 512, false},
                     Case{torch::kBFloat16, 4800, 512, false}, Case{torch::kFloat16, 13, 512, true},
-                    Case{torch::kFloat16, 4800, 64, false}));
+                    Case{torch::kFloat16, 4800, 64, false}),
+    testing_support::by_value);
 
 TEST_P(RowKernelsOf, RmsNormEqualsTheFormula) {
   constexpr double kEpsilon = 1e-2;  // large enough to be seen
@@ -192,14 +197,9 @@ TEST(RowKernels, AKernelThatCannotBeStartedSaysWhy) {
   };
   const RowKernelsOnCpu on_cpu(broken);
   const auto x = at::ones({2, 8});
-  try {
-    swiglu(x, x);
-    FAIL() << "no error";
-  } catch (const std::runtime_error& error) {
-    EXPECT_STREQ(error.what(),
-                 "[kernels] a kernel could not be started on cpu: no kernel image is available for "
-                 "execution on the device.");
-  }
+  EXPECT_EQ(message_of<std::runtime_error>([&] { swiglu(x, x); }),
+            "[kernels] a kernel could not be started on cpu: no kernel image is available for "
+            "execution on the device.");
 }
 
 }  // namespace row_plugin_test

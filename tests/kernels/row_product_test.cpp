@@ -10,13 +10,16 @@
 #include <gtest/gtest.h>
 
 #include "cpx/kernels/lora_linear.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace row_product_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -30,7 +33,8 @@ class RowProduct : public testing::TestWithParam<std::pair<int64_t, int64_t>> {
 };
 INSTANTIATE_TEST_SUITE_P(Sizes, RowProduct,
                          testing::Values(std::pair(1, 1), std::pair(8, 4), std::pair(37, 11),
-                                         std::pair(64, 30), std::pair(576, 203)));
+                                         std::pair(64, 30), std::pair(576, 203)),
+                         testing_support::by_value);
 
 TEST_P(RowProduct, EqualsTheFormula) {
   for (const int64_t rows : {1, 2, 5, 7, 20, 900}) {  // 900: several blocks
@@ -97,20 +101,15 @@ TEST(RowProducts, AreTheProductsOfEachWeight) {
   }
 }
 
-std::string message_of(const Tensor& x, const Tensor& weight) {
-  try {
-    row_product(x, weight);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+std::string product_error(const Tensor& x, const Tensor& weight) {
+  return message_of<std::invalid_argument>([&] { row_product(x, weight); });
 }
 
 TEST(RowProductErrors, SayWhatDoesNotFit) {
-  EXPECT_EQ(message_of(at::ones({2, 3}), at::ones({4, 5})),
+  EXPECT_EQ(product_error(at::ones({2, 3}), at::ones({4, 5})),
             "[row_product] shapes do not fit: got x [2, 3] and weight [4, 5], expected [N, I] and "
             "[O, I].");
-  EXPECT_EQ(message_of(at::ones({2, 3}), at::ones({4, 3}, at::kDouble)),
+  EXPECT_EQ(product_error(at::ones({2, 3}), at::ones({4, 3}, at::kDouble)),
             "[row_product] types do not fit: got x float32 and weight float64, expected float32 "
             "and float32 or bfloat16 on the CPU.");
 }

@@ -9,11 +9,14 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::kernels {
 namespace row_selection_test {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
+using testing_support::message_of;
 
 std::shared_ptr<const RowSelection> selection_of(const std::vector<int64_t>& rows,
                                                  int64_t num_sources) {
@@ -30,12 +33,10 @@ TEST(RowSelection, KnowsWhereEachSourceRowWasTaken) {
 }
 
 TEST(RowSelection, RowsOutOfRangeAreRefused) {
-  try {
-    selection_of({0, 3}, 3);
-    FAIL() << "nothing was thrown";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[row selection] got row 3, expected 0 to 2.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              selection_of({0, 3}, 3);
+            }),
+            "[row selection] got row 3, expected 0 to 2.");
 }
 
 // Against LibTorch's own index_select and its gradient, over more rows than one task takes.
@@ -72,12 +73,10 @@ TEST(SelectRows, ARowThatIsNotTakenGetsNoGradient) {
 }
 
 TEST(SelectRows, AnotherNumberOfRowsIsRefused) {
-  try {
-    select_rows(at::ones({3, 2}), selection_of({0}, 2));
-    FAIL() << "nothing was thrown";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_THAT(error.what(), HasSubstr("[select_rows] got x [3, 2], expected 2 rows."));
-  }
+  EXPECT_THAT(message_of<std::invalid_argument>([&] {
+                select_rows(at::ones({3, 2}), selection_of({0}, 2));
+              }),
+              HasSubstr("[select_rows] got x [3, 2], expected 2 rows."));
 }
 
 }  // namespace row_selection_test

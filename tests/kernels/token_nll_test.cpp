@@ -10,8 +10,9 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/random.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::kernels {
 namespace token_nll_test {
@@ -19,6 +20,7 @@ namespace token_nll_test {
 using testing_support::equals_finite_differences;
 using testing_support::equals_formula;
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using testing_support::TensorFunction;
 using torch::Tensor;
@@ -268,23 +270,14 @@ TEST(TokenNllLowRank, OnlyTheInputsThatAskForItGetAGradient) {
   }
 }
 
-std::string message_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(TokenNllErrors, NameTheShapes) {
   const auto targets = at::zeros({2}, at::kLong);
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               token_nll(at::zeros({2, 3}), at::zeros({5, 4}), targets);
             }),
             "[token_nll] shapes do not fit: got hidden [2, 3] and weight [5, 4], expected [N, D] "
             "and [V, D].");
-  EXPECT_EQ(message_of([&] {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
               token_nll(at::zeros({3, 4}), at::zeros({5, 4}), targets);
             }),
             "[token_nll] one target a row is needed: got targets [2], expected [3].");
@@ -294,7 +287,7 @@ TEST(TokenNllErrors, ATargetOutsideTheVocabularyIsRefused) {
   for (const int64_t bad : {int64_t{-1}, int64_t{5}}) {
     const auto targets = at::tensor({int64_t{0}, bad}, at::kLong);
     EXPECT_EQ(
-        message_of([&] {
+        message_of<std::invalid_argument>([&] {
           token_nll(at::zeros({2, 4}), at::zeros({5, 4}), targets);
         }),
         fmt::format("[token_nll] got target {}, expected 0 <= target < 5 (the vocabulary).", bad));

@@ -11,7 +11,8 @@
 #include <torch/autograd.h>
 
 #include "tests/models/model_fixture.h"
-#include "tests/tensor/close.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace adapter_test {
@@ -27,7 +28,7 @@ class EveryAdapter : public testing::TestWithParam<std::string> {
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryAdapter,
                          testing::Values("llama_gqa", "llama_tied_llama3", "llama_bias_linear",
                                          "mistral_window", "llama_sharded_bf16", "llama_gptq_4bit"),
-                         [](const auto& instance) { return instance.param; });
+                         testing_support::by_value);
 
 TEST_P(EveryAdapter, LogitsAndNllEqualThePeer) {
   const auto model = load_fixture_with_adapter(GetParam());
@@ -248,8 +249,8 @@ TEST_P(Bfloat16Adapter, ATextIsTheSameAloneAndInAPack) {
 }
 
 // The second one has an adapter on its tied head.
-INSTANTIATE_TEST_SUITE_P(Models, Bfloat16Adapter,
-                         testing::Values("llama_gqa", "llama_tied_llama3"));
+INSTANTIATE_TEST_SUITE_P(Models, Bfloat16Adapter, testing::Values("llama_gqa", "llama_tied_llama3"),
+                         testing_support::by_value);
 
 }  // namespace adapter_test
 }  // namespace cpx::models

@@ -12,12 +12,15 @@
 #include "cpx/kernels/reference.h"
 #include "cpx/nn/kv_cache.h"
 #include "tests/models/model_fixture.h"
-#include "tests/tensor/close.h"
+#include "tests/support/errors.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace cached_states_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 using torch::Tensor;
 
 Tensor random_ids(int64_t count, int64_t vocabulary, uint64_t seed) {
@@ -51,7 +54,8 @@ Tensor whole_text(Llama& model, const Tensor& ids) {
 class CachedStates : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, CachedStates,
                          testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
-                                         "llama_bias_linear"));
+                                         "llama_bias_linear"),
+                         testing_support::by_value);
 
 TEST_P(CachedStates, EqualTheWholeTexts) {
   const auto model = load_fixture_with_adapter(GetParam());
@@ -200,7 +204,8 @@ std::shared_ptr<Llama> load_quantized(const std::string& name) {
 
 class QuantizedModel : public testing::TestWithParam<std::string> {};
 // All quantised types, F16 and BF16, untied; and one type, tied.
-INSTANTIATE_TEST_SUITE_P(Ggufs, QuantizedModel, testing::Values("llama_mixed", "llama_tied_q4_1"));
+INSTANTIATE_TEST_SUITE_P(Ggufs, QuantizedModel, testing::Values("llama_mixed", "llama_tied_q4_1"),
+                         testing_support::by_value);
 
 // By the formulas the blocks are the dense weights, whose logits are transformers' own. (Not of
 // llama_mixed, whose Q6_K weights are rounded anew.)
@@ -240,20 +245,12 @@ TEST_P(QuantizedModel, APromptsBitsDoNotDependOnTheOthers) {
 TEST_P(QuantizedModel, AreForDecodingAlone) {
   const auto model = load_quantized(GetParam());
   const auto ids = random_ids(5, model->shape().vocabulary_size, 1);
-  const auto message_of = [](const std::function<void()>& action) -> std::string {
-    try {
-      action();
-    } catch (const std::invalid_argument& error) {
-      return error.what();
-    }
-    return "no error";
-  };
-  EXPECT_THAT(message_of([&] { whole_text(*model, ids); }),
+  EXPECT_THAT(message_of<std::invalid_argument>([&] { whole_text(*model, ids); }),
               testing::AllOf(testing::StartsWith("[linear] weight type: got Q4_"),
                              testing::HasSubstr("Quantised weights are for decoding alone")));
   if (GetParam() != "llama_tied_q4_1") return;
   const auto hidden = at::ones({5, model->shape().hidden_size});
-  EXPECT_EQ(message_of([&] { model->token_nll(hidden, ids, {}); }),
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { model->token_nll(hidden, ids, {}); }),
             "[token_nll] weight type: got Q4_1, expected float32, bfloat16 or float16. Quantised "
             "weights are for decoding alone: row by row, without gradients.");
 }

@@ -11,11 +11,13 @@
 #include "cpx/quant/gguf_blocks.h"
 #include "src/models/weight_slots.h"
 #include "tests/models/model_fixture.h"
+#include "tests/support/errors.h"
 
 namespace cpx::models {
 namespace load_for_decoding_test {
 
 using tensor::StorageType;
+using testing_support::message_of;
 using torch::Tensor;
 
 std::shared_ptr<Llama> load_quantized(const std::filesystem::path& path,
@@ -207,15 +209,6 @@ TEST(LoadForDecoding, AnAdaptersBaseTensorIsComparedWithWhatWasQuantised) {
 
 // ---- Errors -------------------------------------------------------------------------------------
 
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
-}
-
 TEST(WeightFormats, AreCalledByTheirNames) {
   EXPECT_EQ(parse_weight_format("auto"), WeightFormat::kAuto);
   EXPECT_EQ(parse_weight_format("float32"), WeightFormat::kFloat32);
@@ -223,13 +216,14 @@ TEST(WeightFormats, AreCalledByTheirNames) {
   EXPECT_EQ(parse_weight_format("q8_0"), WeightFormat::kQ8_0);
   EXPECT_EQ(parse_weight_format("q4_0"), WeightFormat::kQ4_0);
   EXPECT_EQ(
-      message_of([] { parse_weight_format("q5_k"); }),
+      message_of<ConfigError>([] { parse_weight_format("q5_k"); }),
       "[weights] unknown format: got 'q5_k', expected auto, float32, bfloat16, q8_0 or q4_0.");
 }
 
 TEST(WeightFormats, GoWithOneComputeType) {
   const auto error_of = [](WeightFormat format, torch::Dtype dtype, const torch::Device& device) {
-    return message_of([&] { load_for_decoding(model_folder("llama_gqa"), format, dtype, device); });
+    return message_of<ConfigError>(
+        [&] { load_for_decoding(model_folder("llama_gqa"), format, dtype, device); });
   };
   EXPECT_EQ(error_of(WeightFormat::kQ4_0, torch::kBFloat16, torch::kCPU),
             "[weights] q4_0: got dtype bfloat16, expected auto or float32.");

@@ -7,22 +7,24 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "cpx/core/output_file.h"
 #include "cpx/formats/gguf.h"
-#include "tests/formats/scratch_folder.h"
 #include "tests/models/model_fixture.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx::models {
 namespace load_model_test {
 
 namespace fs = std::filesystem;
 
-using formats::bytes_of;
-using formats::fixture;
-using formats::message_of;
 using formats::NamedTensor;
+using testing_support::fixture;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 // A folder with the config and weights of a fixture, to be spoilt.
-class LoadModel : public formats::ScratchFolder {
+class LoadModel : public ScratchFolderTest {
  protected:
   void start_from(const std::string& name) {
     fs::copy(model_folder(name) / "config.json", folder_ / "config.json");
@@ -46,7 +48,7 @@ class LoadModel : public formats::ScratchFolder {
 
   // The message with the folder's name as FOLDER.
   std::string error_of(const std::function<void()>& call) const {
-    auto message = message_of(call);
+    auto message = message_of<DataError>(call);
     for (size_t at = message.find(folder_.string()); at != std::string::npos;
          at = message.find(folder_.string(), at)) {
       message.replace(at, folder_.string().size(), "FOLDER");
@@ -149,7 +151,7 @@ TEST_F(LoadModel, AHeadBesideATiedEmbeddingIsPassedOverButNotSilently) {
 TEST_F(LoadModel, ATruncatedFileIsRefused) {
   start_from("llama_gqa");
   load();
-  const auto bytes = bytes_of(folder_ / "model.safetensors");
+  const auto bytes = read_text_file(folder_ / "model.safetensors");
   for (const size_t size :
        {size_t{0}, size_t{4}, size_t{100}, bytes.size() / 2, bytes.size() - 1}) {
     write("model.safetensors", bytes.substr(0, size));
@@ -159,7 +161,7 @@ TEST_F(LoadModel, ATruncatedFileIsRefused) {
 }
 
 TEST_F(LoadModel, ATruncatedGgufIsRefused) {
-  const auto bytes = bytes_of(fixture("gguf/llama_tied_q4_1.gguf"));
+  const auto bytes = read_text_file(fixture("gguf/llama_tied_q4_1.gguf"));
   for (const size_t size :
        {size_t{0}, size_t{4}, size_t{100}, bytes.size() / 2, bytes.size() - 1}) {
     const auto path = write("model.gguf", bytes.substr(0, size));
@@ -170,7 +172,7 @@ TEST_F(LoadModel, ATruncatedGgufIsRefused) {
 
 // Two bytes of a tensor's name changed: the GGUF's own names are told.
 TEST_F(LoadModel, AMisnamedGgufTensorIsToldWithWhatTheFileHas) {
-  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  auto bytes = read_text_file(fixture("gguf/llama_gqa_f32.gguf"));
   const size_t position = bytes.find("blk.1.ffn_up.weight");
   ASSERT_NE(position, std::string::npos);
   bytes.replace(position, 19, "blk.1.ffn_pu.weight");
@@ -182,7 +184,7 @@ TEST_F(LoadModel, AMisnamedGgufTensorIsToldWithWhatTheFileHas) {
 
 // The feed-forward size in the metadata changed from 48 to 49.
 TEST_F(LoadModel, AWrongShapeInAGgufIsToldWithItsOwnName) {
-  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  auto bytes = read_text_file(fixture("gguf/llama_gqa_f32.gguf"));
   const std::string key = "llama.feed_forward_length";
   const size_t position = bytes.find(key);
   ASSERT_NE(position, std::string::npos);
@@ -202,7 +204,7 @@ void set_type(std::string& gguf, const std::string& name, char type) {
 }
 
 TEST_F(LoadModel, AGgufTensorOfATypeThatIsNotReadIsNamedBeforeAnythingIsLoaded) {
-  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  auto bytes = read_text_file(fixture("gguf/llama_gqa_f32.gguf"));
   set_type(bytes, "blk.1.ffn_down.weight", 17);
   const auto path = write("model.gguf", bytes);
   const std::string expected =
@@ -217,7 +219,7 @@ TEST_F(LoadModel, AGgufTensorOfATypeThatIsNotReadIsNamedBeforeAnythingIsLoaded) 
 
 // With one layer instead of two nothing of the second is used.
 TEST_F(LoadModel, AGgufTensorThatIsNotUsedMayBeOfAnyType) {
-  auto bytes = bytes_of(fixture("gguf/llama_gqa_f32.gguf"));
+  auto bytes = read_text_file(fixture("gguf/llama_gqa_f32.gguf"));
   set_type(bytes, "blk.1.ffn_down.weight", 99);
   const std::string key = "llama.block_count";
   bytes[bytes.find(key) + key.size() + sizeof(uint32_t)] = 1;
@@ -231,7 +233,7 @@ TEST_F(LoadModel, AGgufTensorThatIsNotUsedMayBeOfAnyType) {
 // An infinite scale in the last two bytes of a block of Q6_K.
 TEST_F(LoadModel, AGgufBlockThatIsNotFiniteIsNamedWhereItIsTakenToAnotherType) {
   const auto file = formats::GgufFile::open(fixture("gguf/llama_k_quants.gguf"));
-  auto bytes = bytes_of(file->path());
+  auto bytes = read_text_file(file->path());
   const auto& stored = file->tensor("blk.0.attn_v.weight");
   const auto begin = static_cast<size_t>(stored.bytes.data() - stored.file->bytes().data());
   bytes[begin + 208] = 0;
@@ -300,7 +302,7 @@ TEST_F(LoadModel, ATokenizerIsReadFromFolderOrGguf) {
 
 TEST_F(LoadModel, OnlyATextWithATokenThatTheModelLacksIsAnError) {
   fs::copy(model_folder("llama_gqa") / "tokenizer.json", folder_ / "tokenizer.json");
-  auto config = bytes_of(model_folder("llama_gqa") / "config.json");
+  auto config = read_text_file(model_folder("llama_gqa") / "config.json");
   const std::string size = "\"vocab_size\": 288";
   ASSERT_NE(config.find(size), std::string::npos);
   write("config.json", config.replace(config.find(size), size.size(), "\"vocab_size\": 287"));

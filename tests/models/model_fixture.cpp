@@ -4,16 +4,16 @@
 #include <ATen/ATen.h>
 #include <torch/autograd.h>
 
-#include "tests/formats/scratch_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::models {
 
 std::filesystem::path model_folder(const std::string& name) {
-  return formats::fixture("models/" + name);
+  return testing_support::fixture("models/" + name);
 }
 
 std::filesystem::path gguf_file(const std::string& name) {
-  return formats::fixture("gguf/" + name + ".gguf");
+  return testing_support::fixture("gguf/" + name + ".gguf");
 }
 
 std::shared_ptr<Llama> load_fixture(const std::string& name) {

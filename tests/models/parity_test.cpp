@@ -5,16 +5,17 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/formats/scratch_folder.h"
 #include "tests/models/model_fixture.h"
-#include "tests/tensor/close.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace parity_test {
 
-using formats::fixture;
-using formats::ScratchFolder;
+using testing_support::fixture;
 using testing_support::is_close;
+using testing_support::ScratchFolderTest;
 
 void expect_reference(Llama& model, const std::filesystem::path& path) {
   const auto reference = read_reference(path);
@@ -27,7 +28,7 @@ INSTANTIATE_TEST_SUITE_P(Fixtures, EveryModel,
                          testing::Values("llama_gqa", "llama_tied_llama3", "llama_bias_linear",
                                          "llama_sharded_bf16", "llama_f16", "mistral_window",
                                          "llama_gptq_4bit", "llama_gptq_8bit", "llama_awq_4bit"),
-                         [](const auto& instance) { return instance.param; });
+                         testing_support::by_value);
 
 TEST_P(EveryModel, LogitsAndNllEqualThePeer) {
   const auto model = load_fixture(GetParam());
@@ -57,11 +58,11 @@ TEST_P(EveryModel, NothingOfTheBaseIsTrained) {
   EXPECT_FALSE(predicted_nll(*model, reference.tokens).requires_grad());
 }
 
-class OldConfig : public ScratchFolder, public testing::WithParamInterface<std::string> {};
+class OldConfig : public ScratchFolderTest, public testing::WithParamInterface<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, OldConfig,
                          testing::Values("llama_gqa", "llama_tied_llama3", "llama_bias_linear",
                                          "llama_sharded_bf16", "llama_f16", "mistral_window"),
-                         [](const auto& instance) { return instance.param; });
+                         testing_support::by_value);
 
 TEST_P(OldConfig, GivesTheSameModel) {
   for (const auto& entry : std::filesystem::directory_iterator(model_folder(GetParam()))) {
@@ -88,7 +89,7 @@ TEST(GgufModel, Float32EqualsTheFolderItCameFrom) {
 class QuantisedGguf : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, QuantisedGguf,
                          testing::Values("llama_mixed", "llama_tied_q4_1", "llama_k_quants"),
-                         [](const auto& instance) { return instance.param; });
+                         testing_support::by_value);
 
 TEST_P(QuantisedGguf, WeightsEqualThePeerBitForBitAndSoDoTheLogits) {
   const auto model =

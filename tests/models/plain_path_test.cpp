@@ -11,8 +11,9 @@
 #include "cpx/core/random.h"
 #include "cpx/kernels/reference.h"
 #include "tests/models/model_fixture.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace plain_path_test {
@@ -49,7 +50,8 @@ nn::PackedTokens pack_of(const std::vector<int64_t>& lengths, int64_t vocabulary
 class PlainPath : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, PlainPath,
                          testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window",
-                                         "llama_bias_linear"));
+                                         "llama_bias_linear"),
+                         testing_support::by_value);
 
 // Tied and untied heads, one with an update of its own.
 TEST_P(PlainPath, EntropiesAreThoseOfTheLogits) {
@@ -86,7 +88,8 @@ TEST_P(PlainPath, AStepEqualsTheKernelsStep) {
 
 // Ten packs each of 1 to 200 texts of 1 to 300 tokens; the plain path takes a text at a time.
 class RandomPacks : public testing::TestWithParam<uint64_t> {};
-INSTANTIATE_TEST_SUITE_P(Tens, RandomPacks, testing::Range(uint64_t{0}, uint64_t{10}));
+INSTANTIATE_TEST_SUITE_P(Tens, RandomPacks, testing::Range(uint64_t{0}, uint64_t{10}),
+                         testing_support::by_value);
 
 std::vector<int64_t> random_lengths(CounterRng& rng) {
   // Few texts are as frequent as many, short ones as long ones.

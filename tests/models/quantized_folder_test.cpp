@@ -6,21 +6,25 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/formats/scratch_folder.h"
+#include "cpx/core/output_file.h"
 #include "tests/models/model_fixture.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::models {
 namespace quantized_folder_test {
 
 namespace fs = std::filesystem;
 
-using formats::bytes_of;
-using formats::message_of;
 using formats::NamedTensor;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 class EveryQuantizedFolder : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryQuantizedFolder,
-                         testing::Values("llama_gptq_4bit", "llama_gptq_8bit", "llama_awq_4bit"));
+                         testing::Values("llama_gptq_4bit", "llama_gptq_8bit", "llama_awq_4bit"),
+                         testing_support::by_value);
 
 TEST_P(EveryQuantizedFolder, HasThePeersDenseWeightsInEveryComputeType) {
   const auto folder = model_folder(GetParam());
@@ -45,10 +49,9 @@ TEST_P(EveryQuantizedFolder, IsCheckedAndLoadedWithoutAWord) {
 constexpr const char* kLayer = "model.layers.1.mlp.up_proj";  // [64, 32] in groups of 16
 
 // The 4 bit folder in one file, to be spoilt.
-class QuantizedFolder : public formats::ScratchFolder {
+class QuantizedFolder : public ScratchFolderTest {
  protected:
   void SetUp() override {
-    ScratchFolder::SetUp();
     fs::copy(model_folder("llama_gptq_4bit") / "config.json", folder_ / "config.json");
     const auto file =
         formats::SafetensorsFile::open(model_folder("llama_gptq_4bit") / "model.safetensors");
@@ -74,7 +77,7 @@ class QuantizedFolder : public formats::ScratchFolder {
   // The message of check_weights, which reads no weight, after the folder's name.
   std::string check_error() const {
     write_safetensors(folder_ / "model.safetensors", tensors_);
-    return without_folder(message_of([&] { check_weights(folder_); }));
+    return without_folder(message_of<DataError>([&] { check_weights(folder_); }));
   }
 
   std::string without_folder(std::string message) const {
@@ -118,13 +121,13 @@ TEST_F(QuantizedFolder, AMissingQweightIsToldWithWhatIsThere) {
 
 TEST_F(QuantizedFolder, AGroupThatIsNotThereIsToldWhenItIsRead) {
   part("g_idx") = at::full({32}, 2, at::kInt);
-  EXPECT_EQ(without_folder(message_of([&] { load(); })),
+  EXPECT_EQ(without_folder(message_of<DataError>([&] { load(); })),
             "[gptq] FOLDER/model.safetensors: 'model.layers.1.mlp.up_proj.g_idx' has 2 at 0, "
             "expected 0 to 1.");
 }
 
 TEST_F(QuantizedFolder, WithoutAQuantizationConfigIsToldItsQweight) {
-  auto config = bytes_of(folder_ / "config.json");
+  auto config = read_text_file(folder_ / "config.json");
   const std::string key = "\"quantization_config\"";
   ASSERT_NE(config.find(key), std::string::npos);
   write("config.json", config.replace(config.find(key), key.size(), "\"comment\""));
@@ -161,7 +164,7 @@ TEST_F(QuantizedFolder, ABiasOfZerosIsPassedOverAndAnotherIsWarnedOf) {
 }
 
 TEST_F(QuantizedFolder, OfAnOlderKindIsReadByItsQuantizeConfig) {
-  auto config = bytes_of(folder_ / "config.json");
+  auto config = read_text_file(folder_ / "config.json");
   const std::string key = "\"quantization_config\"";
   write("config.json", config.replace(config.find(key), key.size(), "\"comment\""));
   write("quantize_config.json", R"({"bits":4,"group_size":16,"desc_act":true,"sym":false})");

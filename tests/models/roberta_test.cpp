@@ -13,20 +13,23 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/error.h"
+#include "cpx/core/output_file.h"
 #include "cpx/formats/safetensors.h"
-#include "tests/formats/scratch_folder.h"
 #include "tests/models/model_fixture.h"
-#include "tests/tensor/close.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace roberta_test {
 
 namespace fs = std::filesystem;
 
-using formats::bytes_of;
-using formats::message_of;
 using nlohmann::json;
 using testing_support::is_close;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 using tokenizer::TokenId;
 
 constexpr const char* kTwoLabels = "roberta_two_labels";
@@ -41,7 +44,7 @@ struct Expected {
 };
 
 Expected read_expected(const std::string& name) {
-  const json stored = json::parse(bytes_of(model_folder(name) / "expected" / "scores.json"));
+  const json stored = json::parse(read_text_file(model_folder(name) / "expected" / "scores.json"));
   const auto rows = stored.at("logits").get<std::vector<std::vector<float>>>();
   std::vector<float> logits;
   for (const auto& row : rows) logits.insert(logits.end(), row.begin(), row.end());
@@ -64,7 +67,7 @@ double distance(const torch::Tensor& a, const torch::Tensor& b) {
 class EveryClassifier : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryClassifier,
                          testing::Values("roberta_two_labels", "roberta_sharded_f16"),
-                         [](const auto& instance) { return instance.param; });
+                         testing_support::by_value);
 
 TEST_P(EveryClassifier, IdsEqualThePeerAlsoWhereTheyAreCut) {
   const Expected expected = read_expected(GetParam());
@@ -129,10 +132,9 @@ TEST(Classifier, PacksBeyondThePositionsAreRefused) {
 // ---- other folders -----------------------------------------------------------------------------
 
 // A folder with the files of a classifier, to be spoilt.
-class ClassifierFolder : public formats::ScratchFolder {
+class ClassifierFolder : public ScratchFolderTest {
  protected:
   void SetUp() override {
-    formats::ScratchFolder::SetUp();
     for (const auto& entry : fs::directory_iterator(model_folder(kTwoLabels))) {
       if (entry.is_regular_file()) fs::copy(entry.path(), folder_ / entry.path().filename());
     }
@@ -140,7 +142,7 @@ class ClassifierFolder : public formats::ScratchFolder {
 
   /// Sets keys of config.json.
   void configure(const json& changes) const {
-    json config = json::parse(bytes_of(folder_ / "config.json"));
+    json config = json::parse(read_text_file(folder_ / "config.json"));
     config.update(changes);
     write("config.json", config.dump());
   }
@@ -158,7 +160,7 @@ class ClassifierFolder : public formats::ScratchFolder {
 
   /// The message with the folder's name as FOLDER.
   std::string error() const {
-    auto message = message_of([this] { load_it(); });
+    auto message = message_of<DataError>([this] { load_it(); });
     for (size_t at; (at = message.find(folder_.string())) != std::string::npos;) {
       message.replace(at, folder_.string().size(), "FOLDER");
     }
@@ -184,7 +186,7 @@ TEST_F(ClassifierFolder, WithoutATokenizerItTellsWhatIsExpected) {
 }
 
 TEST_F(ClassifierFolder, ATokenizerWithoutRobertasSpecialTokensIsRefused) {
-  json content = json::parse(bytes_of(folder_ / "tokenizer.json"));
+  json content = json::parse(read_text_file(folder_ / "tokenizer.json"));
   content["post_processor"] = nullptr;
   write("tokenizer.json", content.dump());
   EXPECT_EQ(error(),
@@ -199,7 +201,7 @@ TEST_F(ClassifierFolder, OnlyATextWithATokenThatTheModelLacksIsAnError) {
   const auto scorer = load_it();
   EXPECT_TRUE(torch::equal(scorer->logits(good), expected));
   const std::vector<std::string> bad = {"a fine day", "a <new> day"};
-  EXPECT_EQ(message_of([&] { scorer->logits(bad); }),
+  EXPECT_EQ(message_of<DataError>([&] { scorer->logits(bad); }),
             "[text 2 of a batch] the text has the token '<new>' with id 400, expected ids below "
             "400 (config.json: vocab_size): the model has no row for it.");
 }
@@ -212,7 +214,7 @@ TEST_F(ClassifierFolder, AnotherArchitectureIsToldAsSuch) {
 }
 
 TEST_F(ClassifierFolder, NoFolderIsToldAsSuch) {
-  EXPECT_EQ(message_of([] { load_roberta("nowhere", torch::kCPU); }),
+  EXPECT_EQ(message_of<DataError>([] { load_roberta("nowhere", torch::kCPU); }),
             "[load_roberta] nowhere: no such folder, expected a classifier's folder.");
 }
 
@@ -235,7 +237,7 @@ TEST_F(ClassifierFolder, AWrongNumberOfLabelsIsToldWithItsKey) {
 
 TEST_F(ClassifierFolder, EachSizeIsToldWithItsKey) {
   const auto size_error = [this](const char* key, int64_t size) {
-    const std::string before = bytes_of(folder_ / "config.json");
+    const std::string before = read_text_file(folder_ / "config.json");
     configure({{key, size}});
     const std::string message = error();
     write("config.json", before);

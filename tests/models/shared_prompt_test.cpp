@@ -5,8 +5,9 @@
 
 #include "tests/models/model_fixture.h"
 #include "tests/models/prompt_trees.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace shared_prompt_test {
@@ -21,7 +22,8 @@ PromptTrees three_trees(int64_t vocabulary) {
 
 class SharedPrompt : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, SharedPrompt,
-                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window"));
+                         testing::Values("llama_gqa", "llama_tied_llama3", "mistral_window"),
+                         testing_support::by_value);
 
 TEST_P(SharedPrompt, NllsAndGradientsEqualThoseOfTextsApart) {
   const auto model = load_fixture_with_adapter(GetParam());

@@ -7,9 +7,9 @@
 
 #include "tests/models/model_fixture.h"
 #include "tests/models/prompt_trees.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
-#include "tests/tensor/num_threads.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::models {
 namespace step_threads_test {
@@ -134,7 +134,7 @@ void expect_equal_steps_every_way(Llama& model, const Texts& texts, Equality equ
 class StepThreads : public testing::TestWithParam<Texts> {};
 INSTANTIATE_TEST_SUITE_P(Packs, StepThreads,
                          testing::Values(kOneText, kTwoTexts, kFiveTexts, kTwentyTexts),
-                         [](const auto& texts) { return std::string(texts.param.name); });
+                         testing_support::by_value);
 
 TEST_P(StepThreads, OneToFourGiveTheSameStep) {
   expect_equal_steps_every_way(*random_model(kSmall, torch::kFloat32, kQueriesAndValues),

@@ -11,8 +11,8 @@
 #include "cpx/nn/attention_source.h"
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace decoder_block_test {

@@ -4,8 +4,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace encoder_block_test {

@@ -11,8 +11,9 @@
 
 #include "cpx/kernels/attention.h"
 #include "tests/support/errors.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/names.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace kv_cache_test {
@@ -84,7 +85,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(Case{3, 1, 16, 0, torch::kFloat32}, Case{4, 4, 8, 0, torch::kFloat32},
                     Case{10, 2, 72, 0, torch::kFloat32}, Case{3, 1, 64, 20, torch::kFloat32},
                     Case{4, 2, 8, 1, torch::kFloat32}, Case{2, 2, 8, 60, torch::kFloat32},
-                    Case{4, 2, 6, 0, torch::kFloat32}, Case{4, 2, 8, 20, torch::kFloat64}));
+                    Case{4, 2, 6, 0, torch::kFloat32}, Case{4, 2, 8, 20, torch::kFloat64}),
+    testing_support::by_value);
 
 // Two prompts, three sequences that begin at different times, two of them with the same prompt.
 TEST_P(CachedAttention, EqualsTheWholeText) {
@@ -214,37 +216,69 @@ TEST(KvCache, CountsItsBytes) {
   EXPECT_EQ(KvCache(options).num_bytes(), 3 * 2 * 8 * 4 * 2 * (2 * 32 + 5 * 16 + 5 * 16));
 }
 
-TEST(KvCache, RefusesWhatDoesNotFit) {
-  const KvCacheOptions options{.num_layers = 1,
-                               .num_kv_heads = 1,
-                               .head_dim = 8,
-                               .prompt_capacity = 4,
-                               .sequence_capacity = 1,
-                               .num_candidates = 2};
-  KvCache cache(options);
-  EXPECT_EQ(message_of<std::invalid_argument>([&] { cache.begin_prompt(0, 5); }),
+// A prompt of up to four tokens, and one new token of two candidates.
+class KvCacheErrors : public testing::Test {
+ protected:
+  KvCacheErrors() {
+    cache_.begin_prompt(0, 2);
+    cache_.begin_sequence(0, 0);
+  }
+
+  const std::vector<int64_t> sequences_ = {0};
+  const Tensor row_ = at::ones({1, 1, 8});
+  KvCache cache_{{.num_layers = 1,
+                  .num_kv_heads = 1,
+                  .head_dim = 8,
+                  .prompt_capacity = 4,
+                  .sequence_capacity = 1,
+                  .num_candidates = 2}};
+};
+
+TEST_F(KvCacheErrors, APromptOverItsCapacityIsRefused) {
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { cache_.begin_prompt(0, 5); }),
             "[kv cache] got a prompt of 5 tokens, expected 1 to 4.");
+}
+
+TEST(KvCache, ASequenceNeedsAPrompt) {
+  KvCache cache({.num_layers = 1,
+                 .num_kv_heads = 1,
+                 .head_dim = 8,
+                 .prompt_capacity = 4,
+                 .sequence_capacity = 1});
   EXPECT_EQ(message_of<std::invalid_argument>([&] { cache.begin_sequence(0, 0); }),
             "[kv cache] there is no prompt at place 0.");
-  cache.begin_prompt(0, 2);
-  cache.begin_sequence(0, 0);
-  const std::vector<int64_t> sequences = {0};
-  const std::vector<CandidateRow> candidates = {{0, 1}}, beyond = {{0, 2}};
-  const auto row = at::ones({1, 1, 8});
+}
+
+TEST_F(KvCacheErrors, ACandidateOverTheirNumberIsRefused) {
+  const std::vector<CandidateRow> beyond = {{0, 2}};
   EXPECT_EQ(message_of<std::invalid_argument>(
-                [&] { cache.attend_candidates(0, beyond, row, row, row, 1.0); }),
+                [&] { cache_.attend_candidates(0, beyond, row_, row_, row_, 1.0); }),
             "[kv cache] got the candidate 2 of sequence 0, expected 0 to 1.");
-  cache.advance(sequences);
+}
+
+TEST_F(KvCacheErrors, CandidatesOfAFullSequenceAreRefused) {
+  cache_.advance(sequences_);
+  const std::vector<CandidateRow> candidates = {{0, 1}};
   EXPECT_EQ(message_of<std::invalid_argument>(
-                [&] { cache.attend_candidates(0, candidates, row, row, row, 1.0); }),
+                [&] { cache_.attend_candidates(0, candidates, row_, row_, row_, 1.0); }),
             "[kv cache] sequence 0 is full: it has 1 new tokens.");
-  EXPECT_EQ(
-      message_of<std::invalid_argument>([&] { cache.attend(0, sequences, row, row, row, 1.0); }),
-      "[kv cache] sequence 0 is full: it has 1 new tokens.");
+}
+
+TEST_F(KvCacheErrors, ATokenOfAFullSequenceIsRefused) {
+  cache_.advance(sequences_);
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { cache_.attend(0, sequences_, row_, row_, row_, 1.0); }),
+            "[kv cache] sequence 0 is full: it has 1 new tokens.");
+}
+
+TEST_F(KvCacheErrors, PromptsNeedABoundEach) {
   EXPECT_EQ(message_of<std::invalid_argument>([&] {
-              cache.begin_prompts({{0, 3}, {1, 1}}, 5);
+              cache_.begin_prompts({{0, 3}, {1, 1}}, 5);
             }),
             "[kv cache] got 5 ids for 2 prompts, expected 4: one for each of their tokens.");
+}
+
+TEST(KvCache, SizesArePositive) {
   EXPECT_EQ(message_of<std::invalid_argument>([] { KvCache({.num_layers = 1}); }),
             "[kv cache] got a size that is not positive.");
 }

@@ -11,13 +11,15 @@
 #include "cpx/kernels/quantized_product.h"
 #include "cpx/nn/causal_lm.h"
 #include "cpx/quant/gguf_blocks.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace linear_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 
 constexpr int64_t kInputs = 64;
@@ -66,12 +68,10 @@ TEST(Linear, ASetWeightIsTheGivenTensorItself) {
 
 TEST(Linear, AWrongShapeIsRefused) {
   Linear linear(LinearOptions{.in_features = 3, .out_features = 2});
-  try {
-    linear->set_frozen("weight", at::ones({3, 2}));
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[set_frozen] 'weight' is [3, 2], expected [2, 3].");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              linear->set_frozen("weight", at::ones({3, 2}));
+            }),
+            "[set_frozen] 'weight' is [3, 2], expected [2, 3].");
   EXPECT_THROW(linear->set_frozen("bias", at::ones({2})), std::invalid_argument);
 }
 
@@ -182,35 +182,22 @@ TEST(Linear, AQuantisedWeightTakesThePlaceOfTheDenseOne) {
 
 TEST(Linear, AQuantisedWeightThatDoesNotFitIsRefused) {
   auto linear = small_linear();
-  const auto message_of = [&](const std::string& name, int64_t rows) {
+  const auto freezing_error = [&](const std::string& name, int64_t rows) {
     auto blocks = quantized_weight();
     blocks.bytes = blocks.bytes.narrow(0, 0, rows);
-    try {
-      linear->set_frozen(name, blocks);
-    } catch (const std::invalid_argument& error) {
-      return std::string(error.what());
-    }
-    return std::string("no error");
+    return message_of<std::invalid_argument>([&] { linear->set_frozen(name, blocks); });
   };
-  EXPECT_EQ(message_of("weight", 7), "[set_frozen] 'weight' is [7, 64], expected [8, 64].");
-  EXPECT_EQ(message_of("bias", 8), "[set_frozen] 'bias' cannot be quantised.");
+  EXPECT_EQ(freezing_error("weight", 7), "[set_frozen] 'weight' is [7, 64], expected [8, 64].");
+  EXPECT_EQ(freezing_error("bias", 8), "[set_frozen] 'bias' cannot be quantised.");
 }
 
 TEST(Linear, ASecondUpdateOrRankZeroIsRefused) {
   auto linear = small_linear();
-  try {
-    linear->attach_lora({.rank = 0}, 1, 0);
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[attach_lora] got rank 0, expected at least 1.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear->attach_lora({.rank = 0}, 1, 0); }),
+            "[attach_lora] got rank 0, expected at least 1.");
   linear->attach_lora({.rank = 1}, 1, 0);
-  try {
-    linear->attach_lora({.rank = 1}, 1, 0);
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[attach_lora] this layer has an update already.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { linear->attach_lora({.rank = 1}, 1, 0); }),
+            "[attach_lora] this layer has an update already.");
 }
 
 TEST(ModelShape, CountsTheWeightsOfMatrixProducts) {

@@ -8,12 +8,14 @@
 #include <gtest/gtest.h>
 
 #include "cpx/nn/attention_source.h"
-#include "tests/tensor/close.h"
+#include "tests/support/errors.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace rotary_embedding_test {
 
 using testing_support::is_close;
+using testing_support::message_of;
 
 TEST(InverseFrequencies, FallGeometricallyFromOne) {
   // theta^(-2i/E) for theta 10^4, E 8: 1, 0.1, 0.01, 0.001.
@@ -75,18 +77,11 @@ TEST(RotaryTables, PositionsStartAgainInEveryText) {
 }
 
 TEST(RotaryErrors, NameTheValues) {
-  try {
-    inverse_frequencies({.head_dim = 5});
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[rotary] the head size must be even: got 5.");
-  }
-  try {
-    inverse_frequencies({.head_dim = 8, .frequency_divisors = {1.0F}});
-    FAIL() << "no error";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[rotary] got 1 frequency divisors, expected 4 (head size / 2).");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { inverse_frequencies({.head_dim = 5}); }),
+            "[rotary] the head size must be even: got 5.");
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { inverse_frequencies({.head_dim = 8, .frequency_divisors = {1.0F}}); }),
+            "[rotary] got 1 frequency divisors, expected 4 (head size / 2).");
 }
 
 }  // namespace rotary_embedding_test

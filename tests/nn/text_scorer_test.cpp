@@ -8,7 +8,7 @@
 
 #include "cpx/core/error.h"
 #include "tests/support/errors.h"
-#include "tests/tensor/close.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace text_scorer_test {

@@ -9,8 +9,8 @@
 #include "cpx/nn/decoder_block.h"
 #include "cpx/nn/recompute.h"
 #include "cpx/nn/rotary_embedding.h"
-#include "tests/tensor/gradient_check.h"
-#include "tests/tensor/num_threads.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace threads_test {

@@ -11,6 +11,8 @@
 
 #include "cpx/objectives/contrastive_perplexity.h"
 #include "tests/objectives/contrast_case.h"
+#include "tests/objectives/option_names.h"
+#include "tests/support/names.h"
 
 namespace cpx::objectives {
 namespace contrastive_perplexity_gradient_test {
@@ -80,7 +82,8 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values(Options::Centroid::kBatch, Options::Centroid::kGroup,
                                      Options::Centroid::kBase),
                      testing::Values(Options::Distance::kAbsolute, Options::Distance::kSigned),
-                     testing::Values(Options::Padding::kExclude, Options::Padding::kPublished)));
+                     testing::Values(Options::Padding::kExclude, Options::Padding::kPublished)),
+    testing_support::by_value);
 
 TEST(ContrastivePerplexityPaper, GradientMatchesFiniteDifference) {
   uint64_t seed = 300;

@@ -477,15 +477,11 @@ TEST(ContrastivePerplexity, RefusesCountsThatAreSmallerThanTheMicroBatch) {
   for (const StepCounts& step : {StepCounts{0, 1, 2}, StepCounts{1, 0, 2}, StepCounts{1, 1, 1}}) {
     EXPECT_THROW(contrastive_perplexity(one.batch(), {}, step), std::invalid_argument);
   }
-  try {
-    contrastive_perplexity(one.batch(), {}, {});
-    FAIL();
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[contrastive_perplexity] the step's counts are too small: got 0 groups, 0 "
-                 "positive texts, 0 positive tokens, expected at least the 1, 1 and 2 of this "
-                 "micro batch.");
-  }
+  EXPECT_EQ(testing_support::message_of<std::invalid_argument>(
+                [&] { contrastive_perplexity(one.batch(), {}, {}); }),
+            "[contrastive_perplexity] the step's counts are too small: got 0 groups, 0 "
+            "positive texts, 0 positive tokens, expected at least the 1, 1 and 2 of this "
+            "micro batch.");
 }
 
 TEST(ContrastivePerplexity, RefusesOptionsOutOfRange) {

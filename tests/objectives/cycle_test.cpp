@@ -155,25 +155,43 @@ TEST(Cycle, NllThatIsNotFiniteMakesTheLossNaN) {
   }
 }
 
-TEST(Cycle, RefusesWhatDoesNotFit) {
+TEST(CycleErrors, AGroupNeedsAPositiveInTheContrast) {
   Case no_positive = one_of_each();
   no_positive.texts[0].contrast = std::nullopt;
   EXPECT_EQ(error_of(no_positive),
             "[cycle] group 0: got no positive in the contrast, expected 1 or more.");
+}
+
+TEST(CycleErrors, AnInputHasNoPlaceInTheContrast) {
   Case input = one_of_each();
   input.texts[1].contrast = TextRole::kInput;
   EXPECT_EQ(error_of(input),
             "[cycle] text 1: got role input in the contrast, expected positive or hard_negative.");
+}
+
+TEST(CycleErrors, ATextOfNoGroupIsNamed) {
   Case other_group = one_of_each();
   other_group.texts[2].group = 1;
   EXPECT_EQ(error_of(other_group), "[cycle] text 2: got group 1, expected 0 to 0.");
+}
+
+TEST(CycleErrors, ATextWithoutTokensIsNamed) {
   Case empty = one_of_each();
   empty.texts[2].tokens.count = 0;
   EXPECT_EQ(error_of(empty),
             "[cycle] text 2 has no predicted token: got count 0, expected 1 or more.");
+}
+
+TEST(CycleErrors, NoGroupsAreRefused) {
   EXPECT_EQ(error_of(Case{.step = {}}), "[cycle] got 0 groups, expected 1 or more.");
+}
+
+TEST(CycleErrors, LabelSmoothingIsAShare) {
   EXPECT_EQ(error_of(one_of_each(), {.label_smoothing = 1.5}),
             "[cycle] label_smoothing: got 1.5, expected 0 to 1.");
+}
+
+TEST(CycleErrors, TheStepsCountsCoverTheMicroBatch) {
   Case too_few = one_of_each();
   too_few.step = {.groups = 1, .positive_texts = 1};
   EXPECT_EQ(error_of(too_few),

@@ -10,6 +10,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::objectives {
 
 /// Expects `gradient` to be that of `loss_at`, a function of a vector, at `point`: to 1e-6 of the
@@ -37,12 +39,7 @@ void expect_gradient(const std::vector<double>& gradient, const std::vector<doub
 /// Text of the std::invalid_argument that `call` throws.
 template <class Call>
 std::string invalid_argument_of(const Call& call) {
-  try {
-    call();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "no error";
+  return testing_support::message_of<std::invalid_argument>(call);
 }
 
 }  // namespace cpx::objectives

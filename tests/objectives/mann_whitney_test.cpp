@@ -8,6 +8,8 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::objectives {
 namespace mann_whitney_test {
 
@@ -27,11 +29,9 @@ TEST(MidRanks, RefusesWhatHasNoRank) {
   for (const double bad : {std::nan(""), std::numeric_limits<double>::infinity()}) {
     EXPECT_THROW(mid_ranks(std::vector<double>{1.0, bad}), std::invalid_argument);
   }
-  try {
-    mid_ranks(std::vector<double>{std::numeric_limits<double>::infinity()});
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[mid_ranks] a value has no rank: got inf, expected a number.");
-  }
+  EXPECT_EQ(testing_support::message_of<std::invalid_argument>(
+                [] { mid_ranks(std::vector<double>{std::numeric_limits<double>::infinity()}); }),
+            "[mid_ranks] a value has no rank: got inf, expected a number.");
 }
 
 // Pairs (x, y): 2 > 1, 2 = 2, 4 > 1, 4 > 2: 3.5 of 4. One tie of two: variance

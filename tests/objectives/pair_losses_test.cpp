@@ -14,7 +14,9 @@
 #include "cpx/objectives/npo.h"
 #include "cpx/objectives/orpo.h"
 #include "tests/objectives/gradient_check.h"
+#include "tests/objectives/option_names.h"
 #include "tests/objectives/preference_case.h"
+#include "tests/support/names.h"
 
 namespace cpx::objectives {
 namespace pair_losses_test {
@@ -163,19 +165,7 @@ TEST(Npo, PushFadesBelowTheReference) {
   EXPECT_NEAR(run(one, NpoOptions{.beta = 1.0}).gradient[1], 0.0, 1e-40);
 }
 
-// ---- Gradients and values that are not finite
-// ----------------------------------------------------
-
-template <class Options>
-void expect_gradient_matches(const PreferenceCase& one, const Options& options,
-                             const std::string& what) {
-  const auto loss_at = [&](const std::vector<double>& token_nll) {
-    PreferenceCase moved = one;
-    moved.token_nll = token_nll;
-    return run(moved, options).loss;
-  };
-  expect_gradient(run(one, options).gradient, one.token_nll, loss_at, what);
-}
+// ---- Gradients and values that are not finite ---------------------------------------------------
 
 class DpoLosses : public testing::TestWithParam<Loss> {};
 INSTANTIATE_TEST_SUITE_P(All, DpoLosses,
@@ -183,10 +173,7 @@ INSTANTIATE_TEST_SUITE_P(All, DpoLosses,
                                          Loss::kExoPair, Loss::kNcaPair, Loss::kSppoHard,
                                          Loss::kApoZero, Loss::kApoDown, Loss::kDiscopop,
                                          Loss::kSigmoidNorm),
-                         [](const auto& test) {
-                           return std::string(
-                               enum_names(test.param)[static_cast<size_t>(test.param)]);
-                         });
+                         testing_support::by_value);
 
 TEST_P(DpoLosses, GradientMatchesFiniteDifference) {
   uint64_t seed = 600;

@@ -10,6 +10,8 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/errors.h"
+
 namespace cpx::objectives {
 namespace perplexity_summary_test {
 
@@ -86,13 +88,10 @@ TEST(PerplexitySummary, APerplexityBeyondTheNumbersIsNone) {
 }
 
 TEST(PerplexitySummary, RefusesANegativeNumberOfTokens) {
-  try {
-    summarize_perplexity(std::vector<ScoredText>{{Side::kToxic, "", 1.0, -1}});
-    FAIL();
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[summarize_perplexity] a text's tokens: got -1, expected 0 or more.");
-  }
+  EXPECT_EQ(testing_support::message_of<std::invalid_argument>([] {
+              summarize_perplexity(std::vector<ScoredText>{{Side::kToxic, "", 1.0, -1}});
+            }),
+            "[summarize_perplexity] a text's tokens: got -1, expected 0 or more.");
 }
 
 // ---- Equal to scipy: scripts/fixtures/make_perplexity_summary.py --------------------------------

@@ -291,22 +291,34 @@ TEST(ExplainedVariance, IsOneWithoutErrorAndNoneWithoutVariance) {
 
 // ---- Errors -------------------------------------------------------------------------------------
 
-TEST(Ppo, RefusesWhatDoesNotFit) {
+TEST(PpoErrors, AResponseWithoutTokensIsNamed) {
   Case empty = one_token(0.0, 1.0);
   empty.responses[0] = {};
   EXPECT_EQ(error_of(empty),
             "[ppo] response 0 has no predicted token: got count 0, expected 1 or more.");
+}
+
+TEST(PpoErrors, EveryPredictionNeedsAValue) {
   Case few_values = one_token(0.0, 1.0);
   few_values.values = {};
   EXPECT_EQ(error_of(few_values), "[ppo] values: got 0, expected 1.");
+}
+
+TEST(PpoErrors, EveryPredictionNeedsAnEntropyOrNone) {
   Case many_entropies = one_token(0.0, 1.0);
   many_entropies.token_entropy = {1.0, 2.0};
   EXPECT_EQ(error_of(many_entropies), "[ppo] token entropies: got 2, expected 1 or none.");
+}
+
+TEST(PpoErrors, AResponseNeedsAsManyReturnsAsTokens) {
   Case few_returns = one_token(0.0, 1.0);
   few_returns.responses[0].returns = {};
   EXPECT_EQ(error_of(few_returns),
             "[ppo] response 0: got 1 old NLLs, 1 old values, 1 advantages, 0 returns, expected 1 "
             "each.");
+}
+
+TEST(PpoErrors, AResponseLiesWithinThePredictions) {
   Case outside = one_token(0.0, 1.0);
   outside.token_nll = {};
   outside.values = {};
@@ -314,8 +326,14 @@ TEST(Ppo, RefusesWhatDoesNotFit) {
       error_of(outside),
       "[ppo] response 0 leaves the predictions: got first 0 and count 1, expected them within "
       "0 predictions.");
+}
+
+TEST(PpoErrors, ClipRangesAreAboveZero) {
   EXPECT_EQ(error_of(one_token(0.0, 1.0), {.cliprange = 0.0}),
             "[ppo] cliprange and cliprange_value: got 0 and 0.2, expected more than 0.");
+}
+
+TEST(PpoErrors, TheStepsCountCoversTheMicroBatch) {
   Case two = one_token(0.0, 1.0);
   two.responses.push_back(two.responses[0]);
   two.token_nll = {1.0, 1.0};

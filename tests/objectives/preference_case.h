@@ -3,12 +3,14 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "cpx/objectives/cpo.h"
 #include "cpx/objectives/npo.h"
 #include "cpx/objectives/orpo.h"
 #include "cpx/objectives/preference.h"
+#include "tests/objectives/gradient_check.h"
 
 namespace cpx::objectives {
 
@@ -36,5 +38,17 @@ ObjectiveResult run(const PreferenceCase& one, const SimpoOptions& options);
 ObjectiveResult run(const PreferenceCase& one, const OrpoOptions& options);
 ObjectiveResult run(const PreferenceCase& one, const CpoOptions& options);
 ObjectiveResult run(const PreferenceCase& one, const NpoOptions& options);
+
+/// Expects the gradient of run() to be that of its loss.
+template <class Options>
+void expect_gradient_matches(const PreferenceCase& one, const Options& options,
+                             const std::string& what) {
+  const auto loss_at = [&](const std::vector<double>& token_nll) {
+    PreferenceCase moved = one;
+    moved.token_nll = token_nll;
+    return run(moved, options).loss;
+  };
+  expect_gradient(run(one, options).gradient, one.token_nll, loss_at, what);
+}
 
 }  // namespace cpx::objectives

@@ -261,17 +261,6 @@ TEST(Preference, NllThatIsNotFiniteMakesTheLossNaN) {
 
 // ---- Gradient -----------------------------------------------------------------------------------
 
-template <class Options>
-void expect_gradient_matches(const PreferenceCase& one, const Options& options,
-                             const std::string& what) {
-  const auto loss_at = [&](const std::vector<double>& token_nll) {
-    PreferenceCase moved = one;
-    moved.token_nll = token_nll;
-    return run(moved, options).loss;
-  };
-  expect_gradient(run(one, options).gradient, one.token_nll, loss_at, what);
-}
-
 TEST(Dpo, GradientMatchesFiniteDifference) {
   uint64_t seed = 300;
   for (const auto loss : {DpoLoss::kSigmoid, DpoLoss::kHinge, DpoLoss::kIpo, DpoLoss::kRobust}) {

@@ -136,26 +136,44 @@ TEST(Prototype, NllThatIsNotFiniteMakesTheLossNaN) {
   }
 }
 
-TEST(Prototype, RefusesWhatDoesNotFit) {
+TEST(PrototypeErrors, AGroupNeedsAnInput) {
   Case no_input = one_of_each();
   no_input.texts.erase(no_input.texts.begin());
   EXPECT_EQ(error_of(no_input), "[prototype] group 0: got 0 inputs, expected 1.");
+}
+
+TEST(PrototypeErrors, AGroupNeedsAPositive) {
   Case no_positive = one_of_each();
   no_positive.texts[1].role = TextRole::kHardNegative;
   EXPECT_EQ(error_of(no_positive), "[prototype] group 0: got no positive, expected 1 or more.");
+}
+
+TEST(PrototypeErrors, ARandomNegativeHasNoPlace) {
   Case random_negative = one_of_each();
   random_negative.texts[2].role = TextRole::kRandomNegative;
   EXPECT_EQ(error_of(random_negative),
             "[prototype] text 2: got role random_negative, expected input, positive or "
             "hard_negative.");
+}
+
+TEST(PrototypeErrors, ATextOfNoGroupIsNamed) {
   Case other_group = one_of_each();
   other_group.texts[2].group = 1;
   EXPECT_EQ(error_of(other_group), "[prototype] text 2: got group 1, expected 0 to 0.");
+}
+
+TEST(PrototypeErrors, ATextWithoutTokensIsNamed) {
   Case empty = one_of_each();
   empty.texts[0].tokens.count = 0;
   EXPECT_EQ(error_of(empty),
             "[prototype] text 0 has no predicted token: got count 0, expected 1 or more.");
+}
+
+TEST(PrototypeErrors, NoGroupsAreRefused) {
   EXPECT_EQ(error_of(Case{.num_groups = 0}), "[prototype] got 0 groups, expected 1 or more.");
+}
+
+TEST(PrototypeErrors, TheStepsCountCoversTheMicroBatch) {
   const Case one = one_of_each();
   EXPECT_EQ(invalid_argument_of([&] {
               prototype({.texts = one.texts, .num_groups = 1, .token_nll = one.token_nll}, {}, {});

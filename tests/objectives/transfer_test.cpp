@@ -125,19 +125,31 @@ TEST(Transfer, NllThatIsNotFiniteMakesTheLossNaN) {
   }
 }
 
-TEST(Transfer, RefusesWhatDoesNotFit) {
+TEST(TransferErrors, AGroupNeedsAPositiveWithTheReference) {
   Case no_positive = one_of_each();
   no_positive.texts[0].part = Part::kReferenceNegative;
   EXPECT_EQ(error_of(no_positive),
             "[transfer] group 0: got no positive with the reference, expected 1 or more.");
+}
+
+TEST(TransferErrors, ATextOfNoGroupIsNamed) {
   Case other_group = one_of_each();
   other_group.texts[2].group = -1;
   EXPECT_EQ(error_of(other_group), "[transfer] text 2: got group -1, expected 0 to 0.");
+}
+
+TEST(TransferErrors, ATextWithoutTokensIsNamed) {
   Case empty = one_of_each();
   empty.texts[1].tokens.count = 0;
   EXPECT_EQ(error_of(empty),
             "[transfer] text 1 has no predicted token: got count 0, expected 1 or more.");
+}
+
+TEST(TransferErrors, NoGroupsAreRefused) {
   EXPECT_EQ(error_of(Case{.step = {}}), "[transfer] got 0 groups, expected 1 or more.");
+}
+
+TEST(TransferErrors, TheStepsCountsCoverTheMicroBatch) {
   Case too_few = one_of_each();
   too_few.step.pairs = 0;
   EXPECT_EQ(error_of(too_few),

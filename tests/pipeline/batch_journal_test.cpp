@@ -10,25 +10,19 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/folders.h"
 
 namespace cpx::pipeline {
 namespace batch_journal_test {
 
 namespace fs = std::filesystem;
 using Lines = std::vector<std::string>;
+using testing_support::ScratchFolderTest;
 
 const std::vector<Setting> kSettings = {{"model", "m"}, {"label", "1"}};
 
-class BatchJournalTest : public testing::Test {
+class BatchJournalTest : public ScratchFolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / fmt::format("cpx_{}_{}", info->name(), getpid());
-    fs::create_directories(folder_);
-    journal_ = folder_ / "out.journal";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   BatchJournal open(const std::vector<Setting>& settings = kSettings,
                     bool overwrite = false) const {
     return BatchJournal({.journal = journal_, .lock = folder_ / "out.lock", .output = "out.json"},
@@ -41,22 +35,7 @@ class BatchJournalTest : public testing::Test {
     return all;
   }
 
-  std::string message(const std::function<void()>& action) const {
-    try {
-      action();
-    } catch (const DataError& error) {
-      std::string text = error.what();
-      const std::string place = folder_.string() + "/";
-      for (size_t at = text.find(place); at != std::string::npos; at = text.find(place)) {
-        text.erase(at, place.size());
-      }
-      return text;
-    }
-    return "(no DataError)";
-  }
-
-  fs::path folder_;
-  fs::path journal_;
+  fs::path journal_ = folder_ / "out.journal";
 };
 
 TEST_F(BatchJournalTest, KeepsBatchesAcrossProcesses) {
@@ -107,7 +86,7 @@ TEST_F(BatchJournalTest, OtherSettingsAreAnErrorThatNamesTheFirst) {
   open().add(Lines{"a"});
   const std::vector<Setting> other = {{"model", "m"}, {"label", "0"}};
   EXPECT_EQ(
-      message([&] { open(other); }),
+      data_error_of([&] { open(other); }),
       "[out.journal] was begun with other settings: 'label' is \"1\" there and \"0\" now. Give "
       "those to go on, or --overwrite to begin anew.");
   EXPECT_EQ(open().num_lines(), 1);
@@ -116,17 +95,17 @@ TEST_F(BatchJournalTest, OtherSettingsAreAnErrorThatNamesTheFirst) {
 
 TEST_F(BatchJournalTest, SomebodyElsesFileIsLeftAlone) {
   write_file_atomically(journal_, "my diary\n");
-  EXPECT_EQ(message([&] { open(kSettings, /*overwrite=*/true); }),
+  EXPECT_EQ(data_error_of([&] { open(kSettings, /*overwrite=*/true); }),
             "[out.journal] is no journal of cpx: it begins with other bytes. Move the file away.");
   EXPECT_EQ(read_text_file(journal_), "my diary\n");
   write_file_atomically(journal_, "no line break");
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             "[out.journal] is no journal of cpx: it begins with other bytes. Move the file away.");
 }
 
 TEST_F(BatchJournalTest, AnotherWriterIsAnError) {
   const BatchJournal first = open();
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             fmt::format("[--output] 'out.json' is in use: process {} writes it. Wait for that one, "
                         "or choose another output.",
                         getpid()));

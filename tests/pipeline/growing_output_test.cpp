@@ -10,25 +10,19 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/folders.h"
 
 namespace cpx::pipeline {
 namespace growing_output_test {
 
 namespace fs = std::filesystem;
+using testing_support::ScratchFolderTest;
 
 const std::vector<Setting> kSettings = {{"seed", int64_t{42}}, {"temperature", 0.5}};
 const std::vector<std::string> kPrompts = {"one", "two", "three"};
 
-class GrowingOutputTest : public testing::Test {
+class GrowingOutputTest : public ScratchFolderTest {
  protected:
-  void SetUp() override {
-    const auto* info = testing::UnitTest::GetInstance()->current_test_info();
-    folder_ = fs::path(testing::TempDir()) / fmt::format("cpx_{}_{}", info->name(), getpid());
-    fs::create_directories(folder_);
-    output_ = folder_ / "out.jsonl";
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   GrowingOutput open(const std::vector<Setting>& settings = kSettings,
                      const std::vector<std::string>& prompts = kPrompts,
                      bool overwrite = false) const {
@@ -52,22 +46,7 @@ class GrowingOutputTest : public testing::Test {
   std::string text() const { return read_text_file(output_); }
   static std::string whole() { return lines("one") + lines("two") + lines("three"); }
 
-  std::string message(const std::function<void()>& action) const {
-    try {
-      action();
-    } catch (const DataError& error) {
-      std::string text = error.what();
-      const std::string place = folder_.string() + "/";
-      for (size_t at = text.find(place); at != std::string::npos; at = text.find(place)) {
-        text.erase(at, place.size());
-      }
-      return text;
-    }
-    return "(no DataError)";
-  }
-
-  fs::path folder_;
-  fs::path output_;
+  fs::path output_ = folder_ / "out.jsonl";
 };
 
 TEST_F(GrowingOutputTest, GrowsByThePrompt) {
@@ -106,18 +85,18 @@ TEST_F(GrowingOutputTest, AFinishedOneIsDone) {
 
 TEST_F(GrowingOutputTest, OtherSettingsOrPromptsAreAnErrorThatNamesTheFirst) {
   run();
-  EXPECT_EQ(message([&] {
+  EXPECT_EQ(data_error_of([&] {
               open({{"seed", int64_t{7}}, {"temperature", 0.1}});
             }),
             "[out.jsonl] was made with other settings: 'seed' is 42 there and 7 now. Give those to "
             "go on, choose another output, or give --overwrite.");
   EXPECT_EQ(
-      message([&] {
+      data_error_of([&] {
         open({{"seed", int64_t{42}}});
       }),
       "[out.jsonl] was made with other settings: 'temperature' is 0.5 there and not given now. "
       "Give those to go on, choose another output, or give --overwrite.");
-  const std::string prompts = message([&] { open(kSettings, {"one", "two"}); });
+  const std::string prompts = data_error_of([&] { open(kSettings, {"one", "two"}); });
   EXPECT_EQ(prompts.substr(0, 64),
             "[out.jsonl] was made with other settings: 'inputs' is \"3 texts, ");
   EXPECT_EQ(text(), whole());
@@ -136,15 +115,15 @@ TEST_F(GrowingOutputTest, AFileOfAnotherMakerIsReplacedWithTheFirstLines) {
 TEST_F(GrowingOutputTest, LinesThatWereChangedAreTold) {
   run();
   write_file_atomically(output_, lines("one") + lines("TWO"));
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             "[out.jsonl: line 3] is not of prompt 2, as cpx-generate would have written it. Choose "
             "another output, or give --overwrite.");
   write_file_atomically(output_, "no JSON\n");
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             "[out.jsonl: line 1] is not of prompt 1, as cpx-generate would have written it. Choose "
             "another output, or give --overwrite.");
   write_file_atomically(output_, whole() + lines("four"));
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             "[out.jsonl: line 7] is not of prompt 4, as cpx-generate would have written it. Choose "
             "another output, or give --overwrite.");
 }
@@ -152,7 +131,7 @@ TEST_F(GrowingOutputTest, LinesThatWereChangedAreTold) {
 TEST_F(GrowingOutputTest, AnotherWriterIsAnError) {
   const GrowingOutput first = open();
   EXPECT_EQ(
-      message([&] { open(); }),
+      data_error_of([&] { open(); }),
       fmt::format("[--output] 'out.jsonl' is in use: process {} writes it. Wait for that one, "
                   "or choose another output.",
                   getpid()));

@@ -3,15 +3,16 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/data/temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::pipeline {
 namespace prompt_file_test {
 
 using testing::ElementsAre;
 using testing::IsEmpty;
+using testing_support::ScratchFolderTest;
 
-class PromptFileTest : public TempFolderTest {
+class PromptFileTest : public ScratchFolderTest {
  protected:
   PromptContent read(const std::string& name, std::string_view content) const {
     PromptContent result = read_prompts(write(name, content));

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/pipeline/shard_journal.h"
 
-#include <csignal>
 #include <functional>
 #include <gmock/gmock.h>
 #include <map>
 #include <set>
 #include <stdexcept>
-#include <sys/resource.h>
 
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/error.h"
 #include "cpx/data/record.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::pipeline {
 namespace shard_journal_test {
@@ -24,6 +22,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::StartsWith;
+using testing_support::FileSizeLimit;
+using testing_support::ScratchFolderTest;
 
 const std::vector<Setting> kSettings = {
     {"model", "models/tiny"}, {"seed", int64_t{42}}, {"temperature", 0.7}, {"lower_case", false}};
@@ -47,23 +47,7 @@ Paraphrases made_of(const data::Input& input) {
           .toxic = select_candidates(input.text, toxic, {.keep = 2})};
 }
 
-// Limits the size of files for the life of the object: the kernel then refuses as a full disk does.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
-
-class ShardJournalTest : public TempFolderTest {
+class ShardJournalTest : public ScratchFolderTest {
  protected:
   using Files = std::map<std::string, std::string>;
 
@@ -74,15 +58,6 @@ class ShardJournalTest : public TempFolderTest {
       all[entry.path().filename().string()] = read_text_file(entry.path());
     }
     return all;
-  }
-
-  std::string message(const std::function<void()>& action) const {
-    try {
-      action();
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return "(no DataError)";
   }
 
   ShardJournal open(const std::vector<Setting>& settings = kSettings, bool overwrite = false,
@@ -271,11 +246,12 @@ TEST_F(ShardJournalTest, AnOutputOfOtherSettingsIsReplacedOnlyWithOverwrite) {
   run();
   const Files before = files();
   const std::vector<Setting> other = {{"model", "models/tiny"}, {"seed", int64_t{7}}};
-  EXPECT_EQ(message([&] { open(other); }),
+  EXPECT_EQ(data_error_of([&] { open(other); }),
             "[out.json] is there already: 'seed' is 42 there and 7 now. Choose another output, or "
             "give --overwrite.");
-  EXPECT_THAT(message([&] { ShardJournal(folder_ / "out.json", {three_inputs()[0]}, kSettings); }),
-              StartsWith("[out.json] is there already: 'inputs' is \"3 texts, "));
+  EXPECT_THAT(
+      data_error_of([&] { ShardJournal(folder_ / "out.json", {three_inputs()[0]}, kSettings); }),
+      StartsWith("[out.json] is there already: 'inputs' is \"3 texts, "));
   EXPECT_EQ(files(), before);
   ShardJournal journal = open(other, /*overwrite=*/true);
   EXPECT_EQ(journal.num_done(), 0);
@@ -284,7 +260,7 @@ TEST_F(ShardJournalTest, AnOutputOfOtherSettingsIsReplacedOnlyWithOverwrite) {
   journal.finish();
   EXPECT_THAT(files().at("out.json.meta"), HasSubstr("\"seed\": 7"));
   fs::remove(folder_ / "out.json.meta");
-  EXPECT_EQ(message([&] { open(other); }),
+  EXPECT_EQ(data_error_of([&] { open(other); }),
             "[out.json] is there already: out.json.meta does not exist, which told its "
             "settings. Choose another output, or give --overwrite.");
 }
@@ -294,15 +270,16 @@ TEST_F(ShardJournalTest, AJournalOfOtherSettingsIsGivenUpOnlyWithOverwrite) {
   write("out.json.journal", before);
   std::vector<Setting> other = kSettings;
   other[2].value = 1.0;
-  EXPECT_EQ(message([&] { open(other); }),
+  EXPECT_EQ(data_error_of([&] { open(other); }),
             "[out.json.journal] was begun with other settings: 'temperature' is 0.7 there and 1.0 "
             "now. Give those to go on, or --overwrite to begin anew.");
   other = kSettings;
   other.push_back({"top_k", int64_t{25}});
-  EXPECT_THAT(message([&] { open(other); }), HasSubstr("'top_k' is not given there and 25 now."));
+  EXPECT_THAT(data_error_of([&] { open(other); }),
+              HasSubstr("'top_k' is not given there and 25 now."));
   other = kSettings;
   other.pop_back();
-  EXPECT_THAT(message([&] { open(other); }),
+  EXPECT_THAT(data_error_of([&] { open(other); }),
               HasSubstr("'lower_case' is false there and not given now."));
   EXPECT_EQ(read_text_file(folder_ / "out.json.journal"), before);
   EXPECT_EQ(open(kSettings, /*overwrite=*/true).num_done(), 2);  // its own: goes on
@@ -326,17 +303,17 @@ TEST_F(ShardJournalTest, ADamagedJournalIsOneClearLine) {
       " is damaged, expected a finished input of 3, each once. Remove the "
       "line to have its input made again.";
   write("out.json.journal", journal + line);  // an input twice
-  EXPECT_EQ(message([&] { open(); }), "[out.json.journal: line 4]" + damaged);
+  EXPECT_EQ(data_error_of([&] { open(); }), "[out.json.journal: line 4]" + damaged);
   write("out.json.journal", journal.substr(0, second) + "{\"index\": 1}\n" + line);
-  EXPECT_EQ(message([&] { open(); }), "[out.json.journal: line 2]" + damaged);
+  EXPECT_EQ(data_error_of([&] { open(); }), "[out.json.journal: line 2]" + damaged);
   write("out.json.journal", journal + "\n");
-  EXPECT_EQ(message([&] { open(); }), "[out.json.journal: line 4]" + damaged);
+  EXPECT_EQ(data_error_of([&] { open(); }), "[out.json.journal: line 4]" + damaged);
   std::string beyond = line;
   beyond.replace(beyond.find("\"index\":0"), 9, "\"index\":3");
   write("out.json.journal", journal + beyond);
-  EXPECT_EQ(message([&] { open(); }), "[out.json.journal: line 4]" + damaged);
+  EXPECT_EQ(data_error_of([&] { open(); }), "[out.json.journal: line 4]" + damaged);
   write("out.json.journal", "my notes");
-  EXPECT_EQ(message([&] { open(kSettings, /*overwrite=*/true); }),
+  EXPECT_EQ(data_error_of([&] { open(kSettings, /*overwrite=*/true); }),
             "[out.json.journal] is no journal of cpx: it begins with other bytes. Move the file "
             "away.");
 }
@@ -389,7 +366,7 @@ TEST_F(ShardJournalTest, NoParaphraseAtAllIsAnErrorThatKeepsTheJournal) {
     for (int64_t i = 0; i < 3; ++i) {
       journal.add(i, {.neutral = select_candidates("x", std::vector<std::string>{""}, {})});
     }
-    EXPECT_EQ(message([&] { journal.finish(); }),
+    EXPECT_EQ(data_error_of([&] { journal.finish(); }),
               "[out.json] got no record from 3 inputs, expected one or more. First: [a.txt: line "
               "1] paraphrases: 0 of 15 kept from 1 drawn (1 empty)");
   }
@@ -412,7 +389,7 @@ TEST_F(ShardJournalTest, BytesThatAreNotUtf8DoNotSpoilTheShard) {
 
 TEST_F(ShardJournalTest, AnotherWriterOfTheSameOutputIsAnError) {
   ShardJournal journal = open();
-  EXPECT_EQ(message([&] { open(); }),
+  EXPECT_EQ(data_error_of([&] { open(); }),
             fmt::format("[--output] 'out.json' is in use: process {} writes it. Wait for that one, "
                         "or choose another output.",
                         getpid()));
@@ -429,7 +406,7 @@ TEST_F(ShardJournalTest, MistakesOfTheCallerAreRefused) {
 
 TEST_F(ShardJournalTest, OutputsThatCannotBeWrittenAreToldAtOnce) {
   const auto message_for = [&](const fs::path& output) {
-    return message([&] { ShardJournal(output, three_inputs(), kSettings); });
+    return data_error_of([&] { ShardJournal(output, three_inputs(), kSettings); });
   };
   EXPECT_EQ(message_for(folder_ / "none" / "out.json"),
             "[--output] 'none/out.json' cannot be written: No such file or directory. Choose "
@@ -455,7 +432,7 @@ TEST_F(ShardJournalTest, AFullDiskAtTheEndKeepsJournalAndOldOutput) {
   write("out.json", "old");
   {
     const FileSizeLimit limit(30);
-    EXPECT_THAT(message([&] { run(); }),
+    EXPECT_THAT(data_error_of([&] { run(); }),
                 StartsWith("[write] out.json: cannot be written: File too large"));
   }
   EXPECT_EQ(read_text_file(folder_ / "out.json"), "old");
@@ -471,7 +448,7 @@ TEST_F(ShardJournalTest, AFullDiskInTheJournalLeavesItWithItsWholeLines) {
     ShardJournal journal = open();
     add(journal, 0);
     const FileSizeLimit limit(one.size() + 30);
-    EXPECT_THAT(message([&] { add(journal, 1); }),
+    EXPECT_THAT(data_error_of([&] { add(journal, 1); }),
                 StartsWith("[write] out.json.journal: cannot be written: File too large"));
     EXPECT_FALSE(journal.is_done(1));
     EXPECT_EQ(read_text_file(folder_ / "out.json.journal"), one);
@@ -482,7 +459,7 @@ TEST_F(ShardJournalTest, AFullDiskInTheJournalLeavesItWithItsWholeLines) {
 
 TEST_F(ShardJournalTest, AFullDiskAtTheBeginningLeavesNothing) {
   const FileSizeLimit limit(20);
-  EXPECT_THAT(message([&] { open(); }),
+  EXPECT_THAT(data_error_of([&] { open(); }),
               StartsWith("[write] out.json.journal: cannot be written: File too large"));
   EXPECT_THAT(files(), IsEmpty());
 }

@@ -4,22 +4,18 @@
 #include <gmock/gmock.h>
 
 #include "cpx/core/error.h"
-#include "tests/data/temp_folder.h"
+#include "tests/support/folders.h"
 
 namespace cpx::pipeline {
 namespace templates_test {
 
 namespace fs = std::filesystem;
+using testing_support::ScratchFolderTest;
 
-class TemplatesTest : public TempFolderTest {
+class TemplatesTest : public ScratchFolderTest {
  protected:
   std::string message(const std::string& name_or_file) const {
-    try {
-      load_template(name_or_file);
-    } catch (const DataError& error) {
-      return without_folder(error.what());
-    }
-    return "(no DataError)";
+    return data_error_of([&] { load_template(name_or_file); });
   }
 };
 

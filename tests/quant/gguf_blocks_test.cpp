@@ -13,6 +13,7 @@
 #include "cpx/formats/gguf.h"
 #include "cpx/formats/safetensors.h"
 #include "tests/support/errors.h"
+#include "tests/support/names.h"
 
 namespace cpx::quant {
 namespace gguf_blocks_test {
@@ -83,7 +84,7 @@ TEST_P(GgufBlocks, DequantisedTensorsEqualTheReferenceBitForBit) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Fixtures, GgufBlocks, testing::Values("llama_mixed", "llama_tied_q4_1"),
-                         [](const auto& test) { return std::string(test.param); });
+                         testing_support::by_value);
 
 template <size_t N>
 std::vector<float> decoded(StorageType type, const uint8_t (&bytes)[N], size_t count) {

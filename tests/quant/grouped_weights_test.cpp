@@ -12,6 +12,7 @@
 #include "cpx/quant/awq.h"
 #include "cpx/quant/gptq.h"
 #include "tests/support/errors.h"
+#include "tests/support/names.h"
 
 namespace cpx::quant {
 namespace grouped_weights_test {
@@ -24,7 +25,7 @@ struct Case {
   GptqFormat format;  // of AWQ: bits and group size
 };
 
-std::string name_of(const testing::TestParamInfo<Case>& info) { return info.param.name; }
+void PrintTo(const Case& one, std::ostream* out) { *out << one.name; }
 
 const Case kCases[] = {
     {"gptq_4bit_v1", true, {.bits = 4, .group_size = 16}},
@@ -78,7 +79,8 @@ class GroupedWeights : public testing::TestWithParam<Case> {
   std::shared_ptr<const formats::SafetensorsFile> file_ = formats::SafetensorsFile::open(
       CPX_SOURCE_DIR "/tests/fixtures/quant/grouped_weights.safetensors");
 };
-INSTANTIATE_TEST_SUITE_P(Fixtures, GroupedWeights, testing::ValuesIn(kCases), name_of);
+INSTANTIATE_TEST_SUITE_P(Fixtures, GroupedWeights, testing::ValuesIn(kCases),
+                         testing_support::by_value);
 
 TEST_P(GroupedWeights, AreThePeersBitForBitInEveryType) {
   EXPECT_EQ(shape(), expected().sizes().vec());
@@ -174,36 +176,60 @@ std::string awq_refusal(const AwqFormat& format) {
   return message_of<std::invalid_argument>([&] { awq_shape(small_layer(), format); });
 }
 
-TEST(GptqErrors, FormatsThatAreNotReadAreTold) {
+TEST(GptqErrors, ThreeBitsAreNotRead) {
   EXPECT_EQ(gptq_refusal({.bits = 3}), "[gptq] got 3 bits, expected 4 or 8.");
+}
+
+TEST(GptqErrors, TwoBitsAreNotRead) {
   EXPECT_EQ(gptq_refusal({.bits = 2}), "[gptq] got 2 bits, expected 4 or 8.");
+}
+
+TEST(GptqErrors, GroupsOfNoneAreRefused) {
   EXPECT_EQ(gptq_refusal({.group_size = 0}),
             "[gptq] got groups of 0, expected more than 0, or -1.");
+}
+
+TEST(GptqErrors, AwqOf8BitsIsNotRead) {
   EXPECT_EQ(awq_refusal({.bits = 8}), "[awq] got 8 bits, expected 4.");
+}
+
+TEST(GptqErrors, AwqGroupsBelowZeroAreRefused) {
   EXPECT_EQ(awq_refusal({.group_size = -2}),
             "[awq] got groups of -2, expected more than 0, or -1.");
+}
+
+TEST(GptqErrors, IntegersAreNoComputeType) {
   EXPECT_EQ(message_of<std::invalid_argument>(
                 [] { dequantize_gptq(small_layer(), kGptq, torch::kInt32); }),
             "[dequantize] got int32, expected float32, bfloat16 or float16.");
 }
 
-TEST(GptqErrors, MissingTensorsAreNamed) {
+TEST(GptqErrors, MissingWeightsAreNamed) {
   auto weight = small_layer();
   weight.qweight = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' is missing, expected int32 [inputs * 4 / "
             "32, outputs].");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, MissingZerosAreNamed) {
+  auto weight = small_layer();
   weight.qzeros = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qzeros' is missing, expected int32 [1, 1] (8 "
             "inputs in groups of 8, 8 outputs, 4 bits).");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, MissingScalesAreNamed) {
+  auto weight = small_layer();
   weight.scales = torch::Tensor();
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.scales' is missing, expected float16 [1, 8] (8 "
             "inputs in groups of 8, 8 outputs, 4 bits).");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, MissingGroupNumbersAreNamed) {
+  auto weight = small_layer();
   weight.g_idx = torch::Tensor();
   auto reordered = kGptq;
   reordered.has_inputs_reordered = true;
@@ -212,35 +238,56 @@ TEST(GptqErrors, MissingTensorsAreNamed) {
             "groups of 8, 8 outputs, 4 bits).");
 }
 
-TEST(GptqErrors, WrongTypesAndShapesAreToldWithWhatTheOthersSay) {
+TEST(GptqErrors, WeightsOfOneDimensionAreNamed) {
   auto weight = small_layer();
   weight.qweight = at::zeros({8}, at::kInt);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' is int32 [8], expected int32 [inputs * 4 "
             "/ 32, outputs].");
+}
+
+TEST(GptqErrors, WeightsThatAreNoIntegersAreNamed) {
+  auto weight = small_layer();
   weight.qweight = at::zeros({1, 8}, at::kFloat);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' is float32 [1, 8], expected int32 [inputs "
             "* 4 / 32, outputs].");
+}
+
+TEST(GptqErrors, WeightsWithoutInputsAreNamed) {
+  auto weight = small_layer();
   weight.qweight = at::zeros({0, 8}, at::kInt);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' is int32 [0, 8], expected int32 [inputs * "
             "4 / 32, outputs].");
+}
+
+TEST(GptqErrors, OutputsThatFillNoIntegerAreNamed) {
+  auto weight = small_layer();
   weight.qweight = at::zeros({1, 12}, at::kInt);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qweight' has 12 outputs, expected a multiple of 8 "
             "(4 bits).");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, MoreZerosThanGroupsAreNamed) {
+  auto weight = small_layer();
   weight.qzeros = at::zeros({2, 1}, at::kInt);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.qzeros' is int32 [2, 1], expected int32 [1, 1] (8 "
             "inputs in groups of 8, 8 outputs, 4 bits).");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, ScalesOfAnotherTypeAreNamed) {
+  auto weight = small_layer();
   weight.scales = at::zeros({1, 8}, at::kFloat);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.scales' is float32 [1, 8], expected float16 [1, 8] "
             "(8 inputs in groups of 8, 8 outputs, 4 bits).");
-  weight = small_layer();
+}
+
+TEST(GptqErrors, GroupNumbersOfAnotherTypeAreNamed) {
+  auto weight = small_layer();
   weight.g_idx = at::zeros({8}, at::kLong);
   EXPECT_EQ(gptq_error(weight),
             "[gptq] model.safetensors: 'up_proj.g_idx' is int64 [8], expected int32 [8] (8 inputs "

@@ -12,17 +12,22 @@
 
 #include "cpx/formats/safetensors.h"
 #include "cpx/quant/gguf_blocks.h"
+#include "tests/support/errors.h"
+#include "tests/support/names.h"
 
 namespace cpx::quant {
 namespace k_blocks_test {
 
 using tensor::StorageType;
+using testing_support::message_of;
 using torch::Tensor;
 
 struct Named {
   const char* name;
   StorageType type;
 };
+
+void PrintTo(const Named& one, std::ostream* out) { *out << one.name; }
 
 constexpr Named kTypes[] = {{"q5_0", StorageType::kQ5_0},    {"q5_1", StorageType::kQ5_1},
                             {"q2_k", StorageType::kQ2_K},    {"q3_k", StorageType::kQ3_K},
@@ -75,8 +80,7 @@ TEST_P(KBlocks, BecomeQ8_0) {
   EXPECT_TRUE((error <= step).all().item<bool>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Types, KBlocks, testing::ValuesIn(kTypes),
-                         [](const auto& test) { return std::string(test.param.name); });
+INSTANTIATE_TEST_SUITE_P(Types, KBlocks, testing::ValuesIn(kTypes), testing_support::by_value);
 
 Tensor fixture_tensor(const std::string& name) {
   return formats::SafetensorsFile::open(CPX_SOURCE_DIR
@@ -130,19 +134,12 @@ TEST(Repacked, Q3_KWithTheLargestProductOfItsCodes) {
   EXPECT_TRUE((numbers == 128.0f).all().item<bool>());
 }
 
-std::string refusal(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no invalid_argument)";
-}
-
 TEST(RepackedErrors, ScalesThatAreNotFiniteAreRefused) {
   const auto refused = [&](StorageType from, StorageType to, std::vector<uint8_t> block) {
     const int64_t columns = tensor::storage_layout(from).elements;
-    return refusal([&] { quantize(to, from, std::as_bytes(std::span(block)), {1, columns}); });
+    return message_of<std::invalid_argument>([&] {
+      quantize(to, from, std::as_bytes(std::span(block)), {1, columns});
+    });
   };
   const std::string message = "[repack_blocks] got a scale that is not finite in float16.";
   std::vector<uint8_t> q4_k(144, 255);

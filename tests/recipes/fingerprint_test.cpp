@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/output_file.h"
+#include "tests/support/folders.h"
 
 namespace cpx::recipes {
 namespace fingerprint_test {
@@ -38,21 +39,12 @@ TEST(RecordsFingerprint, TextsDoNotRunIntoEachOther) {
   EXPECT_NE(records_fingerprint(whole), records_fingerprint(parts));
 }
 
-class ModelFingerprint : public testing::Test {
+class ModelFingerprint : public testing_support::ScratchFolderTest {
  protected:
-  ModelFingerprint()
-      : folder_(std::filesystem::temp_directory_path() /
-                ("cpx-fingerprint-" + std::to_string(getpid()))) {
-    std::filesystem::create_directories(folder_);
-  }
-  ~ModelFingerprint() override { std::filesystem::remove_all(folder_); }
-
   std::string with(const std::string& content) const {
     write_file_atomically(folder_ / "model.safetensors", content);
     return model_fingerprint(folder_);
   }
-
-  std::filesystem::path folder_;
 };
 
 TEST_F(ModelFingerprint, SeesEveryPartOfASplitGguf) {

@@ -10,21 +10,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/folders.h"
+
 namespace cpx::recipes {
 namespace run_folder_test {
 
 namespace fs = std::filesystem;
 
-class OutputFault : public testing::Test {
- protected:
-  OutputFault()
-      : folder_(fs::path(testing::TempDir()) / ("cpx_output_" + std::to_string(getpid()))) {
-    fs::create_directories(folder_);
-  }
-  ~OutputFault() override { fs::remove_all(folder_); }
-
-  fs::path folder_;
-};
+using OutputFault = testing_support::ScratchFolderTest;
 
 TEST_F(OutputFault, ThereIsNoneForANewFolderAndForOneThatIsThere) {
   EXPECT_EQ(output_fault(folder_), std::nullopt);

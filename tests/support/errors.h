@@ -2,13 +2,21 @@
 // What a call that must fail says.
 #pragma once
 
+#include <functional>
+#include <ostream>
 #include <string>
 #include <utility>
+#include <vector>
+
+#include "cpx/core/error.h"
 
 namespace cpx::testing_support {
 
-/// The message of the E that `call` throws; where it throws none, a text that no test expects.
-/// Exceptions of other kinds go through, and fail the test.
+/// What message_of() returns where `call` throws no E: a text that no error has.
+inline constexpr const char* kNothingThrown = "(nothing was thrown)";
+
+/// The message of the E that `call` throws, or kNothingThrown. Exceptions of other kinds go
+/// through, and fail the test.
 template <class E, class Call>
 std::string message_of(Call&& call) {
   try {
@@ -16,7 +24,31 @@ std::string message_of(Call&& call) {
   } catch (const E& error) {
     return error.what();
   }
-  return "(nothing was thrown)";
+  return kNothingThrown;
 }
+
+/// All faults of the ConfigError that `call` throws; empty where it throws none.
+template <class Call>
+std::vector<std::string> faults_of(Call&& call) {
+  try {
+    std::forward<Call>(call)();
+  } catch (const ConfigError& error) {
+    return error.faults();
+  }
+  return {};
+}
+
+/// An input with a fault and the message that it gets: a row of a table of tests.
+template <class Input>
+struct BadInput {
+  std::string name;
+  Input input;
+  std::string message;
+
+  friend void PrintTo(const BadInput& one, std::ostream* out) { *out << one.name; }
+};
+
+/// A call that must fail, and its message.
+using Mistake = BadInput<std::function<void()>>;
 
 }  // namespace cpx::testing_support

@@ -16,7 +16,8 @@
 
 #include "cpx/core/error.h"
 #include "cpx/tensor/lanes.h"
-#include "tests/tensor/num_threads.h"
+#include "tests/support/errors.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::tensor {
 namespace profile_test {
@@ -117,16 +118,10 @@ TEST_F(ProfilerTest, TheTraceIsJsonWithTheScopes) {
 TEST_F(ProfilerTest, ATraceThatCannotBeWrittenIsADataError) {
   Profiler profiler;
   profiler.start();
-  try {
-    profiler.stop("/proc/no/trace.json");
-    ADD_FAILURE() << "expected DataError";
-  } catch (const DataError& error) {
-    EXPECT_STREQ(
-        error.what(),
-        "[write] /proc/no/trace.json: cannot be written: No such file or directory (unknown "
-        "free space). What was there before is untouched; free space or choose another "
-        "folder.");
-  }
+  EXPECT_EQ(testing_support::message_of<DataError>([&] { profiler.stop("/proc/no/trace.json"); }),
+            "[write] /proc/no/trace.json: cannot be written: No such file or directory (unknown "
+            "free space). What was there before is untouched; free space or choose another "
+            "folder.");
 }
 
 }  // namespace profile_test

@@ -12,12 +12,16 @@
 
 #include "cpx/core/error.h"
 #include "fixture.h"
+#include "tests/support/errors.h"
+#include "tests/support/names.h"
 
 namespace cpx::tokenizer {
 namespace chat_template_test {
 
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
+using testing_support::kNothingThrown;
+using testing_support::message_of;
 
 constexpr const char* kChatMl =
     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\\n' + message['content']}}"
@@ -29,7 +33,7 @@ std::string render(const std::string& jinja, std::vector<ChatMessage> messages =
 }
 
 std::string error_of_template(const std::string& jinja) {
-  return error_of<DataError>([&] { render(jinja); });
+  return message_of<DataError>([&] { render(jinja); });
 }
 
 nlohmann::ordered_json read_fixture(const std::string& name) {
@@ -69,7 +73,7 @@ TEST(ChatTemplate, RenderingsEqualApplyChatTemplate) {
     const auto render_it = [&] { return render(jinja, messages, has_prompt); };
     const std::string where = name + " " + one["conversation"].dump();
     if (one["text"].is_null()) {
-      EXPECT_THAT(error_of<DataError>(render_it),
+      EXPECT_THAT(message_of<DataError>(render_it),
                   StartsWith("[render_chat] the model's chat template refuses this conversation: "))
           << where;
     } else {
@@ -85,10 +89,10 @@ TEST_F(TemplateConstructs, AreRenderedOrRefusedAsJinja2Does) {
     const std::string jinja = construct["template"];
     const auto render_it = [&] { return render_with_variables(jinja); };
     if (construct["text"].is_null()) {
-      EXPECT_THAT(error_of<DataError>(render_it), StartsWith("[render_chat] the ")) << jinja;
+      EXPECT_THAT(message_of<DataError>(render_it), StartsWith("[render_chat] the ")) << jinja;
     } else {
       std::string text;
-      EXPECT_EQ(error_of<DataError>([&] { text = render_it(); }), "(no error)") << jinja;
+      EXPECT_EQ(message_of<DataError>([&] { text = render_it(); }), kNothingThrown) << jinja;
       EXPECT_EQ(text, construct["text"].get<std::string>()) << jinja;
     }
   }
@@ -141,26 +145,34 @@ TEST(ChatTemplate, WhatIsUnknownIsNamedWhereItIsEvaluatedOnly) {
   EXPECT_THAT(error_of_template("{{ 'a'.upper }}"), HasSubstr("it prints the method 'str.upper'"));
 }
 
-TEST(ChatTemplate, SyntaxErrorsNameTheLine) {
-  const auto message = [](const std::string& what) {
-    return "[render_chat] the chat template cannot be rendered: line " + what +
-           ". Give another template with --chat-template FILE.";
-  };
-  EXPECT_EQ(error_of_template("a\n{% if true %}x"), message("2: 'if' is not closed by 'endif'"));
-  EXPECT_EQ(error_of_template("{% for a in messages %}\n{% if true %}{% endif %}"),
-            message("1: 'for' is not closed by 'endfor'"));
-  EXPECT_EQ(error_of_template("\n{% endfor %}"), message("2: there is no statement 'endfor'"));
-  EXPECT_EQ(error_of_template("{{ 'a' "), message("1: a tag is not closed by '}}'"));
-  EXPECT_EQ(error_of_template("\n\n{{ 'a }}"), message("3: a text has no end"));
-  EXPECT_EQ(error_of_template("{{ 1 + }}"), message("1: got '}}', expected an expression"));
-  EXPECT_EQ(error_of_template("{{ a b }}"), message("1: got 'b', expected '}}'"));
-  EXPECT_EQ(error_of_template("{{ a ? b }}"), message("1: '?' is no part of a tag"));
-  EXPECT_EQ(error_of_template("{# a"), message("1: a comment is not closed by '#}'"));
-  EXPECT_EQ(error_of_template("{% raw %}"), message("1: 'raw' is not closed by 'endraw'"));
-  EXPECT_EQ(error_of_template("{{ (1] }}"), message("1: got ']', expected ')'"));
-  EXPECT_EQ(error_of_template("{{ '\\ud83d' }}"),
-            message("1: a text has half of a surrogate pair, which is no character"));
+using BadTemplate = testing_support::BadInput<std::string>;
+
+class SyntaxError : public testing::TestWithParam<BadTemplate> {};
+
+TEST_P(SyntaxError, NamesTheLine) {
+  EXPECT_EQ(error_of_template(GetParam().input),
+            "[render_chat] the chat template cannot be rendered: line " + GetParam().message +
+                ". Give another template with --chat-template FILE.");
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, SyntaxError,
+    testing::Values(
+        BadTemplate{"OpenIf", "a\n{% if true %}x", "2: 'if' is not closed by 'endif'"},
+        BadTemplate{"OpenFor", "{% for a in messages %}\n{% if true %}{% endif %}",
+                    "1: 'for' is not closed by 'endfor'"},
+        BadTemplate{"EndforAlone", "\n{% endfor %}", "2: there is no statement 'endfor'"},
+        BadTemplate{"OpenTag", "{{ 'a' ", "1: a tag is not closed by '}}'"},
+        BadTemplate{"OpenText", "\n\n{{ 'a }}", "3: a text has no end"},
+        BadTemplate{"ExpressionThatEnds", "{{ 1 + }}", "1: got '}}', expected an expression"},
+        BadTemplate{"TwoValues", "{{ a b }}", "1: got 'b', expected '}}'"},
+        BadTemplate{"StrangeLetter", "{{ a ? b }}", "1: '?' is no part of a tag"},
+        BadTemplate{"OpenComment", "{# a", "1: a comment is not closed by '#}'"},
+        BadTemplate{"OpenRaw", "{% raw %}", "1: 'raw' is not closed by 'endraw'"},
+        BadTemplate{"OtherBracket", "{{ (1] }}", "1: got ']', expected ')'"},
+        BadTemplate{"HalfOfASurrogatePair", "{{ '\\ud83d' }}",
+                    "1: a text has half of a surrogate pair, which is no character"}),
+    testing_support::by_value);
 
 TEST(ChatTemplate, EndlessNestingIsAnErrorNotACrash) {
   const std::string parentheses = "{{ " + std::string(500, '(') + std::string(500, ')') + " }}";
@@ -243,7 +255,7 @@ TEST(RenderTemplate, VariablesAreJson) {
       render_template("{{ a }}{{ tools }}{{ b.c[0] }}", R"({"a": 1.0, "b": {"c": [null]}})", now),
       "1.0NoneNone");
   const auto fails = [&](const std::string& variables) {
-    return error_of<DataError>([&] { render_template("x", variables, now); });
+    return message_of<DataError>([&] { render_template("x", variables, now); });
   };
   EXPECT_EQ(fails("[1]"), "[render_chat] the variables of a template are not a JSON object.");
   EXPECT_EQ(fails("{"), "[render_chat] the variables of a template are not a JSON object.");
@@ -270,11 +282,11 @@ TEST(PromptTemplate, NamesReadBack) {
 }
 
 TEST(PromptTemplate, WrongUseIsRefused) {
-  EXPECT_EQ(error_of<ConfigError>([] { parse_prompt_template("lama2"); }),
+  EXPECT_EQ(message_of<ConfigError>([] { parse_prompt_template("lama2"); }),
             "[data.template] got 'lama2', expected plain, llama2, tulu or chat. Did you mean "
             "'llama2'?");
   EXPECT_EQ(
-      error_of<std::invalid_argument>([] { render_training_text(PromptTemplate::kChat, "x"); }),
+      message_of<std::invalid_argument>([] { render_training_text(PromptTemplate::kChat, "x"); }),
       "[render_training_text] the template 'chat' is the model's own, see render_chat().");
 }
 

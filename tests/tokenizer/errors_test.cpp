@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What users may hand over instead of a tokenizer, and the one line they get for it.
+#include "tests/support/errors.h"
+
 #include <cmath>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -11,6 +13,8 @@
 #include "cpx/core/error.h"
 #include "cpx/tokenizer/load.h"
 #include "fixture.h"
+#include "tests/support/folders.h"
+#include "tests/support/names.h"
 
 namespace cpx::tokenizer {
 namespace errors_test {
@@ -18,6 +22,8 @@ namespace errors_test {
 using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using testing_support::message_of;
+using testing_support::ScratchFolderTest;
 
 json small_tokenizer() {
   return json::parse(R"({
@@ -32,39 +38,34 @@ std::string read_bytes(const std::filesystem::path& path) {
   return content.str();
 }
 
-class BadTokenizer : public ::testing::Test {
+class BadTokenizer : public ScratchFolderTest {
  protected:
   // The error of loading `content` as tokenizer.json, without the folder's name.
   std::string error_of_json(const std::string& content) const {
-    folder_.write("tokenizer.json", content);
+    write("tokenizer.json", content);
     return error_of_folder();
   }
   std::string error_of_json(const json& content) const { return error_of_json(content.dump()); }
 
   std::string error_of_folder() const {
-    return without_folder(error_of<DataError>([&] { load_tokenizer(folder_.path()); }));
+    return shown(message_of<DataError>([&] { load_tokenizer(folder_); }));
   }
 
-  std::string without_folder(std::string message) const {
-    const std::string prefix = folder_.path().string() + "/";
-    for (size_t at; (at = message.find(prefix)) != std::string::npos;) {
-      message.erase(at, prefix.size());
-    }
+  // A message without the folder's name; it has one line.
+  std::string shown(const std::string& message) const {
     EXPECT_THAT(message, Not(HasSubstr("\n")));
-    return message;
+    return without_folder(message);
   }
-
-  TemporaryFolder folder_;
 };
 
 TEST_F(BadTokenizer, SmallOneIsGood) {
-  folder_.write("tokenizer.json", small_tokenizer().dump());
-  EXPECT_EQ(load_tokenizer(folder_.path())->encode("abc<s>").ids, (std::vector<TokenId>{2, 3}));
+  write("tokenizer.json", small_tokenizer().dump());
+  EXPECT_EQ(load_tokenizer(folder_)->encode("abc<s>").ids, (std::vector<TokenId>{2, 3}));
 }
 
 TEST_F(BadTokenizer, FolderWithoutTokenizer) {
-  EXPECT_EQ(error_of<DataError>([&] { load_tokenizer(folder_.path()); }),
-            "[load_tokenizer] " + folder_.path().string() +
+  EXPECT_EQ(message_of<DataError>([&] { load_tokenizer(folder_); }),
+            "[load_tokenizer] " + folder_.string() +
                 ": no tokenizer found, expected tokenizer.json or tokenizer.model in this folder.");
 }
 
@@ -121,42 +122,51 @@ TEST_F(BadTokenizer, UnknownStepsAreNamed) {
             "RobertaProcessing).");
 }
 
-TEST_F(BadTokenizer, WrongStepOptionsAreNamed) {
-  const auto error_with = [&](const char* key, const json& value) {
-    json content = small_tokenizer();
-    content[key] = value;
-    return error_of_json(content);
-  };
-  const json split = {{"type", "Split"}, {"behavior", "Isolated"}, {"invert", false}};
-  json bad_pattern = split;
-  bad_pattern["pattern"] = {{"Regex", "a(b"}};
-  EXPECT_THAT(error_with("pre_tokenizer", bad_pattern),
-              HasSubstr("[regex] pattern 'a(b' is not valid: missing closing parenthesis"));
-  json bad_behavior = split;
-  bad_behavior["pattern"] = {{"String", "a"}};
-  bad_behavior["behavior"] = "Sideways";
-  EXPECT_THAT(error_with("pre_tokenizer", bad_behavior),
-              HasSubstr("'pre_tokenizer.behavior' is 'Sideways', expected Removed, Isolated, "));
-  EXPECT_THAT(error_with("pre_tokenizer", {{"type", "Metaspace"}, {"replacement", "__"}}),
-              HasSubstr("'pre_tokenizer.replacement' is '__', expected one character."));
-  EXPECT_THAT(error_with("pre_tokenizer",
-                         {{"type", "Metaspace"}, {"replacement", "_"}, {"prepend_scheme", "no"}}),
-              HasSubstr("'pre_tokenizer.prepend_scheme' is 'no', expected always, first or never"));
-  EXPECT_THAT(error_with("pre_tokenizer", {{"type", "ByteLevel"}, {"use_regex", 1}}),
-              HasSubstr("'pre_tokenizer.use_regex' is 1, expected true or false."));
-  const json no_text = {{"type", "TemplateProcessing"}, {"single", json::array()}};
-  EXPECT_THAT(error_with("post_processor", no_text),
-              HasSubstr("'post_processor.single' is [], expected a template with the sequence"));
-  const json unknown = json::parse(R"({"type": "TemplateProcessing", "special_tokens": {},
-                                       "single": [{"SpecialToken": {"id": "<x>"}}]})");
-  EXPECT_THAT(error_with("post_processor", unknown),
-              HasSubstr("'post_processor.single[0].SpecialToken.id' is '<x>', expected a token of "
-                        "'special_tokens'."));
-  const json far =
-      json::parse(R"({"type": "RobertaProcessing", "cls": ["<s>", 77], "sep": ["<s>", 3]})");
-  EXPECT_THAT(error_with("post_processor", far),
-              HasSubstr("special token id 77 is not in the vocabulary of 4 ids."));
+using BadStep = testing_support::BadInput<json>;
+
+// Keys of the small tokenizer that are set anew, and what is said among other things.
+class BadStepOption : public BadTokenizer, public ::testing::WithParamInterface<BadStep> {};
+
+TEST_P(BadStepOption, IsNamed) {
+  json content = small_tokenizer();
+  content.update(GetParam().input);
+  EXPECT_THAT(error_of_json(content), HasSubstr(GetParam().message));
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    All, BadStepOption,
+    ::testing::Values(
+        BadStep{"PatternThatIsNotValid",
+                json::parse(R"({"pre_tokenizer": {"type": "Split", "behavior": "Isolated",
+                                "invert": false, "pattern": {"Regex": "a(b"}}})"),
+                "[regex] pattern 'a(b' is not valid: missing closing parenthesis"},
+        BadStep{"UnknownBehavior",
+                json::parse(R"({"pre_tokenizer": {"type": "Split", "behavior": "Sideways",
+                                "invert": false, "pattern": {"String": "a"}}})"),
+                "'pre_tokenizer.behavior' is 'Sideways', expected Removed, Isolated, "},
+        BadStep{"ReplacementOfTwoCharacters",
+                json::parse(R"({"pre_tokenizer": {"type": "Metaspace", "replacement": "__"}})"),
+                "'pre_tokenizer.replacement' is '__', expected one character."},
+        BadStep{"UnknownPrependScheme",
+                json::parse(R"({"pre_tokenizer": {"type": "Metaspace", "replacement": "_",
+                                "prepend_scheme": "no"}})"),
+                "'pre_tokenizer.prepend_scheme' is 'no', expected always, first or never"},
+        BadStep{"FlagThatIsANumber",
+                json::parse(R"({"pre_tokenizer": {"type": "ByteLevel", "use_regex": 1}})"),
+                "'pre_tokenizer.use_regex' is 1, expected true or false."},
+        BadStep{"TemplateWithoutTheText",
+                json::parse(R"({"post_processor": {"type": "TemplateProcessing", "single": []}})"),
+                "'post_processor.single' is [], expected a template with the sequence"},
+        BadStep{"TemplateWithAnUnknownToken",
+                json::parse(R"({"post_processor": {"type": "TemplateProcessing",
+                                "special_tokens": {}, "single": [{"SpecialToken": {"id": "<x>"}}]}})"),
+                "'post_processor.single[0].SpecialToken.id' is '<x>', expected a token of "
+                "'special_tokens'."},
+        BadStep{"TokenOutsideTheVocabulary",
+                json::parse(R"({"post_processor": {"type": "RobertaProcessing",
+                                "cls": ["<s>", 77], "sep": ["<s>", 3]}})"),
+                "special token id 77 is not in the vocabulary of 4 ids."}),
+    testing_support::by_value);
 
 TEST_F(BadTokenizer, EndlessNestingIsAnErrorNotACrash) {
   std::string nested = "{\"type\":\"Strip\"}";
@@ -233,43 +243,43 @@ TEST_F(BadTokenizer, WrongAddedTokens) {
 }
 
 TEST_F(BadTokenizer, WrongConfig) {
-  folder_.write("tokenizer.json", small_tokenizer().dump());
-  folder_.write("tokenizer_config.json", R"({"eos_token": 7})");
+  write("tokenizer.json", small_tokenizer().dump());
+  write("tokenizer_config.json", R"({"eos_token": 7})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'eos_token' is 7, expected a text, or an object "
             "with 'content'.");
-  folder_.write("tokenizer_config.json", R"({"add_bos_token": "true"})");
+  write("tokenizer_config.json", R"({"add_bos_token": "true"})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'add_bos_token' is 'true', expected true or "
             "false.");
-  folder_.write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})");
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {"x": {"content": "y"}}})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'added_tokens_decoder' has the key 'x', expected "
             "an id from 0 to 16777215.");
-  folder_.write("tokenizer_config.json", R"({"chat_template": 1})");
+  write("tokenizer_config.json", R"({"chat_template": 1})");
   EXPECT_EQ(error_of_folder(),
             "[tokenizer] tokenizer_config.json: 'chat_template' is 1, expected a text.");
 }
 
 // Nothing is done with what these tokens are.
 TEST_F(BadTokenizer, TokensWithoutAUseMayBeEmptyOrNumbers) {
-  folder_.write("tokenizer.json", small_tokenizer().dump());
-  folder_.write("tokenizer_config.json",
-                R"({"pad_token": "", "unk_token": 3, "mask_token": false, "bos_token": "",
+  write("tokenizer.json", small_tokenizer().dump());
+  write("tokenizer_config.json",
+        R"({"pad_token": "", "unk_token": 3, "mask_token": false, "bos_token": "",
                     "model_max_length": "none", "tokenizer_class": 7})");
-  const auto tokenizer = load_tokenizer(folder_.path());
+  const auto tokenizer = load_tokenizer(folder_);
   EXPECT_EQ(tokenizer->encode("abc<s>").ids, (std::vector<TokenId>{2, 3}));
   EXPECT_EQ(tokenizer->bos_id(), std::nullopt);
 }
 
 TEST_F(BadTokenizer, DamagedSentencePieceModel) {
   const std::string good = read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model");
-  folder_.write("tokenizer.model", "This is no model.\n");
+  write("tokenizer.model", "This is no model.\n");
   EXPECT_THAT(error_of_folder(),
               HasSubstr("[tokenizer] tokenizer.model is not a sentencepiece model: "));
-  folder_.write("tokenizer.model", "");
+  write("tokenizer.model", "");
   EXPECT_THAT(error_of_folder(), HasSubstr("tokenizer.model is not a sentencepiece model: "));
-  folder_.write("tokenizer.model", good.substr(0, good.size() / 2));
+  write("tokenizer.model", good.substr(0, good.size() / 2));
   EXPECT_THAT(error_of_folder(), HasSubstr("tokenizer.model is not a sentencepiece model: "));
 }
 
@@ -277,9 +287,9 @@ TEST_F(BadTokenizer, ShortenedSentencePieceModelsNeverCrash) {
   const std::string good = read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model");
   int num_refused = 0;
   for (size_t size = 0; size < good.size(); size += 401) {
-    folder_.write("tokenizer.model", good.substr(0, size));
+    write("tokenizer.model", good.substr(0, size));
     try {
-      load_tokenizer(folder_.path())->encode("Hello");
+      load_tokenizer(folder_)->encode("Hello");
     } catch (const DataError&) {
       ++num_refused;
     }
@@ -288,10 +298,9 @@ TEST_F(BadTokenizer, ShortenedSentencePieceModelsNeverCrash) {
 }
 
 TEST_F(BadTokenizer, AddedTokenThatTakesAnothersIdIsNumberedAnew) {
-  folder_.write("tokenizer.model",
-                read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model"));
-  folder_.write("added_tokens.json", R"({"<new>": 5})");
-  EXPECT_EQ(load_tokenizer(folder_.path())->find("<new>"), 900);
+  write("tokenizer.model", read_bytes(fixture_folder("sentencepiece_legacy") / "tokenizer.model"));
+  write("added_tokens.json", R"({"<new>": 5})");
+  EXPECT_EQ(load_tokenizer(folder_)->find("<new>"), 900);
 }
 
 // ---- GGUF ---------------------------------------------------------------------------------------
@@ -301,7 +310,7 @@ std::string error_of_gguf(const std::string& name, const Change& change) {
   GgufVocabulary vocabulary = read_gguf_vocabulary(name);
   vocabulary.pre = "gpt-2";
   change(vocabulary);
-  return error_of<DataError>([&] { make_tokenizer(vocabulary); });
+  return message_of<DataError>([&] { make_tokenizer(vocabulary); });
 }
 
 TEST(BadGgufVocabulary, InconsistentLengths) {
@@ -342,19 +351,31 @@ TEST(BadGgufVocabulary, UnknownKinds) {
       "texts alike into the file with gguf_set_metadata.py of llama.cpp's gguf package.");
 }
 
-TEST(BadGgufVocabulary, WrongEntries) {
+TEST(BadGgufVocabulary, ATokenThatIsThereTwice) {
   EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.tokens[9] = v.tokens[8]; }),
             "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.tokens' has ')' twice, as 8 and 9.");
+}
+
+TEST(BadGgufVocabulary, AMergeOfWhatIsNotInTheVocabulary) {
   EXPECT_EQ(error_of_gguf("gguf_gpt2", [](auto& v) { v.merges[2] = "q zzz"; }),
             "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.merges[2]' joins 'q' and 'zzz', but "
             "'qzzz' is not in the vocabulary.");
+}
+
+TEST(BadGgufVocabulary, AMergeThatIsNone) {
   for (const char* merge : {"", "q", "q ", " q"}) {
     EXPECT_EQ(error_of_gguf("gguf_gpt2", [&](auto& v) { v.merges[2] = merge; }),
               "[tokenizer] gguf_gpt2.gguf: 'tokenizer.ggml.merges[2]' is '" + std::string(merge) +
                   "', expected 'left right'.");
   }
+}
+
+TEST(BadGgufVocabulary, AScoreThatIsNoNumber) {
   EXPECT_EQ(error_of_gguf("gguf_llama", [](auto& v) { v.scores[7] = NAN; }),
             "[tokenizer] gguf_llama.gguf: 'tokenizer.ggml.scores[7]' is nan, expected a number.");
+}
+
+TEST(BadGgufVocabulary, WhatSentencepieceRefuses) {
   EXPECT_THAT(error_of_gguf("gguf_llama", [](auto& v) { v.tokens[300] = v.tokens[301]; }),
               HasSubstr("[tokenizer] gguf_llama.gguf is not a sentencepiece model: "));
   EXPECT_THAT(error_of_gguf("gguf_llama", [](auto& v) { v.token_types[0] = 1; }),
@@ -366,40 +387,40 @@ TEST(BadGgufVocabulary, WrongEntries) {
 class BadVocabAndMerges : public BadTokenizer {
  protected:
   BadVocabAndMerges() {
-    folder_.write("vocab.json", R"({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4})");
-    folder_.write("merges.txt", "#version: 0.2\na b\n");
+    write("vocab.json", R"({"<s>": 0, "</s>": 1, "a": 2, "b": 3, "ab": 4})");
+    write("merges.txt", "#version: 0.2\na b\n");
   }
 
   std::string roberta_error() const {
-    return without_folder(error_of<DataError>([&] { load_roberta_tokenizer(folder_.path()); }));
+    return shown(message_of<DataError>([&] { load_roberta_tokenizer(folder_); }));
   }
 };
 
 TEST_F(BadVocabAndMerges, TheseAreGood) {
-  EXPECT_EQ(load_roberta_tokenizer(folder_.path())->encode("abb</s>").ids,
+  EXPECT_EQ(load_roberta_tokenizer(folder_)->encode("abb</s>").ids,
             (std::vector<TokenId>{0, 4, 3, 1, 1}));
 }
 
 TEST_F(BadVocabAndMerges, AMergeThatIsNone) {
-  folder_.write("merges.txt", "#version: 0.2\na b\na b c\n");
+  write("merges.txt", "#version: 0.2\na b\na b c\n");
   EXPECT_EQ(roberta_error(), "[tokenizer] merges.txt: line 3 is 'a b c', expected 'left right'.");
 }
 
 TEST_F(BadVocabAndMerges, AMergeOfWhatIsNotInTheVocabulary) {
-  folder_.write("merges.txt", "b a\n");
+  write("merges.txt", "b a\n");
   EXPECT_EQ(roberta_error(),
             "[tokenizer] merges.txt: line 1 joins 'b' and 'a', but 'ba' is not in the vocabulary.");
 }
 
 TEST_F(BadVocabAndMerges, AVocabularyWithoutTheSpecialTokens) {
-  folder_.write("vocab.json", R"({"<s>": 0, "a": 2, "b": 3, "ab": 4})");
+  write("vocab.json", R"({"<s>": 0, "a": 2, "b": 3, "ab": 4})");
   EXPECT_EQ(roberta_error(),
             "[tokenizer] vocab.json: RoBERTa's special token is '</s>', which is not in the "
             "vocabulary.");
 }
 
 TEST_F(BadVocabAndMerges, AnIdThatIsNone) {
-  folder_.write("vocab.json", R"({"<s>": 0, "</s>": -1})");
+  write("vocab.json", R"({"<s>": 0, "</s>": -1})");
   EXPECT_EQ(roberta_error(),
             "[tokenizer] vocab.json: '</s>' is -1, expected an id from 0 to 16777215.");
 }

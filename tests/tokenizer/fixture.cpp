@@ -4,7 +4,6 @@
 #include <cstring>
 #include <fstream>
 #include <stdexcept>
-#include <unistd.h>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -90,23 +89,6 @@ GgufVocabulary read_gguf_vocabulary(const std::string& name) {
   vocabulary.bos_id = stored["bos_id"].get<int64_t>();
   vocabulary.eos_id = stored["eos_id"].get<int64_t>();
   return vocabulary;
-}
-
-TemporaryFolder::TemporaryFolder() {
-  std::string pattern = (std::filesystem::temp_directory_path() / "cpx_tokenizer_XXXXXX").string();
-  if (mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("no temporary folder");
-  path_ = pattern;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code error;
-  std::filesystem::remove_all(path_, error);
-}
-
-std::filesystem::path TemporaryFolder::write(const std::string& name,
-                                             const std::string& content) const {
-  std::ofstream(path_ / name, std::ios::binary) << content;
-  return path_ / name;
 }
 
 }  // namespace cpx::tokenizer

@@ -36,31 +36,4 @@ GgufVocabulary read_gguf_vocabulary(const std::string& name);
 /// The vocabulary of a real GGUF file.
 GgufVocabulary read_gguf_file(const std::filesystem::path& path);
 
-/// The text of the error that `action` throws; fails the test where it throws none.
-template <class E, class Action>
-std::string error_of(const Action& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "(no error)";
-}
-
-/// A folder that is empty at first and removed at the end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-
-  const std::filesystem::path& path() const { return path_; }
-  /// Writes a file into the folder and returns its path.
-  std::filesystem::path write(const std::string& name, const std::string& content) const;
-
- private:
-  std::filesystem::path path_;
-};
-
 }  // namespace cpx::tokenizer

@@ -13,6 +13,7 @@
 #include "cpx/tokenizer/load.h"
 #include "fixture.h"
 #include "src/tokenizer/gguf_pre_types.h"
+#include "tests/support/names.h"
 
 namespace cpx::tokenizer {
 namespace gguf_vocabulary_test {
@@ -63,7 +64,8 @@ INSTANTIATE_TEST_SUITE_P(Names, GgufPreTypes,
                                          "gpt-4o", "qwen2", "qwen35", "deepseek-llm",
                                          "deepseek-coder", "deepseek-v3", "falcon", "bloom",
                                          "viking", "jais-2", "seed-coder", "bailingmoe",
-                                         "minicpm5"));
+                                         "minicpm5"),
+                         testing_support::by_value);
 
 TEST(GgufPreTypeNames, EachListedNameIsKnownAndNoOther) {
   std::istringstream names(known_gguf_pre_types());

@@ -5,15 +5,10 @@
 
 #include "cpx/tokenizer/load.h"
 #include "fixture.h"
+#include "tests/support/names.h"
 
 namespace cpx::tokenizer {
 namespace parity_test {
-
-std::string name_of(const ::testing::TestParamInfo<const char*>& test) {
-  std::string name = test.param;
-  for (auto& c : name) c = c == '-' ? '_' : c;
-  return name;
-}
 
 class FolderParity : public ::testing::TestWithParam<const char*> {};
 
@@ -23,15 +18,16 @@ TEST_P(FolderParity, HardTextsEqualPeer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(ByteLevel, FolderParity,
-                         ::testing::Values("gpt2", "roberta", "llama3", "smollm2"), name_of);
+                         ::testing::Values("gpt2", "roberta", "llama3", "smollm2"),
+                         testing_support::by_value);
 INSTANTIATE_TEST_SUITE_P(SentencePieceStyle, FolderParity,
                          ::testing::Values("llama2", "metaspace_first", "metaspace_always",
                                            "metaspace_never"),
-                         name_of);
+                         testing_support::by_value);
 INSTANTIATE_TEST_SUITE_P(SentencePiece, FolderParity,
                          ::testing::Values("sentencepiece_legacy", "sentencepiece_new",
                                            "sentencepiece_no_prefix"),
-                         name_of);
+                         testing_support::by_value);
 
 class GgufParity : public ::testing::TestWithParam<const char*> {};
 
@@ -43,7 +39,8 @@ TEST_P(GgufParity, HardTextsEqualPeer) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Pre, GgufParity,
-                         ::testing::Values("gpt-2", "smollm", "llama-bpe", "default"), name_of);
+                         ::testing::Values("gpt-2", "smollm", "llama-bpe", "default"),
+                         testing_support::by_value);
 
 TEST(GgufLlamaParity, HardTextsEqualSentencePiece) {
   const auto tokenizer = make_tokenizer(read_gguf_vocabulary("gguf_llama"));

@@ -14,6 +14,8 @@
 #include "cpx/tokenizer/load.h"
 #include "cpx/tokenizer/text_ends.h"
 #include "fixture.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 
 namespace cpx::tokenizer {
 namespace special_tokens_test {
@@ -22,6 +24,9 @@ using nlohmann::json;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using testing_support::message_of;
+using testing_support::ScratchFolder;
+using testing_support::ScratchFolderTest;
 
 json read_json(const std::filesystem::path& path) {
   std::ifstream file(path);
@@ -29,37 +34,32 @@ json read_json(const std::filesystem::path& path) {
 }
 
 // A fixture's tokenizer in a folder of its own, with other small files beside it.
-class SpecialTokens : public ::testing::Test {
+class SpecialTokens : public ScratchFolderTest {
  protected:
   void use(const std::string& fixture, const json& patch = json::object()) const {
     const auto source = fixture_folder(fixture);
     if (std::filesystem::exists(source / "tokenizer.model")) {
-      std::filesystem::copy_file(source / "tokenizer.model", folder_.path() / "tokenizer.model");
+      std::filesystem::copy_file(source / "tokenizer.model", folder_ / "tokenizer.model");
       return;
     }
     json content = read_json(source / "tokenizer.json");
     content.merge_patch(patch);
-    folder_.write("tokenizer.json", content.dump());
+    write("tokenizer.json", content.dump());
   }
 
   // What is written to standard error while the folder is read, without the folder's name.
   std::string warnings() const {
     ::testing::internal::CaptureStderr();
-    load_tokenizer(folder_.path());
-    std::string text = ::testing::internal::GetCapturedStderr();
-    const std::string prefix = folder_.path().string() + "/";
-    for (size_t at; (at = text.find(prefix)) != std::string::npos;) text.erase(at, prefix.size());
-    return text;
+    load_tokenizer(folder_);
+    return without_folder(::testing::internal::GetCapturedStderr());
   }
-
-  TemporaryFolder folder_;
 };
 
 TEST(SpecialTokenParity, IdsAreThoseOfTransformers) {
   const json fixture = read_json(fixture_folder("special_tokens.json"));
   const std::string text = fixture.at("text");
   for (const json& variant : fixture.at("variants")) {
-    const TemporaryFolder folder;
+    const ScratchFolder folder;
     const auto source = fixture_folder(variant.at("folder"));
     if (std::filesystem::exists(source / "tokenizer.json")) {
       json content = read_json(source / "tokenizer.json");
@@ -79,8 +79,8 @@ TEST(SpecialTokenParity, IdsAreThoseOfTransformers) {
 
 TEST_F(SpecialTokens, AFlagThatThePostProcessorDoesNotFollowIsTold) {
   use("llama2");  // its post-processor puts <s> in front
-  folder_.write("tokenizer_config.json",
-                R"({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": false,
+  write("tokenizer_config.json",
+        R"({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": false,
                     "add_eos_token": true})");
   EXPECT_THAT(warnings(),
               HasSubstr("[tokenizer] tokenizer_config.json: 'add_bos_token' is false, but the "
@@ -90,16 +90,16 @@ TEST_F(SpecialTokens, AFlagThatThePostProcessorDoesNotFollowIsTold) {
               HasSubstr("[tokenizer] tokenizer_config.json: 'add_eos_token' is true, but the "
                         "post_processor of tokenizer.json does not put '</s>' at the end of a "
                         "text. As in transformers 5 the post_processor decides.\n"));
-  folder_.write("tokenizer_config.json",
-                R"({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": true,
+  write("tokenizer_config.json",
+        R"({"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": true,
                     "add_eos_token": false})");
   EXPECT_THAT(warnings(), IsEmpty());
 }
 
 TEST_F(SpecialTokens, AnAbsentFlagOfASentencePieceModelIsTold) {
   use("sentencepiece_new");
-  folder_.write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
-  EXPECT_EQ(load_tokenizer(folder_.path())->encode("the").ids.front(), 1);
+  write("tokenizer_config.json", R"({"bos_token": "<s>", "eos_token": "</s>"})");
+  EXPECT_EQ(load_tokenizer(folder_)->encode("the").ids.front(), 1);
   EXPECT_THAT(warnings(),
               HasSubstr("[tokenizer] tokenizer.model: no tokenizer_config.json beside it says "
                         "add_bos_token: got nothing, taken as true, LlamaTokenizer's documented "
@@ -108,12 +108,12 @@ TEST_F(SpecialTokens, AnAbsentFlagOfASentencePieceModelIsTold) {
 
 TEST_F(SpecialTokens, AnAddedTokenWithAnotherNumberIsTold) {
   use("smollm2");
-  folder_.write("added_tokens.json", R"({"<pad>": 4000})");
+  write("added_tokens.json", R"({"<pad>": 4000})");
   EXPECT_THAT(warnings(),
               HasSubstr("[tokenizer] tokenizer.json: the added token '<pad>' is given id 4000 and "
                         "has 703, as in Hugging Face's tokenizers, which number added tokens "
                         "behind the vocabulary's 700.\n"));
-  EXPECT_EQ(load_tokenizer(folder_.path())->vocabulary_size(), 704);
+  EXPECT_EQ(load_tokenizer(folder_)->vocabulary_size(), 704);
 }
 
 TEST_F(SpecialTokens, ANumberThatIsTakenLeavesTheFilesOwn) {
@@ -124,13 +124,13 @@ TEST_F(SpecialTokens, ANumberThatIsTakenLeavesTheFilesOwn) {
     if (id == 699) last = piece;
   }
   use("smollm2", {{"model", {{"vocab", {{last, 700}}}}}, {"added_tokens", json::array()}});
-  folder_.write("added_tokens.json", R"({"<pad>": 4000})");
-  EXPECT_EQ(load_tokenizer(folder_.path())->find("<pad>"), 4000);
+  write("added_tokens.json", R"({"<pad>": 4000})");
+  EXPECT_EQ(load_tokenizer(folder_)->find("<pad>"), 4000);
 }
 
 TEST_F(SpecialTokens, ABosThatIsNoTokenYetIsTold) {
   use("smollm2");
-  folder_.write("tokenizer_config.json", R"({"bos_token": "<bos>"})");
+  write("tokenizer_config.json", R"({"bos_token": "<bos>"})");
   EXPECT_THAT(
       warnings(),
       HasSubstr("[tokenizer] tokenizer_config.json: 'bos_token' is '<bos>', which is not in "
@@ -151,7 +151,7 @@ TEST(Decode, IdsAboveTheTokenizersAreNothing) {
     EXPECT_EQ(tokenizer->piece(size), "");
     EXPECT_FALSE(tokenizer->is_special(size));
     ids = {-1};
-    EXPECT_EQ(error_of<std::invalid_argument>([&] { tokenizer->decode(ids, false); }),
+    EXPECT_EQ(message_of<std::invalid_argument>([&] { tokenizer->decode(ids, false); }),
               "[tokenizer] token id -1: expected 0 or more.");
   }
 }
@@ -194,18 +194,19 @@ TEST(Limited, OnlyATextWithATokenThatTheModelLacksIsAnError) {
   const std::string fault =
       "the text has the token '<|im_end|>' with id 702, expected ids below 702 (config.json: "
       "vocab_size): the model has no row for it.";
-  EXPECT_EQ(error_of<TokenBeyondModel>([&] { tokenizer->encode("a<|im_end|>"); }),
+  EXPECT_EQ(message_of<TokenBeyondModel>([&] { tokenizer->encode("a<|im_end|>"); }),
             "[text] " + fault);
-  EXPECT_EQ(error_of<DataError>([&] {
+  EXPECT_EQ(message_of<DataError>([&] {
               at_place("a.json: record 1", [&] { return tokenizer->encode("a<|im_end|>"); });
             }),
             "[a.json: record 1] " + fault);
-  EXPECT_EQ(error_of<TokenBeyondModel>([&] { tokenizer->check_has_row(702); }), "[text] " + fault);
+  EXPECT_EQ(message_of<TokenBeyondModel>([&] { tokenizer->check_has_row(702); }),
+            "[text] " + fault);
   EXPECT_NO_THROW(tokenizer->check_has_row(701));
 }
 
 TEST(Limited, CountsABosThatConfigJsonNamesAboveTheTokens) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::filesystem::copy_file(fixture_folder("smollm2") / "tokenizer.json",
                              folder.path() / "tokenizer.json");
   const auto tokenizer = load_tokenizer(folder.path(), {.bos_id = 5, .eos_id = 900});

@@ -9,9 +9,12 @@
 #include "cpx/core/error.h"
 #include "cpx/tokenizer/load.h"
 #include "fixture.h"
+#include "tests/support/folders.h"
 
 namespace cpx::tokenizer {
 namespace tokenizer_test {
+
+using testing_support::ScratchFolder;
 
 constexpr const char* kFolders[] = {"gpt2",   "llama3",          "smollm2",
                                     "llama2", "metaspace_first", "sentencepiece_new"};
@@ -87,7 +90,7 @@ TEST(Tokenizer, ConfigNamesSpecialTokensAsTextOrObject) {
 }
 
 TEST(Tokenizer, SpecialTokensMapAndModelConfigFillGaps) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::filesystem::copy_file(fixture_folder("smollm2") / "tokenizer.json",
                              folder.path() / "tokenizer.json");
   const auto bare = load_tokenizer(folder.path());
@@ -101,7 +104,7 @@ TEST(Tokenizer, SpecialTokensMapAndModelConfigFillGaps) {
 }
 
 TEST(Tokenizer, ChatTemplateOfTheJinjaFileComesFirst) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::filesystem::copy_file(fixture_folder("smollm2") / "tokenizer.json",
                              folder.path() / "tokenizer.json");
   folder.write("tokenizer_config.json",
@@ -119,7 +122,7 @@ TEST(Tokenizer, ChatTemplateOfTheJinjaFileComesFirst) {
 }
 
 TEST(Tokenizer, AddedTokensOfSentencePieceModelsComeFromTheConfig) {
-  const TemporaryFolder folder;
+  const ScratchFolder folder;
   std::filesystem::copy_file(fixture_folder("sentencepiece_new") / "tokenizer.model",
                              folder.path() / "tokenizer.model");
   folder.write("tokenizer_config.json",

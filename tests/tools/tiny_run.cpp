@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tiny_run.h"
 
-#include <atomic>
 #include <sstream>
-#include <unistd.h>
 
 #include "cpx/core/output_file.h"
 
@@ -54,19 +52,9 @@ std::string config(const std::string& folder, const std::string& model) {
 }  // namespace
 
 TinyRun::TinyRun() {
-  static std::atomic<int> counter{0};
-  folder_ = std::filesystem::temp_directory_path() /
-            ("cpx-tiny-" + std::to_string(getpid()) + "-" + std::to_string(counter++));
-  std::filesystem::remove_all(folder_);
-  std::filesystem::create_directories(folder_);
   write("shard.json", shard("desk", 7));
   write("eval.json", shard("shelf", 3));
   write("config.yaml", config(folder_.string(), model()));
-}
-
-TinyRun::~TinyRun() {
-  std::error_code ignored;
-  std::filesystem::remove_all(folder_, ignored);
 }
 
 void TinyRun::write(const std::string& name, const std::string& content) const {

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "run_tool.h"
+#include "tests/support/folders.h"
 
 namespace cpx::tests {
 
@@ -17,7 +18,6 @@ namespace cpx::tests {
 class TinyRun : public testing::Test {
  protected:
   TinyRun();
-  ~TinyRun() override;
 
   /// A file of the folder, as text for a command line.
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
@@ -40,7 +40,8 @@ class TinyRun : public testing::Test {
   ToolResult eval_ppl(const std::vector<std::string>& arguments) const;
 
  private:
-  std::filesystem::path folder_;
+  const testing_support::ScratchFolder scratch_{"tiny_run"};
+  const std::filesystem::path folder_ = scratch_.path();
 };
 
 }  // namespace cpx::tests

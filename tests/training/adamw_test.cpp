@@ -11,12 +11,14 @@
 #include <torch/optim/adamw.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
 namespace adamw_test {
 
 using testing::HasSubstr;
+using testing_support::message_of;
 
 constexpr AdamWOptions kOptions{
     .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1, .lora_plus_ratio = 4.0};
@@ -117,12 +119,8 @@ TEST(AdamW, StateFromAFileGoesOnBitForBit) {
 std::string load_error(AdamW& optimizer, const std::vector<formats::NamedTensor>& tensors) {
   const auto file = fresh_folder() / "optimizer.safetensors";
   formats::write_safetensors(file, tensors);
-  try {
-    optimizer.load_state(*formats::SafetensorsFile::open(file));
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
+  return message_of<DataError>(
+      [&] { optimizer.load_state(*formats::SafetensorsFile::open(file)); });
 }
 
 TEST(AdamW, StateThatDoesNotFitIsADataErrorThatNamesTheTensor) {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/checkpoint.h"
 
-#include <csignal>
 #include <fstream>
 #include <gmock/gmock.h>
-#include <sys/resource.h>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
+#include "tests/support/errors.h"
+#include "tests/support/folders.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
@@ -19,22 +19,8 @@ namespace checkpoint_test {
 namespace fs = std::filesystem;
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-// Limits the size of files for the life of the object: the kernel then refuses as a full disk does.
-class FileSizeLimit {
- public:
-  explicit FileSizeLimit(rlim_t bytes) {
-    std::signal(SIGXFSZ, SIG_IGN);
-    getrlimit(RLIMIT_FSIZE, &before_);
-    rlimit limit = before_;
-    limit.rlim_cur = bytes;
-    setrlimit(RLIMIT_FSIZE, &limit);
-  }
-  ~FileSizeLimit() { setrlimit(RLIMIT_FSIZE, &before_); }
-
- private:
-  rlimit before_{};
-};
+using testing_support::FileSizeLimit;
+using testing_support::message_of;
 
 AdapterInfo info() { return {.peft = tiny_info().peft, .model_card = "# A card\n"}; }
 
@@ -55,12 +41,7 @@ std::vector<std::string> names(const std::vector<fs::path>& paths) {
 }
 
 std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
+  return message_of<DataError>([&] { action(); });
 }
 
 TEST(Checkpoint, HoldsAdapterCardStateAndOptimizer) {

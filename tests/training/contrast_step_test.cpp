@@ -144,8 +144,8 @@ TEST(ContrastStep, PositionReachedAtOnceEqualsTheOneReachedInTurn) {
             other->forward_backward(model, counts, {}).loss);
 }
 
-// With B at 0 the model is its base: the positives' distance from it is 0, and hold adds nothing.
-TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
+// The loss of a record where the adapter is off: with B at 0 the model is its base.
+double loss_of_the_base(const ContrastStepOptions& options) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(1);
   TinyModel model;
@@ -153,33 +153,27 @@ TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
     const torch::NoGradGuard no_grad;
     for (auto& parameter : model.trainable()) parameter.value.zero_();
   }
+  const auto step = contrast_step(records, {}, encoder, options);
+  const auto micro_batch = step->prepare(model, 0, 0);
+  return micro_batch->forward_backward(model, micro_batch->info().counts, {}).loss;
+}
+
+// The positives' distance from the base is 0, and hold adds nothing.
+TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
   ContrastStepOptions options = tiny_step_options();
   options.objective.beta = 0.0;
   options.objective.hold = 1.0;
-  const auto step = contrast_step(records, {}, encoder, options);
-  const auto micro_batch = step->prepare(model, 0, 0);
-  const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
-  EXPECT_NEAR(result.loss, 0.0, 1e-10);
+  EXPECT_NEAR(loss_of_the_base(options), 0.0, 1e-10);
 }
 
+// Under centroid base a positive's distance is its own mean's distance from the base: 0 here, its
+// pads included, so its score is 1 and a group of positives alone gives CE = 2 log 2.
 TEST(ContrastStep, PublishedPaddingKeepsTheBaseOfPads) {
-  const auto encoder = number_encoder();
-  const auto records = tiny_records(1);
-  TinyModel model;
-  {
-    const torch::NoGradGuard no_grad;
-    for (auto& parameter : model.trainable()) parameter.value.zero_();
-  }
-  // Under centroid base a positive's distance is its own mean's distance from the base: 0 here, its
-  // pads included, so its score is 1 and a group of positives alone gives CE = 2 log 2.
   ContrastStepOptions options = tiny_step_options();
   options.groups.num_hard_negatives = 0;
   options.objective.hold = 0.0;
   options.objective.padding = ContrastiveOptions::Padding::kPublished;
-  const auto step = contrast_step(records, {}, encoder, options);
-  const auto micro_batch = step->prepare(model, 0, 0);
-  const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
-  EXPECT_NEAR(result.loss, 2.0 * std::log(2.0) / 3.0, 1e-6);
+  EXPECT_NEAR(loss_of_the_base(options), 2.0 * std::log(2.0) / 3.0, 1e-6);
 }
 
 TEST(ContrastStep, DropLastLeavesOutTheMicroBatchThatIsNotFull) {

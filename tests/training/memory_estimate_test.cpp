@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::training {
 namespace memory_estimate_test {
+
+using testing_support::message_of;
 
 constexpr int64_t kMib = int64_t{1} << 20;
 
@@ -247,12 +251,7 @@ TEST(MemoryEstimate, RecomputesOnlyWhereItDoesNotFitOtherwise) {
 }
 
 std::string error_of(const MemoryQuestion& question) {
-  try {
-    estimate_memory(question);
-  } catch (const std::invalid_argument& error) {
-    return error.what();
-  }
-  return "(no error)";
+  return message_of<std::invalid_argument>([&] { estimate_memory(question); });
 }
 
 TEST(MemoryEstimate, RefusesWhatItDoesNotKnow) {

@@ -8,12 +8,14 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
 namespace metrics_test {
 
 using testing::HasSubstr;
+using testing_support::message_of;
 
 StepMetrics step_metrics(int64_t step) {
   StepMetrics metrics{.step = step,
@@ -86,15 +88,10 @@ TEST(Metrics, CutOfAMissingFileDoesNothing) {
 TEST(Metrics, CutNamesALineThatIsNoMetricsLine) {
   const auto file = fresh_folder() / "metrics.jsonl";
   write_file_atomically(file, "{\"step\":1}\nhello\n{\"step\":3}\n");
-  try {
-    cut_metrics(file, 2);
-    FAIL() << "expected a DataError";
-  } catch (const DataError& error) {
-    EXPECT_EQ(std::string(error.what()),
-              "[" + file.string() +
-                  ": line 2] is no metrics line, expected a JSON object with an integer 'step'. "
-                  "Mend or remove the file.");
-  }
+  EXPECT_EQ(message_of<DataError>([&] { cut_metrics(file, 2); }),
+            "[" + file.string() +
+                ": line 2] is no metrics line, expected a JSON object with an integer 'step'. "
+                "Mend or remove the file.");
 }
 
 TEST(Metrics, LogAppendsLinesThatAreThereAtOnce) {

@@ -31,7 +31,8 @@ void fill(const fs::path& file, const Fingerprints& key = kKey) {
 }
 
 // What opening `file` says on standard error.
-std::string message_of(const fs::path& file, const Fingerprints& key, int64_t* num_entries) {
+std::string warning_of_opening(const fs::path& file, const Fingerprints& key,
+                               int64_t* num_entries) {
   testing::internal::CaptureStderr();
   {
     const NllCache cache(file, key);
@@ -95,7 +96,7 @@ TEST(NllCache, AChangedKeyIsToldAndBegunAnew) {
   fill(file);
   int64_t num_entries = -1;
   const auto message =
-      message_of(file, {{"model", "other"}, {"quantization", "nf4"}}, &num_entries);
+      warning_of_opening(file, {{"model", "other"}, {"quantization", "nf4"}}, &num_entries);
   EXPECT_EQ(num_entries, 0);
   EXPECT_THAT(message, HasSubstr("[" + file.string() +
                                  "] the cache of NLLs was made otherwise: dtype: got nothing, "
@@ -119,7 +120,7 @@ TEST(NllCache, EveryFlippedByteIsNoticed) {
     damaged[i] = static_cast<char>(damaged[i] ^ 0x10);
     write_file_atomically(file, damaged);
     int64_t num_entries = -1;
-    const auto message = message_of(file, kKey, &num_entries);
+    const auto message = warning_of_opening(file, kKey, &num_entries);
     EXPECT_EQ(num_entries, 0) << i;
     EXPECT_THAT(message, HasSubstr("[" + file.string() + "] the cache of NLLs is damaged: ")) << i;
     EXPECT_THAT(message, HasSubstr(i < 16 ? ": it does not begin with 'cpx NLL cache 1'. They are "
@@ -136,7 +137,7 @@ TEST(NllCache, EveryTornFileIsNoticed) {
   for (size_t length = 0; length < sound.size(); ++length) {
     write_file_atomically(file, sound.substr(0, length));
     int64_t num_entries = -1;
-    EXPECT_THAT(message_of(file, kKey, &num_entries), HasSubstr("is damaged: ")) << length;
+    EXPECT_THAT(warning_of_opening(file, kKey, &num_entries), HasSubstr("is damaged: ")) << length;
     EXPECT_EQ(num_entries, 0) << length;
   }
 }

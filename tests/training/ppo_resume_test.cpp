@@ -13,6 +13,7 @@
 #include "cpx/core/output_file.h"
 #include "cpx/formats/safetensors.h"
 #include "cpx/training/trainer.h"
+#include "tests/support/errors.h"
 #include "tiny_ppo.h"
 
 namespace cpx::training {
@@ -20,6 +21,7 @@ namespace ppo_resume_test {
 
 namespace fs = std::filesystem;
 using testing::HasSubstr;
+using testing_support::message_of;
 
 constexpr double kDropout = 0.2;
 
@@ -166,12 +168,7 @@ TEST(PpoResume, ADamagedStateIsNamed) {
     TinyModel model(kDropout);
     auto task = world.task(model, ppo_options());
     Trainer trainer(model, task, tiny_info(), options_for(run));
-    try {
-      trainer.resume(checkpoint);
-    } catch (const DataError& error) {
-      return error.what();
-    }
-    return "no error";
+    return message_of<DataError>([&] { trainer.resume(checkpoint); });
   };
   EXPECT_THAT(message_with("{"), HasSubstr("ppo_state.json] is no PPO state of version 1. The "
                                            "checkpoint is damaged."));

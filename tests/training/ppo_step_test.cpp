@@ -18,7 +18,8 @@
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
 #include "cpx/training/trainer.h"
-#include "tests/tensor/close.h"
+#include "tests/support/errors.h"
+#include "tests/support/tensors.h"
 #include "tiny_ppo.h"
 
 namespace cpx::training {
@@ -32,6 +33,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 using testing_support::is_close;
+using testing_support::message_of;
 using torch::Tensor;
 
 std::vector<nlohmann::json> lines_of(const fs::path& file) {
@@ -60,12 +62,7 @@ TrainerOptions step_options(const fs::path& run) {
 }
 
 std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<std::exception>([&] { action(); });
 }
 
 // Prompts of a micro batch, as its records name them: "rollout 0, prompt 5".

@@ -14,6 +14,7 @@
 #include "cpx/data/prompts.h"
 #include "cpx/nn/kv_cache.h"
 #include "cpx/training/ppo_step.h"
+#include "tests/support/names.h"
 #include "tiny_run.h"
 #include "trajectory.h"
 
@@ -187,7 +188,8 @@ std::vector<std::vector<std::string>> records_of(const Fixture& fixture) {
 }
 
 class PpoTrajectory : public testing::TestWithParam<const char*> {};
-INSTANTIATE_TEST_SUITE_P(Variants, PpoTrajectory, testing::Values("ppo", "ppo_scaled"));
+INSTANTIATE_TEST_SUITE_P(Variants, PpoTrajectory, testing::Values("ppo", "ppo_scaled"),
+                         testing_support::by_value);
 
 TEST_P(PpoTrajectory, EqualsTrl) {
   World world(GetParam());

@@ -10,11 +10,13 @@
 
 #include "cpx/core/error.h"
 #include "record_steps.h"
+#include "tests/support/errors.h"
 
 namespace cpx::training {
 namespace preference_step_test {
 
 using testing::HasSubstr;
+using testing_support::message_of;
 
 // Prompts with neutral and toxic answers in numbers; answers of a prompt begin differently.
 std::vector<data::PreferenceItem> tiny_items() {
@@ -236,12 +238,10 @@ TEST(PreferenceStep, WithoutAFullMicroBatchDropLastIsAnError) {
   const auto encoder = pair_encoder();
   auto options = tiny_preferences(4);
   options.drop_last = true;
-  try {
-    PreferenceStep step(pair_data(items, {}, encoder, options), dpo_objective({}));
-    FAIL() << "nothing was thrown";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("data.drop_last leaves no micro batch: got 3"));
-  }
+  EXPECT_THAT(message_of<DataError>([&] {
+                PreferenceStep step(pair_data(items, {}, encoder, options), dpo_objective({}));
+              }),
+              HasSubstr("data.drop_last leaves no micro batch: got 3"));
 }
 
 // DPO on a few pairs: the margin grows.

@@ -9,6 +9,7 @@
 
 #include "cpx/training/preference_step.h"
 #include "record_steps.h"
+#include "tests/support/names.h"
 #include "trajectory.h"
 
 namespace cpx::training {
@@ -71,7 +72,8 @@ void for_each_way(const std::string& variant, Check&& check) {
 
 class PreferenceTrajectory : public testing::TestWithParam<const char*> {};
 INSTANTIATE_TEST_SUITE_P(Variants, PreferenceTrajectory,
-                         testing::Values("dpo_sigmoid", "dpo_ipo", "dpo_several", "simpo_sft"));
+                         testing::Values("dpo_sigmoid", "dpo_ipo", "dpo_several", "simpo_sft"),
+                         testing_support::by_value);
 
 TEST_P(PreferenceTrajectory, EqualsPyTorch) { for_each_way(GetParam(), expect_trajectory); }
 

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::training {
 namespace reward_model_test {
@@ -17,6 +18,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using Output = RewardOptions::Output;
 using Texts = std::vector<std::string>;
+using testing_support::message_of;
 
 // Scores a text of n bytes (n, -n, 1).
 class LengthScorer : public nn::TextScorer {
@@ -38,12 +40,7 @@ class LengthScorer : public nn::TextScorer {
 };
 
 std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const ConfigError& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<ConfigError>([&] { action(); });
 }
 
 TEST(RewardModel, RewardsTheLogitOfAClassByIndexOrName) {

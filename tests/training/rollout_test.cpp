@@ -11,7 +11,8 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
-#include "tests/tensor/close.h"
+#include "tests/support/errors.h"
+#include "tests/support/tensors.h"
 #include "tiny_ppo.h"
 
 namespace cpx::training {
@@ -21,6 +22,7 @@ using testing::Each;
 using testing::HasSubstr;
 using testing::SizeIs;
 using testing_support::is_close;
+using testing_support::message_of;
 
 std::vector<NumberedPrompt> numbered(const data::Prompts& prompts) {
   std::vector<NumberedPrompt> all;
@@ -48,12 +50,7 @@ std::vector<std::vector<int64_t>> ids_of(const std::vector<Response>& responses)
 
 template <class E>
 std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const E& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<E>([&] { action(); });
 }
 
 TEST(SampleResponses, AreAFunctionOfSeedRolloutAndPrompt) {
@@ -227,7 +224,7 @@ TEST(CheckRollout, PromptsThatAreTooLongForTheModelAreRefused) {
   const TinyPpo world(8);
   auto options = tiny_ppo_options().rollout;
   EXPECT_EQ(error_of<DataError>([&] { check_rollout(world.prompts.train(), options, 11); }),
-            "no error");
+            testing_support::kNothingThrown);
   EXPECT_EQ(error_of<DataError>([&] { check_rollout(world.prompts.train(), options, 10); }),
             "[rollout] prompts of up to 5 tokens and 6 new ones: got 11, expected at most 10 (the "
             "model's context). Lower rollout.max_prompt_tokens or rollout.max_new_tokens.");

@@ -12,11 +12,14 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "tests/support/errors.h"
+
 namespace cpx::training {
 namespace schedule_test {
 
 using testing::DoubleNear;
 using testing::Pointwise;
+using testing_support::message_of;
 
 MATCHER_P(IsNear, tolerance, "") {
   return std::abs(std::get<0>(arg) - std::get<1>(arg)) <= tolerance;
@@ -82,12 +85,8 @@ TEST(Schedule, OneStepWithoutWarmupHasTheWholeRate) {
 }
 
 TEST(Schedule, RefusesNoStepsAtAll) {
-  try {
-    schedule_factor({}, 0, 0);
-    FAIL() << "expected std::invalid_argument";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(), "[schedule] got step 0 of 0, expected 0 or more of 1 or more.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { schedule_factor({}, 0, 0); }),
+            "[schedule] got step 0 of 0, expected 0 or more of 1 or more.");
 }
 
 // Equal to transformers: scripts/fixtures/make_schedules.py.

@@ -14,6 +14,7 @@
 #include "cpx/training/transfer_step.h"
 #include "record_steps.h"
 #include "step_check.h"
+#include "tests/support/names.h"
 
 namespace cpx::training {
 namespace shared_prefixes_test {
@@ -63,7 +64,7 @@ INSTANTIATE_TEST_SUITE_P(
         Variant{
             "cycle",
             [](const GroupData& data) { return cycle_step(data, {.objective = {.alpha = 2.0}}); }}),
-    [](const auto& test) { return test.param.name; });
+    testing_support::by_value);
 
 std::vector<torch::Tensor> gradients_of(TinyModel& model, const MicroBatch& micro_batch,
                                         double& loss) {

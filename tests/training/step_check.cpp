@@ -9,8 +9,11 @@
 #include <gtest/gtest.h>
 
 #include "cpx/core/error.h"
+#include "tests/support/errors.h"
 
 namespace cpx::training {
+
+using testing_support::message_of;
 
 namespace {
 
@@ -124,12 +127,7 @@ void expect_parts_add_up(TinyModel& model, StepTask& whole, StepTask& parts) {
 }
 
 std::string data_error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "(no DataError)";
+  return message_of<DataError>([&] { action(); });
 }
 
 }  // namespace cpx::training

@@ -15,6 +15,7 @@
 #include "cpx/core/interrupt.h"
 #include "cpx/core/output_file.h"
 #include "scripted_task.h"
+#include "tests/support/errors.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
@@ -25,6 +26,7 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::SizeIs;
 using Visits = std::vector<std::pair<int64_t, int64_t>>;
+using testing_support::message_of;
 
 std::vector<nlohmann::json> metrics_of(const fs::path& run) {
   std::vector<nlohmann::json> lines;
@@ -57,13 +59,8 @@ TEST(Trainer, StepsOfAnEpochAndARun) {
 }
 
 TEST(Trainer, NeitherEpochsNorStepsIsRefused) {
-  try {
-    total_steps(7, {.output = {}, .epochs = 0});
-    FAIL() << "expected std::invalid_argument";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[trainer] got epochs 0 and max_steps 0, expected one to be more than 0.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>([&] { total_steps(7, {.output = {}, .epochs = 0}); }),
+            "[trainer] got epochs 0 and max_steps 0, expected one to be more than 0.");
 }
 
 // Five micro batches, two in a step: the third step of an epoch has one.
@@ -340,14 +337,10 @@ TEST(Trainer, RefusesFloat16) {
   ScriptedTask task(2);
   TinyModel model;
   model.claim_dtype(torch::kFloat16);
-  try {
-    Trainer(model, task, tiny_info(), tiny_options(fresh_folder()));
-    FAIL() << "expected std::invalid_argument";
-  } catch (const std::invalid_argument& error) {
-    EXPECT_STREQ(error.what(),
-                 "[trainer] model.dtype: got float16, expected float32 or bfloat16: gradients "
-                 "leave float16's range.");
-  }
+  EXPECT_EQ(message_of<std::invalid_argument>(
+                [&] { Trainer(model, task, tiny_info(), tiny_options(fresh_folder())); }),
+            "[trainer] model.dtype: got float16, expected float32 or bfloat16: gradients "
+            "leave float16's range.");
 }
 
 TEST(Trainer, FolderThatCannotBeMadeIsADataError) {
@@ -355,13 +348,11 @@ TEST(Trainer, FolderThatCannotBeMadeIsADataError) {
   std::ofstream(folder / "file") << "";
   ScriptedTask task(2);
   TinyModel model;
-  try {
-    Trainer(model, task, tiny_info(), tiny_options(folder / "file" / "run")).run();
-    FAIL() << "expected a DataError";
-  } catch (const DataError& error) {
-    EXPECT_THAT(error.what(), HasSubstr("file/run: the folder cannot be made: Not a directory. "
-                                        "Choose another one."));
-  }
+  EXPECT_THAT(message_of<DataError>([&] {
+                Trainer(model, task, tiny_info(), tiny_options(folder / "file" / "run")).run();
+              }),
+              HasSubstr("file/run: the folder cannot be made: Not a directory. "
+                        "Choose another one."));
 }
 
 TEST(Trainer, ResumeOfAnotherModelTellsAllDifferences) {

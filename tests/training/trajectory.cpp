@@ -13,7 +13,7 @@
 #include "cpx/core/output_file.h"
 #include "cpx/formats/peft.h"
 #include "cpx/models/load.h"
-#include "tests/tensor/close.h"
+#include "tests/support/tensors.h"
 #include "tiny_run.h"
 
 namespace cpx::training {

@@ -10,8 +10,9 @@
 
 #include "cpx/core/error.h"
 #include "cpx/formats/safetensors.h"
-#include "tests/tensor/close.h"
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/errors.h"
+#include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 #include "tiny_run.h"
 
 namespace cpx::training {
@@ -19,6 +20,7 @@ namespace value_head_test {
 
 using testing::HasSubstr;
 using testing_support::is_close;
+using testing_support::message_of;
 using testing_support::random_tensor;
 using torch::Tensor;
 
@@ -33,12 +35,7 @@ ValueHead head_of(const ValueHeadOptions& options, int64_t hidden_size = kHidden
 }
 
 std::string error_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const DataError& error) {
-    return error.what();
-  }
-  return "no error";
+  return message_of<DataError>([&] { action(); });
 }
 
 // Uniform in +-1/sqrt(D): its deviation is 1/sqrt(3 D).

@@ -16,6 +16,7 @@
 #include "cpx/training/sft_step.h"
 #include "cpx/training/transfer_step.h"
 #include "record_steps.h"
+#include "tests/support/names.h"
 #include "trajectory.h"
 
 namespace cpx::training {
@@ -137,7 +138,8 @@ INSTANTIATE_TEST_SUITE_P(Variants, VariantTrajectory,
                          testing::Values("prototype_batch", "prototype_group", "transfer",
                                          "cycle_texts", "cycle_pairs", "transfer_published",
                                          "cycle_texts_published", "cycle_pairs_published", "sft",
-                                         "retain_prototype", "retain_cycle"));
+                                         "retain_prototype", "retain_cycle"),
+                         testing_support::by_value);
 
 TEST_P(VariantTrajectory, EqualsPyTorch) { for_each_way(GetParam(), expect_trajectory); }
 

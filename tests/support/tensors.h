@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// When two tensors count as equal: one tolerance a type, relative to a tensor's largest value.
+// When two tensors count as equal (one tolerance a type, relative to a tensor's largest value), and
+// with how many threads they are computed.
 #pragma once
 
 #include <ATen/ATen.h>
+#include <ATen/Parallel.h>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
 
@@ -50,5 +52,17 @@ inline testing::AssertionResult is_close(const torch::Tensor& actual,
                                          const torch::Tensor& expected) {
   return is_close(actual, expected, actual.defined() ? actual.scalar_type() : torch::kFloat64);
 }
+
+/// While it lives, LibTorch computes with `count` threads; then with as many as before.
+class NumThreads {
+ public:
+  explicit NumThreads(int count) : before_(at::get_num_threads()) { at::set_num_threads(count); }
+  ~NumThreads() { at::set_num_threads(before_); }
+  NumThreads(const NumThreads&) = delete;
+  NumThreads& operator=(const NumThreads&) = delete;
+
+ private:
+  int before_;
+};
 
 }  // namespace cpx::testing_support

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "tests/tensor/gradient_check.h"
+#include "tests/support/gradient_check.h"
 
 #include <ATen/ATen.h>
 #include <torch/autograd.h>
 
 #include "cpx/core/random.h"
-#include "tests/tensor/close.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::testing_support {
 
