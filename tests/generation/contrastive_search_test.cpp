@@ -210,8 +210,7 @@ TEST_P(ContrastiveText, HasThePeersScores) {
   }
 }
 
-// ---- In TextGenerator
-// -----------------------------------------------------------------------------
+// ---- In TextGenerator --------------------------------------------------------------------------
 
 TextGeneratorOptions contrastive(int64_t new_tokens) {
   TextGeneratorOptions options;

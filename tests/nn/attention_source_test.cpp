@@ -10,8 +10,8 @@
 #include <torch/autograd.h>
 
 #include "cpx/nn/forward_context.h"
-#include "tests/support/tensors.h"
 #include "tests/support/gradient_check.h"
+#include "tests/support/tensors.h"
 
 namespace cpx::nn {
 namespace attention_source_test {

@@ -385,8 +385,7 @@ TEST(ContrastivePerplexity, OwnCentroidsLeaveTheCommonLevelFree) {
   }
 }
 
-// ---- What cannot be
-// ------------------------------------------------------------------------------
+// ---- What cannot be ----------------------------------------------------------------------------
 
 TEST(ContrastivePerplexity, NllThatIsNotFiniteMakesTheLossNotANumber) {
   const Options options{.centroid = Options::Centroid::kBase};
