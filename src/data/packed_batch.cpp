@@ -5,6 +5,7 @@
 #include <limits>
 #include <map>
 #include <utility>
+#include <vector>
 
 #include "cpx/core/error.h"
 
@@ -13,6 +14,19 @@ namespace cpx::data {
 namespace {
 
 constexpr int64_t kPadMultiple = 8;  // pad_to_multiple_of of the published collator
+
+void check_spans(const BatchText& text, size_t number) {
+  if (text.predicted.empty()) return;
+  CPX_CHECK(text.num_given == 0, "[pack] text {}: got {} given tokens beside spans, expected 0.",
+            number, text.num_given);
+  int64_t end = 0;
+  for (const PredictedSpan& span : text.predicted) {
+    CPX_CHECK(span.begin >= end && span.end > span.begin && span.end <= std::ssize(text.ids),
+              "[pack] text {}: got the span {} to {}, expected one within {} to {}.", number,
+              span.begin, span.end, end, text.ids.size());
+    end = span.end;
+  }
+}
 
 void check_texts(std::span<const BatchText> texts) {
   int64_t num_tokens = 1;  // a pad may be added
@@ -23,11 +37,21 @@ void check_texts(std::span<const BatchText> texts) {
     CPX_CHECK(texts[i].num_given >= 0 && texts[i].num_given <= std::ssize(texts[i].ids),
               "[pack] text {}: got {} given tokens, expected 0 to {}.", i, texts[i].num_given,
               texts[i].ids.size());
+    check_spans(texts[i], i);
     num_tokens += std::ssize(texts[i].ids);
   }
   CPX_CHECK(num_tokens <= std::numeric_limits<int32_t>::max(),
             "[pack] got {} tokens in {} texts, expected at most {}.", num_tokens, texts.size(),
             std::numeric_limits<int32_t>::max());
+}
+
+// Which of the text's tokens are predicted. The first one follows none.
+std::vector<PredictedSpan> predicted_spans(const BatchText& text) {
+  std::vector<PredictedSpan> spans(text.predicted.begin(), text.predicted.end());
+  if (spans.empty()) spans = {{.begin = text.num_given, .end = std::ssize(text.ids)}};
+  spans.front().begin = std::max<int64_t>(spans.front().begin, 1);
+  if (spans.front().begin >= spans.front().end) spans.erase(spans.begin());
+  return spans;
 }
 
 int64_t longest_text(std::span<const BatchText> texts) {
@@ -50,16 +74,16 @@ int64_t add_prediction(int64_t row, int64_t target, PackedBatch& batch) {
 }
 
 void add_text(const BatchText& text, PackedBatch& batch) {
-  const int64_t num_given = std::max<int64_t>(text.num_given, 1);
   const int64_t begin = batch.num_tokens;
   add_sequence(text.ids, batch);
-  batch.texts.push_back({.group = text.group,
-                         .role = text.role,
-                         .first = std::ssize(batch.rows),
-                         .count = std::ssize(text.ids) - num_given});
-  for (int64_t t = begin + num_given; t < batch.num_tokens; ++t) {
-    add_prediction(t - 1, batch.ids[t], batch);
+  PackedText packed{.group = text.group, .role = text.role, .first = std::ssize(batch.rows)};
+  for (const PredictedSpan& span : predicted_spans(text)) {
+    for (int64_t t = begin + span.begin; t < begin + span.end; ++t) {
+      add_prediction(t - 1, batch.ids[t], batch);
+    }
   }
+  packed.count = std::ssize(batch.rows) - packed.first;
+  batch.texts.push_back(packed);
   batch.num_groups = std::max(batch.num_groups, text.group + 1);
 }
 
@@ -83,21 +107,21 @@ void add_pad(std::span<const BatchText> texts, tokenizer::TokenId eos, PackedBat
 class PrefixPack {
  public:
   void add(const BatchText& text) {
-    const int64_t num_given = std::max<int64_t>(text.num_given, 1);
+    const std::vector<PredictedSpan> spans = predicted_spans(text);
+    auto span = spans.begin();  // the one that ends behind the token
     const int64_t length = std::ssize(text.ids);
-    PackedText packed{.group = text.group,
-                      .role = text.role,
-                      .first = std::ssize(batch_.rows),
-                      .count = length - num_given};
+    PackedText packed{.group = text.group, .role = text.role, .first = std::ssize(batch_.rows)};
     // The first token of a group's texts follows no token: its parent is the group.
     int64_t token = -1 - text.group;
     for (int64_t i = 0; i < length; ++i) {
       const tokenizer::TokenId id = text.ids[static_cast<size_t>(i)];
-      if (i >= num_given) add_prediction(token, id, batch_);
+      if (span != spans.end() && i == span->end) ++span;
+      if (span != spans.end() && i >= span->begin) add_prediction(token, id, batch_);
       if (i > 0 && i + 1 == length) break;  // it predicts nothing
       token = token_after(token, id);
       batch_.token_of_place.push_back(token);
     }
+    packed.count = std::ssize(batch_.rows) - packed.first;
     batch_.texts.push_back(packed);
     batch_.cu_seqlens.push_back(static_cast<int32_t>(batch_.token_of_place.size()));
     batch_.num_groups = std::max(batch_.num_groups, text.group + 1);

@@ -61,13 +61,19 @@ PairEncoder::PairEncoder(TextEncoder encoder, int64_t max_prompt_tokens)
             max_prompt_tokens);
 }
 
-PairEncoder::SplitText PairEncoder::split(const std::string& prompt,
-                                          const std::string& answer) const {
+PairEncoder::SplitText PairEncoder::split(const std::string& prompt, const std::string& answer,
+                                          Frame frame) const {
   const EncodeOptions& options = encoder_.options();
-  const PromptedText rendered = encoder_.render(prompt, answer);
+  const bool is_rendered = frame == Frame::kRendered;
+  const PromptedText rendered =
+      is_rendered ? PromptedText{.text = prompt + answer, .prompt_bytes = prompt.size()}
+                  : encoder_.render(prompt, answer);
   // A chat template writes its special tokens itself.
-  Encoding encoding =
-      tokenizer().encode(rendered.text, options.text_template != tokenizer::PromptTemplate::kChat);
+  const bool is_by_chat = options.text_template == tokenizer::PromptTemplate::kChat;
+  Encoding encoding = tokenizer().encode(rendered.text, !is_rendered && !is_by_chat);
+  if (is_rendered) {
+    return {.ids = encoding.ids, .num_prompt = count_prompt_tokens(encoding, prompt.size())};
+  }
   drop_second_bos(encoding, tokenizer().bos_id());
   SplitText text{.num_prompt = count_prompt_tokens(encoding, rendered.prompt_bytes)};
   text.ids = std::move(encoding.ids);
@@ -95,10 +101,10 @@ EncodedAnswer PairEncoder::cut_answer(std::span<const TokenId> ids, size_t num_p
   return answer;
 }
 
-EncodedPair PairEncoder::encode(const std::string& prompt,
-                                std::span<const std::string> answers) const {
+EncodedPair PairEncoder::encode(const std::string& prompt, std::span<const std::string> answers,
+                                Frame frame) const {
   std::vector<SplitText> texts;
-  for (const std::string& answer : answers) texts.push_back(split(prompt, answer));
+  for (const std::string& answer : answers) texts.push_back(split(prompt, answer, frame));
   CPX_CHECK(!texts.empty(), "[pair_encoder] got no answer, expected one or more.");
   size_t num_shared = texts.front().num_prompt;
   for (const SplitText& text : texts) {
@@ -119,7 +125,7 @@ EncodedPair PairEncoder::encode(const PreferenceItem& item, const DrawnPair& dra
   for (const int64_t rejected : drawn.rejected) {
     answers.push_back(item.rejected.at(static_cast<size_t>(rejected)));
   }
-  return encode(item.prompt, answers);
+  return encode(item.prompt, answers, item.frame);
 }
 
 namespace {
@@ -149,7 +155,7 @@ class AnswerFilter {
   bool is_usable(const std::string& answer, bool is_chosen) {
     ++counts_.answers;
     const EncodedPair encoded = tokenizer::at_place(item_.where, [&] {
-      return encoder_.encode(item_.prompt, {&answer, 1});
+      return encoder_.encode(item_.prompt, {&answer, 1}, item_.frame);
     });
     is_prompt_cut_ = is_prompt_cut_ || encoded.is_prompt_cut;
     if (encoded.num_predicted(0) == 0) {

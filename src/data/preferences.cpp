@@ -2,12 +2,14 @@
 #include "cpx/data/preferences.h"
 
 #include <algorithm>
+#include <array>
 #include <iterator>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "chat_reader.h"
 #include "cpx/core/error.h"
 #include "cpx/core/json_stream.h"
 #include "cpx/core/text.h"
@@ -25,6 +27,8 @@ constexpr const char* kInputKey = "input";
 constexpr const char* kChosenKey = "chosen";
 constexpr const char* kRejectedKey = "rejected";
 constexpr const char* kRejectedForm = "a text or a list of texts";
+constexpr const char* kAnswerKey = "completion";
+constexpr const char* kLabelKey = "label";
 
 void check_template(const std::string& prompt_template) {
   CPX_CHECK(prompt_template.find(kPlaceholder) != std::string::npos,
@@ -43,21 +47,47 @@ std::string fill(std::string_view prompt_template, std::string_view input) {
   return prompt.append(prompt_template);
 }
 
-enum class Answers { kNeeded, kOptional };
+// kNeeded: pairs. kOptional: prompts alone. kLabelled: answers each by itself.
+enum class Answers { kNeeded, kOptional, kLabelled };
+
+// What both sides begin with, as TRL 1.16 has it (extract_prompt): where one side is all of the
+// other's beginning, without the last message of it. They lose it.
+Messages take_prompt(Messages& chosen, Messages& rejected) {
+  const auto is_equal = [](const tokenizer::ChatMessage& a, const tokenizer::ChatMessage& b) {
+    return a.role == b.role && a.content == b.content;
+  };
+  const int64_t shorter = std::min(std::ssize(chosen), std::ssize(rejected));
+  const auto end = std::ranges::mismatch(chosen, rejected, is_equal).in1;
+  const auto count = std::min<int64_t>(end - chosen.begin(), shorter - 1);
+  Messages prompt(chosen.begin(), chosen.begin() + count);
+  chosen.erase(chosen.begin(), chosen.begin() + count);
+  rejected.erase(rejected.begin(), rejected.begin() + count);
+  return prompt;
+}
 
 // Reads one object of preferences and collects what is wrong with it.
 class PreferenceReader {
  public:
   PreferenceReader(const JsonValue& value, const std::string& prompt_template, Answers answers,
-                   std::vector<std::string>& faults)
-      : value_(value), prompt_template_(prompt_template), answers_(answers), faults_(faults) {}
+                   ChatSource& chat, std::vector<std::string>& faults)
+      : value_(value),
+        prompt_template_(prompt_template),
+        answers_(answers),
+        chat_(chat),
+        faults_(faults) {}
 
-  // The item, or nothing when it has a fault.
+  // The item, or nothing if it has a fault or is a conversation without an encoder. Throws
+  // DataError for a conversation without a chat template.
   std::optional<PreferenceItem> read() {
     if (!value_.is_object()) {
       faults_.push_back(value_.fault("an object"));
       return std::nullopt;
     }
+    if (is_conversation()) {
+      const tokenizer::ChatTemplate* chat = chat_.get();
+      return read_or_fault(faults_, [&] { return read_conversation(chat); }).value_or(std::nullopt);
+    }
+    if (is_labelled()) return read_labelled_text();
     const size_t num_faults_before = faults_.size();
     PreferenceItem item{.prompt = read_prompt(), .where = place_of(value_)};
     if (const auto chosen = find_answer(kChosenKey, "a text")) add_answer(*chosen, item.chosen);
@@ -69,6 +99,69 @@ class PreferenceReader {
   }
 
  private:
+  bool is_labelled() const {
+    return answers_ == Answers::kLabelled &&
+           (value_.contains(kAnswerKey) || value_.contains(kLabelKey));
+  }
+
+  bool is_conversation() const {
+    if (answers_ == Answers::kOptional) return false;
+    for (const char* key : {kChosenKey, kAnswerKey}) {
+      const auto answer = value_.find(key);
+      if (answer && holds_messages(*answer)) return true;
+    }
+    return false;
+  }
+
+  JsonValue needed_value(const char* key, std::string_view expected) const {
+    const auto value = value_.find(key);
+    if (!value) throw DataError(missing(value_, key, expected));
+    return *value;
+  }
+
+  bool read_label() const { return needed_value(kLabelKey, "true or false").boolean(); }
+
+  std::optional<PreferenceItem> read_labelled_text() {
+    const size_t num_faults_before = faults_.size();
+    PreferenceItem item{.prompt = read_prompt(), .where = place_of(value_)};
+    const auto is_wanted = read_or_fault(faults_, [&] { return read_label(); });
+    auto& side = is_wanted.value_or(true) ? item.chosen : item.rejected;
+    const auto answer = read_or_fault(faults_, [&] { return needed_value(kAnswerKey, "a text"); });
+    if (answer) add_answer(*answer, side);
+    if (faults_.size() > num_faults_before) return std::nullopt;
+    return item;
+  }
+
+  std::optional<PreferenceItem> read_conversation(const tokenizer::ChatTemplate* chat) const {
+    const auto messages = [&](const char* key) {
+      return messages_of(needed_value(key, "a list of messages"));
+    };
+    if (is_labelled()) {
+      const bool is_wanted = read_label();
+      const Messages answer = messages(kAnswerKey);
+      return rendered(chat, messages(kPromptKey), {&answer, 1}, is_wanted ? 1 : 0);
+    }
+    std::array<Messages, 2> sides = {messages(kChosenKey), messages(kRejectedKey)};
+    const Messages prompt =
+        value_.find(kPromptKey) ? messages(kPromptKey) : take_prompt(sides[0], sides[1]);
+    return rendered(chat, prompt, sides, /*num_chosen=*/1);
+  }
+
+  // The first `num_chosen` answers are the chosen ones.
+  std::optional<PreferenceItem> rendered(const tokenizer::ChatTemplate* chat,
+                                         const Messages& prompt, std::span<const Messages> answers,
+                                         ptrdiff_t num_chosen) const {
+    if (chat == nullptr) return std::nullopt;
+    RenderedAnswers texts =
+        render_at(value_, [&] { return render_answers(*chat, prompt, answers); });
+    PreferenceItem item{
+        .prompt = std::move(texts.prompt), .where = place_of(value_), .frame = Frame::kRendered};
+    const auto middle = texts.answers.begin() + num_chosen;
+    item.chosen.assign(texts.answers.begin(), middle);
+    item.rejected.assign(middle, texts.answers.end());
+    return item;
+  }
+
   std::optional<JsonValue> find_answer(const char* key, std::string_view expected) {
     const auto read = [&] {
       auto value = value_.find(key);
@@ -113,6 +206,7 @@ class PreferenceReader {
   const JsonValue& value_;
   const std::string& prompt_template_;
   Answers answers_;
+  ChatSource& chat_;
   std::vector<std::string>& faults_;
 };
 
@@ -127,8 +221,22 @@ FileKind kind_of(const JsonItems& read, Answers answers) {
       return FileKind::kPreferences;
     }
     if (answers == Answers::kOptional && contains(kInputKey)) return FileKind::kPreferences;
+    if (answers == Answers::kLabelled && (contains(kAnswerKey) || contains(kLabelKey))) {
+      return FileKind::kPreferences;
+    }
   }
   return FileKind::kUnknown;
+}
+
+std::string_view keys_of(Answers answers) {
+  switch (answers) {
+    case Answers::kOptional:
+      return "'prompt' or 'input'";
+    case Answers::kLabelled:
+      return "'completion' and 'label', or with 'chosen' and 'rejected'";
+    default:
+      return "'chosen' and 'rejected'";
+  }
 }
 
 std::string unknown_kind(const fs::path& file, const JsonItems& read, Answers answers) {
@@ -138,8 +246,7 @@ std::string unknown_kind(const fs::path& file, const JsonItems& read, Answers an
   return fmt::format(
       "[{}] got {}, expected objects with {}, or contrast records with 'paraphrases' and "
       "'paraphrases_toxic'.",
-      file.string(), got,
-      answers == Answers::kNeeded ? "'chosen' and 'rejected'" : "'prompt' or 'input'");
+      file.string(), got, keys_of(answers));
 }
 
 PreferenceContent read_contrast_records(const fs::path& file, const std::string& prompt_template,
@@ -152,7 +259,7 @@ PreferenceContent read_contrast_records(const fs::path& file, const std::string&
 }
 
 PreferenceContent read_file(const fs::path& file, const std::string& prompt_template,
-                            Answers answers) {
+                            Answers answers, ChatSource& chat) {
   JsonItems read = read_json_items(file, "record");
   const FileKind kind = kind_of(read, answers);
   if (kind == FileKind::kContrastRecords) {
@@ -162,7 +269,7 @@ PreferenceContent read_file(const fs::path& file, const std::string& prompt_temp
   std::vector<std::string> faults = std::move(read.faults);
   if (kind == FileKind::kPreferences) {
     for (const JsonValue& value : read.values) {
-      auto preference = PreferenceReader(value, prompt_template, answers, faults).read();
+      auto preference = PreferenceReader(value, prompt_template, answers, chat, faults).read();
       if (preference) content.items.push_back(std::move(*preference));
     }
   } else if (!read.values.empty()) {
@@ -178,11 +285,12 @@ void move_behind(std::vector<T>& from, std::vector<T>& to) {
 }
 
 PreferenceContent read_files(std::span<const fs::path> files, const std::string& prompt_template,
-                             Answers answers) {
+                             Answers answers, const TextEncoder* encoder) {
   check_template(prompt_template);
   PreferenceContent content;
+  ChatSource chat(encoder);
   for (const fs::path& file : files) {
-    PreferenceContent of_file = read_file(file, prompt_template, answers);
+    PreferenceContent of_file = read_file(file, prompt_template, answers, chat);
     move_behind(of_file.items, content.items);
     move_behind(of_file.faults, content.faults);
     content.num_without_input += of_file.num_without_input;
@@ -210,13 +318,18 @@ PreferenceContent preferences_of(std::span<const Record> records,
 }
 
 PreferenceContent read_preferences(std::span<const fs::path> files,
-                                   const std::string& prompt_template) {
-  return read_files(files, prompt_template, Answers::kNeeded);
+                                   const std::string& prompt_template, const TextEncoder* encoder) {
+  return read_files(files, prompt_template, Answers::kNeeded, encoder);
+}
+
+PreferenceContent read_labelled(std::span<const fs::path> files, const std::string& prompt_template,
+                                const TextEncoder* encoder) {
+  return read_files(files, prompt_template, Answers::kLabelled, encoder);
 }
 
 PreferenceContent read_prompts(std::span<const fs::path> files,
                                const std::string& prompt_template) {
-  return read_files(files, prompt_template, Answers::kOptional);
+  return read_files(files, prompt_template, Answers::kOptional, /*encoder=*/nullptr);
 }
 
 }  // namespace cpx::data

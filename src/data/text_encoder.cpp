@@ -37,6 +37,13 @@ std::string render_answer(const std::string& jinja, const std::string& question,
   return rendered;
 }
 
+[[noreturn]] void refuse_model_without_template(std::string_view asked, std::string_view hint) {
+  throw_<DataError>(
+      "[text_encoder] {}: got a model without a chat template, expected one "
+      "(tokenizer_config.json: chat_template). {} with --chat-template FILE.",
+      asked, hint);
+}
+
 }  // namespace
 
 TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, EncodeOptions options)
@@ -57,10 +64,7 @@ TextEncoder::TextEncoder(std::shared_ptr<const Tokenizer> tokenizer, EncodeOptio
 void TextEncoder::check_chat_template() {
   if (options_.chat_template.empty()) options_.chat_template = tokenizer_->chat_template();
   if (options_.chat_template.empty()) {
-    throw_<DataError>(
-        "[text_encoder] template chat: got a model without a chat template, expected one "
-        "(tokenizer_config.json: chat_template). Choose the template plain, or give one with "
-        "--chat-template FILE.");
+    refuse_model_without_template("template chat", "Choose the template plain, or give one");
   }
   render("");  // a template that fails is an error here, not at the first text
 }
@@ -101,11 +105,24 @@ EncodedText TextEncoder::encode_unframed(const std::string& text) const {
   return finish(tokenizer_->encode(text).ids);
 }
 
+tokenizer::ChatTemplate TextEncoder::chat_template() const {
+  const std::string& jinja =
+      options_.chat_template.empty() ? tokenizer_->chat_template() : options_.chat_template;
+  if (jinja.empty()) {
+    refuse_model_without_template("conversations", "Give one");
+  }
+  return {jinja, spelling(*tokenizer_, tokenizer_->bos_id()),
+          spelling(*tokenizer_, tokenizer_->eos_id())};
+}
+
+TextEncoder TextEncoder::uncut() const {
+  TextEncoder encoder = *this;
+  encoder.options_.max_tokens = 0;
+  return encoder;
+}
+
 std::string TextEncoder::describe_ends() const {
-  EncodeOptions uncut = options_;
-  uncut.max_tokens = 0;
-  const TextEncoder encoder(tokenizer_, std::move(uncut));
-  return tokenizer::describe_ends(*tokenizer_, encoder.encode("a").ids);
+  return tokenizer::describe_ends(*tokenizer_, uncut().encode("a").ids);
 }
 
 EncodedText TextEncoder::finish(std::vector<TokenId> ids) const {

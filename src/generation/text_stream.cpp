@@ -55,9 +55,7 @@ std::string TextStream::add(int64_t id) {
     return text_until(stop_at);
   }
   size_t end = text_.size();
-  while (std::string_view(text_).substr(0, end).ends_with(kReplacement)) {
-    end -= kReplacement.size();
-  }
+  while (std::string_view(text_).substr(0, end).ends_with(kReplacement)) end -= kReplacement.size();
   size_t uncertain = 0;
   for (const std::string& stop : stop_strings_) {
     uncertain = std::max(uncertain, overlap_with(std::string_view(text_).substr(0, end), stop));

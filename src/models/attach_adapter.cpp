@@ -65,7 +65,7 @@ class StoredFactors {
     for (const auto& factor : adapter.factors) values_[factor.name] = factor.value;
   }
 
-  /// Throws unless each of `targeted` has its factors and each factor has its layer.
+  // Throws unless each of `targeted` has its factors and each factor has its layer.
   void check(const std::vector<NamedLinear>& all, const std::vector<NamedLinear>& targeted) const {
     std::set<std::string> expected;
     for (const NamedLinear& layer : targeted) {

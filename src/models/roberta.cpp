@@ -68,9 +68,7 @@ RobertaEncoderImpl::RobertaEncoderImpl(const formats::RobertaConfig& config) {
 
 torch::Tensor RobertaEncoderImpl::forward(torch::Tensor x, const std::vector<int32_t>& cu_seqlens) {
   const size_t last = layer->size() - 1;
-  for (size_t i = 0; i < last; ++i) {
-    x = layer->at<nn::EncoderBlockImpl>(i).forward(x, cu_seqlens);
-  }
+  for (size_t i = 0; i < last; ++i) x = layer->at<nn::EncoderBlockImpl>(i).forward(x, cu_seqlens);
   return layer->at<nn::EncoderBlockImpl>(last).forward(x, cu_seqlens, nn::BlockRows::kFirst);
 }
 

@@ -77,9 +77,7 @@ void check_text(const ContrastText& text, size_t index, const ContrastBatch& bat
             batch.num_groups - 1);
   check_token_range("contrastive_perplexity", "text", index, own_range(text),
                     batch.token_nll.size());
-  if (options.padding == ContrastiveOptions::Padding::kPublished) {
-    check_pads(text, index, batch);
-  }
+  if (options.padding == ContrastiveOptions::Padding::kPublished) check_pads(text, index, batch);
 }
 
 void check_batch(const ContrastBatch& batch, const ContrastiveOptions& options) {
@@ -89,9 +87,7 @@ void check_batch(const ContrastBatch& batch, const ContrastiveOptions& options) 
             "[contrastive_perplexity] the base's token NLLs are needed for centroid base and for "
             "hold: got {}, expected {}.",
             batch.base_token_nll.size(), batch.token_nll.size());
-  for (size_t i = 0; i < batch.texts.size(); ++i) {
-    check_text(batch.texts[i], i, batch, options);
-  }
+  for (size_t i = 0; i < batch.texts.size(); ++i) check_text(batch.texts[i], i, batch, options);
 }
 
 void check_step(const ContrastBatch& batch, const ObjectiveResult& result, const StepCounts& step) {
@@ -105,12 +101,10 @@ void check_step(const ContrastBatch& batch, const ObjectiveResult& result, const
 
 // ---- Groups and text values ---------------------------------------------------------------------
 
-/// [num_groups] the texts of each group.
+// [num_groups] the texts of each group.
 std::vector<Members> texts_by_group(const ContrastBatch& batch) {
   std::vector<Members> groups(batch.num_groups);
-  for (size_t i = 0; i < batch.texts.size(); ++i) {
-    groups[batch.texts[i].group].push_back(i);
-  }
+  for (size_t i = 0; i < batch.texts.size(); ++i) groups[batch.texts[i].group].push_back(i);
   return groups;
 }
 
@@ -118,42 +112,36 @@ int64_t count_role(const ContrastBatch& batch, const Members& members, TextRole 
   return std::ranges::count_if(members, [&](size_t i) { return batch.texts[i].role == role; });
 }
 
-/// d m / d nll of each of the text's own predictions, m its mean NLL with the pads that count.
+// d m / d nll of each of the text's own predictions, m its mean NLL with the pads that count.
 double token_weight(const ContrastText& text, const ContrastiveOptions& options) {
   return 1.0 / static_cast<double>(text.count + counted_pads(text, options));
 }
 
-/// Mean NLL m of a text. With k > 0 pads that count: k - 1 pads predict a pad each, the last one
-/// predicts the text's first token.
+// Mean NLL m of a text. With k > 0 pads that count: k - 1 pads predict a pad each, the last one
+// predicts the text's first token.
 double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
                      std::span<const double> nll, const ContrastiveOptions& options) {
   const int64_t num_pads = counted_pads(text, options);
   double sum = nll_sum(own_range(text), nll);
-  if (num_pads > 0) {
-    sum += nll[text.pad_prediction];
-  }
-  if (num_pads > 1) {
-    sum += static_cast<double>(num_pads - 1) * nll[batch.pad_repeat_prediction];
-  }
+  if (num_pads > 0) sum += nll[text.pad_prediction];
+  if (num_pads > 1) sum += static_cast<double>(num_pads - 1) * nll[batch.pad_repeat_prediction];
   return sum * token_weight(text, options);
 }
 
-/// Adds `slope` * d m / d nll to the gradient of the predictions that m is the mean of.
+// Adds `slope` * d m / d nll to the gradient of the predictions that m is the mean of.
 void add_mean_nll_gradient(const ContrastText& text, const ContrastBatch& batch,
                            const ContrastiveOptions& options, double slope,
                            std::vector<double>& gradient) {
   const int64_t num_pads = counted_pads(text, options);
   const double token_slope = slope * token_weight(text, options);
   add_token_slope(own_range(text), token_slope, gradient);
-  if (num_pads > 0) {
-    gradient[text.pad_prediction] += token_slope;
-  }
+  if (num_pads > 0) gradient[text.pad_prediction] += token_slope;
   if (num_pads > 1) {
     gradient[batch.pad_repeat_prediction] += static_cast<double>(num_pads - 1) * token_slope;
   }
 }
 
-/// [texts] mean NLL of each text.
+// [texts] mean NLL of each text.
 std::vector<double> mean_nlls(const ContrastBatch& batch, std::span<const double> nll,
                               const ContrastiveOptions& options) {
   std::vector<double> means;
@@ -190,24 +178,20 @@ void add_text_sums(const ContrastBatch& batch, const std::vector<double>& means,
 double positive_mean(const ContrastBatch& batch, const Members& members,
                      const std::vector<double>& values) {
   double sum = 0.0;
-  for (const size_t i : members) {
-    sum += is_positive(batch.texts[i]) ? values[i] : 0.0;
-  }
+  for (const size_t i : members) sum += is_positive(batch.texts[i]) ? values[i] : 0.0;
   return sum / static_cast<double>(count_role(batch, members, TextRole::kPositive));
 }
 
-/// The sets of texts that share a centroid: the whole micro batch, or each group.
+// The sets of texts that share a centroid: the whole micro batch, or each group.
 std::vector<Members> centroid_sets(const ContrastBatch& batch, const std::vector<Members>& groups,
                                    const ContrastiveOptions& options) {
-  if (options.centroid != ContrastiveOptions::Centroid::kBatch) {
-    return groups;
-  }
+  if (options.centroid != ContrastiveOptions::Centroid::kBatch) return groups;
   Members everything(batch.texts.size());
   std::iota(everything.begin(), everything.end(), size_t{0});
   return {everything};
 }
 
-/// [texts] phi of each mean NLL, which is what texts are compared by; `slopes` are d phi / d mean.
+// [texts] phi of each mean NLL, which is what texts are compared by; `slopes` are d phi / d mean.
 struct TextValues {
   std::vector<double> values;
   std::vector<double> slopes;
@@ -222,7 +206,7 @@ TextValues text_values(const std::vector<double>& means, const ContrastiveOption
   return phi;
 }
 
-/// [texts] what each text's value is compared with.
+// [texts] what each text's value is compared with.
 std::vector<double> text_centres(const ContrastBatch& batch, const std::vector<Members>& sets,
                                  const std::vector<double>& values,
                                  const ContrastiveOptions& options) {
@@ -240,26 +224,22 @@ std::vector<double> text_centres(const ContrastBatch& batch, const std::vector<M
   return centres;
 }
 
-/// Adds to each positive's slope what flows to it through the centroids: -slope of every text,
-/// shared by the positives of its set.
+// Adds to each positive's slope what flows to it through the centroids: -slope of every text,
+// shared by the positives of its set.
 void add_centroid_slopes(const ContrastBatch& batch, const std::vector<Members>& sets,
                          std::vector<double>& slopes) {
   for (const Members& set : sets) {
     double sum = 0.0;
-    for (const size_t i : set) {
-      sum -= slopes[i];
-    }
+    for (const size_t i : set) sum -= slopes[i];
     const double share = sum / static_cast<double>(count_role(batch, set, TextRole::kPositive));
-    for (const size_t i : set) {
-      slopes[i] += is_positive(batch.texts[i]) ? share : 0.0;
-    }
+    for (const size_t i : set) slopes[i] += is_positive(batch.texts[i]) ? share : 0.0;
   }
 }
 
 // ---- Scores and cross entropy -------------------------------------------------------------------
 
-/// s = exp(-d) / tau; in the paper's form its logarithm, -d / tau. With the derivative by the
-/// text's value.
+// s = exp(-d) / tau; in the paper's form its logarithm, -d / tau. With the derivative by the
+// text's value.
 Score score(const ContrastText& text, double value, double centre,
             const ContrastiveOptions& options) {
   const double difference = value - centre;
@@ -293,7 +273,7 @@ CrossEntropy group_loss(const ContrastBatch& batch, const Members& members,
   return cross_entropy(classes, options.label_smoothing);
 }
 
-/// log of the sum of exp(score + log weight), with the part of each member in the sum.
+// log of the sum of exp(score + log weight), with the part of each member in the sum.
 struct WeightedSum {
   double log_sum = 0.0;
   std::vector<double> shares;  // [members] they add up to 1
@@ -338,8 +318,8 @@ CrossEntropy paper_group_loss(const ContrastBatch& batch, const Members& members
   return loss;
 }
 
-/// True if the loss contains an additive constant that depends on alpha alone, so that `contrast`
-/// can be reported.
+// True if the loss contains an additive constant that depends on alpha alone, so that `contrast`
+// can be reported.
 bool has_contrast(const ContrastBatch& batch, const std::vector<Members>& groups,
                   const ContrastiveOptions& options) {
   return !is_paper(options) && options.label_smoothing == 0.0 &&
@@ -350,7 +330,7 @@ bool has_contrast(const ContrastBatch& batch, const std::vector<Members>& groups
 
 // ---- The terms of the loss ----------------------------------------------------------------------
 
-/// What a group's loss is divided by: |P| + 1 + |R|, in the paper's form 1.
+// What a group's loss is divided by: |P| + 1 + |R|, in the paper's form 1.
 double group_divisor(const ContrastBatch& batch, const Members& group,
                      const ContrastiveOptions& options) {
   if (is_paper(options)) return 1.0;
@@ -358,7 +338,7 @@ double group_divisor(const ContrastBatch& batch, const Members& group,
                              count_role(batch, group, TextRole::kRandomNegative));
 }
 
-/// beta * the group's loss / its divisor, of every group over the step's groups.
+// beta * the group's loss / its divisor, of every group over the step's groups.
 void add_contrast(const ContrastBatch& batch, const std::vector<Members>& groups,
                   const std::vector<double>& means, const ContrastiveOptions& options,
                   const StepCounts& step, ObjectiveResult& result) {
@@ -393,21 +373,17 @@ void add_contrast(const ContrastBatch& batch, const std::vector<Members>& groups
   }
 
   result.loss = margin + constant;
-  if (has_contrast(batch, groups, options)) {
-    result.contrast = margin;
-  }
+  if (has_contrast(batch, groups, options)) result.contrast = margin;
 }
 
-/// What anchor and hold add, and its gradient; both read the positives' own tokens only.
+// What anchor and hold add, and its gradient; both read the positives' own tokens only.
 double add_anchor_and_hold(const ContrastBatch& batch, const ContrastiveOptions& options,
                            const StepCounts& step, std::vector<double>& gradient) {
   const double anchor = options.anchor / static_cast<double>(step.positive_texts);
   const double hold = options.hold / static_cast<double>(step.positive_tokens);
   double loss = 0.0;
   for (const ContrastText& text : batch.texts) {
-    if (!is_positive(text)) {
-      continue;
-    }
+    if (!is_positive(text)) continue;
     const TokenRange tokens = own_range(text);
     loss += anchor * mean_nll(tokens, batch.token_nll);
     add_mean_slope(tokens, anchor, gradient);
@@ -445,9 +421,7 @@ ObjectiveResult contrastive_perplexity(const ContrastBatch& batch,
     others = std::numeric_limits<double>::quiet_NaN();
   }
   result.loss += others;
-  if (result.contrast) {
-    *result.contrast += others;
-  }
+  if (result.contrast) *result.contrast += others;
   return result;
 }
 

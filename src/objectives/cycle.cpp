@@ -43,9 +43,7 @@ void check(const CycleBatch& batch, const CycleOptions& options, const StepCount
   CPX_CHECK(options.label_smoothing >= 0.0 && options.label_smoothing <= 1.0,
             "[cycle] label_smoothing: got {}, expected 0 to 1.", options.label_smoothing);
   CPX_CHECK(batch.num_groups > 0, "[cycle] got {} groups, expected 1 or more.", batch.num_groups);
-  for (size_t i = 0; i < batch.texts.size(); ++i) {
-    check_text(batch.texts[i], i, batch);
-  }
+  for (size_t i = 0; i < batch.texts.size(); ++i) check_text(batch.texts[i], i, batch);
   const StepCounts own = counts_of(batch);
   CPX_CHECK(step.groups >= own.groups && step.pairs >= own.pairs &&
                 step.positive_texts >= own.positive_texts &&
@@ -80,13 +78,11 @@ void add_fine_tuning(const CycleBatch& batch, const StepCounts& step, ObjectiveR
   }
 }
 
-/// [num_groups] the texts of each group that take part in the contrast.
+// [num_groups] the texts of each group that take part in the contrast.
 std::vector<Members> contrast_groups(const CycleBatch& batch) {
   std::vector<Members> groups(batch.num_groups);
   for (size_t i = 0; i < batch.texts.size(); ++i) {
-    if (batch.texts[i].contrast) {
-      groups[batch.texts[i].group].push_back(i);
-    }
+    if (batch.texts[i].contrast) groups[batch.texts[i].group].push_back(i);
   }
   return groups;
 }
@@ -104,7 +100,7 @@ double centroid_of(const CycleBatch& batch, const Members& members) {
   return sum / count_positives(batch, members);
 }
 
-/// Adds the contrast of groups that share a centroid, each `weight` * CE / (|P| + 1).
+// Adds the contrast of groups that share a centroid, each `weight` * CE / (|P| + 1).
 void add_contrast(const CycleBatch& batch, const std::vector<Members>& groups, double weight,
                   double label_smoothing, ObjectiveResult& result) {
   Members everything;
@@ -129,9 +125,7 @@ void add_contrast(const CycleBatch& batch, const std::vector<Members>& groups, d
   }
   const double share = centroid_slope / count_positives(batch, everything);
   for (const size_t i : everything) {
-    if (is_positive(batch.texts[i])) {
-      add_mean_slope(batch.texts[i].tokens, share, result.gradient);
-    }
+    if (is_positive(batch.texts[i])) add_mean_slope(batch.texts[i].tokens, share, result.gradient);
   }
 }
 
@@ -163,9 +157,7 @@ ObjectiveResult cycle(const CycleBatch& batch, const CycleOptions& options,
       add_contrast(batch, {group}, weight, options.label_smoothing, result);
     }
   }
-  if (!all_finite(batch.token_nll)) {
-    result.loss = std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!all_finite(batch.token_nll)) result.loss = std::numeric_limits<double>::quiet_NaN();
   return result;
 }
 

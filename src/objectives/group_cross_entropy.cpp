@@ -21,9 +21,7 @@ CrossEntropy cross_entropy(std::span<const ClassScore> classes, double label_smo
   };
 
   double max_logit = -std::numeric_limits<double>::infinity();
-  for (const ClassScore& one : classes) {
-    max_logit = std::max(max_logit, one.score - one.lag);
-  }
+  for (const ClassScore& one : classes) max_logit = std::max(max_logit, one.score - one.lag);
   double exp_sum = 0.0;
   double target_sum = 0.0;
   for (const ClassScore& one : classes) {

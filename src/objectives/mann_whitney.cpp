@@ -30,21 +30,17 @@ Ranking rank(std::span<const double> values) {
   Ranking ranking{.ranks = std::vector<double>(values.size())};
   for (size_t begin = 0; begin < order.size();) {
     size_t end = begin + 1;
-    while (end < order.size() && values[order[end]] == values[order[begin]]) {
-      ++end;
-    }
+    while (end < order.size() && values[order[end]] == values[order[begin]]) ++end;
     const auto run = static_cast<double>(end - begin);
     const double mean_rank = static_cast<double>(begin) + (run + 1.0) / 2.0;
-    for (size_t k = begin; k < end; ++k) {
-      ranking.ranks[order[k]] = mean_rank;
-    }
+    for (size_t k = begin; k < end; ++k) ranking.ranks[order[k]] = mean_rank;
     ranking.tie_sum += run * run * run - run;
     begin = end;
   }
   return ranking;
 }
 
-/// P(|Z| > z) for a standard normal Z, and 1 where the continuity correction made z negative.
+// P(|Z| > z) for a standard normal Z, and 1 where the continuity correction made z negative.
 double two_sided(double z) { return std::min(1.0, std::erfc(z / std::numbers::sqrt2)); }
 
 }  // namespace
@@ -52,9 +48,7 @@ double two_sided(double z) { return std::min(1.0, std::erfc(z / std::numbers::sq
 std::vector<double> mid_ranks(std::span<const double> values) { return rank(values).ranks; }
 
 std::optional<MannWhitney> mann_whitney(std::span<const double> x, std::span<const double> y) {
-  if (x.empty() || y.empty()) {
-    return std::nullopt;
-  }
+  if (x.empty() || y.empty()) return std::nullopt;
   std::vector<double> all(x.begin(), x.end());
   all.insert(all.end(), y.begin(), y.end());
   const Ranking ranking = rank(all);

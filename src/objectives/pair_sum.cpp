@@ -44,7 +44,7 @@ void check_pair_count(std::string_view place, const PreferenceBatch& batch,
 
 // ---- Rewards and margins ------------------------------------------------------------------------
 
-/// What an answer is worth: weight * (reference_nll - nll), nll the sum over its tokens.
+// What an answer is worth: weight * (reference_nll - nll), nll the sum over its tokens.
 struct Reward {
   double value = 0.0;
   double weight = 0.0;  // -d value / d nll of each of its tokens
@@ -61,14 +61,14 @@ Reward reward(const Answer& answer, std::span<const double> token_nll,
   return {.value = weight * log_ratio, .weight = weight};
 }
 
-/// The rewards of a pair, and the part of each rejected answer in them.
+// The rewards of a pair, and the part of each rejected answer in them.
 struct Contest {
   PairRewards rewards;
   std::vector<double> shares;  // [rejected] d rewards.rejected / d reward, they add up to 1
 };
 
-/// chosen - log-sum-exp of the rejected rewards: with one of them their difference. Then
-/// -log sigmoid of it is -log of the chosen answer's softmax among all (Plackett-Luce).
+// chosen - log-sum-exp of the rejected rewards: with one of them their difference. Then
+// -log sigmoid of it is -log of the chosen answer's softmax among all (Plackett-Luce).
 Contest contest(double chosen, const std::vector<Reward>& rejected) {
   const double highest = std::ranges::max_element(rejected, {}, &Reward::value)->value;
   Contest result;
@@ -143,7 +143,7 @@ void add_sft(const PreferenceBatch& batch, const PairObjective& objective, const
   }
 }
 
-/// A hinge or a share may hide a value that is not finite; the caller must see it.
+// A hinge or a share may hide a value that is not finite; the caller must see it.
 bool is_finite(const PreferenceBatch& batch, const PairObjective& objective) {
   const auto has_finite_reference = [&](const Answer& answer) {
     return std::isfinite(reference_nll(answer, objective));
@@ -191,9 +191,7 @@ ObjectiveResult sum_pairs(const PreferenceBatch& batch, const PairObjective& obj
   for (const Preference& one : batch.preferences) {
     add_preference(one, batch, objective, 1.0 / static_cast<double>(step.pairs), result);
   }
-  if (!is_finite(batch, objective)) {
-    result.loss = std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!is_finite(batch, objective)) result.loss = std::numeric_limits<double>::quiet_NaN();
   if (objective.sft_weight != 0.0) add_sft(batch, objective, step, result);
   return result;
 }

@@ -15,7 +15,7 @@ std::optional<double> if_finite(double value) {
   return std::isfinite(value) ? std::optional(value) : std::nullopt;
 }
 
-/// Collects one side text by text.
+// Collects one side text by text.
 struct SideCollector {
   SideSummary summary;
   double nll_sum = 0.0;
@@ -57,9 +57,7 @@ struct ComparisonCollector {
     if (result.toxic.perplexity && result.neutral.perplexity) {
       result.ratio = if_finite(*result.toxic.perplexity / *result.neutral.perplexity);
     }
-    if (result.toxic.non_finite + result.neutral.non_finite > 0) {
-      return result;
-    }
+    if (result.toxic.non_finite + result.neutral.non_finite > 0) return result;
     if (const auto test = mann_whitney(toxic.text_means, neutral.text_means)) {
       result.separation = test->separation;
       result.p_value = test->p_value;
@@ -77,14 +75,10 @@ PerplexitySummary summarize_perplexity(std::span<const ScoredText> texts) {
     CPX_CHECK(text.tokens >= 0,
               "[summarize_perplexity] a text's tokens: got {}, expected 0 or more.", text.tokens);
     all.add(text);
-    if (!text.group.empty()) {
-      groups[text.group].add(text);
-    }
+    if (!text.group.empty()) groups[text.group].add(text);
   }
   PerplexitySummary summary{.all = all.finish()};
-  for (const auto& [name, group] : groups) {
-    summary.groups.emplace(name, group.finish());
-  }
+  for (const auto& [name, group] : groups) summary.groups.emplace(name, group.finish());
   return summary;
 }
 

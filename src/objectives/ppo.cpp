@@ -12,7 +12,7 @@ namespace cpx::objectives {
 
 namespace {
 
-/// What is known of one token of a response.
+// What is known of one token of a response.
 struct Token {
   double nll = 0.0;
   double old_nll = 0.0;
@@ -72,7 +72,7 @@ bool is_finite(const Token& token) {
 
 double ratio_of(const Token& token) { return std::exp(token.old_nll - token.nll); }
 
-/// The clipped loss is the larger only where the ratio has left the range, and there it is flat.
+// The clipped loss is the larger only where the ratio has left the range, and there it is flat.
 ClippedLoss policy_loss(const Token& token, const PpoOptions& options) {
   const double ratio = ratio_of(token);
   const double loss = -token.advantage * ratio;
@@ -113,7 +113,7 @@ PpoSums sums_of(const Token& token, const ClippedLoss& policy, const ClippedLoss
           .squared_returns = token.returns * token.returns};
 }
 
-/// Adds a response's sums, and its gradients, each token weighing `token_weight`.
+// Adds a response's sums, and its gradients, each token weighing `token_weight`.
 void add_response(const PpoBatch& batch, const PpoResponse& response, const PpoOptions& options,
                   double token_weight, PpoResult& result) {
   for (size_t k = 0; k < static_cast<size_t>(response.tokens.count); ++k) {
@@ -125,9 +125,7 @@ void add_response(const PpoBatch& batch, const PpoResponse& response, const PpoO
     result.value_gradient[t] = token_weight * options.vf_coef * value.slope;
     result.sums += sums_of(token, policy, value);
     result.sums.entropy += batch.token_entropy.empty() ? 0.0 : batch.token_entropy[t];
-    if (!is_finite(token)) {
-      result.loss = std::numeric_limits<double>::quiet_NaN();
-    }
+    if (!is_finite(token)) result.loss = std::numeric_limits<double>::quiet_NaN();
   }
 }
 
@@ -166,9 +164,7 @@ std::optional<double> explained_variance(const PpoSums& sums) {
   const double variance =
       (sums.squared_returns - sums.returns * sums.returns / count) / (count - 1.0);
   // What the difference of sums leaves of equal returns is no variance.
-  if (sums.tokens < 2 || !(variance > 1e-12 * sums.squared_returns / count)) {
-    return std::nullopt;
-  }
+  if (sums.tokens < 2 || !(variance > 1e-12 * sums.squared_returns / count)) return std::nullopt;
   return 1.0 - sums.squared_error / count / variance;
 }
 

@@ -69,9 +69,7 @@ void check_size(std::string_view place, std::string_view what, size_t size, size
 
 double count_tokens(std::span<const TokenRange> responses) {
   int64_t tokens = 0;
-  for (const TokenRange& response : responses) {
-    tokens += response.count;
-  }
+  for (const TokenRange& response : responses) tokens += response.count;
   return static_cast<double>(tokens);
 }
 
@@ -89,9 +87,7 @@ void for_each_token(std::span<const TokenRange> responses, const Visit& visit) {
 // ---- Scores -------------------------------------------------------------------------------------
 
 RunningMoments updated_moments(const RunningMoments& moments, std::span<const double> scores) {
-  if (scores.empty()) {
-    return moments;
-  }
+  if (scores.empty()) return moments;
   const auto count = static_cast<double>(scores.size());
   const Moments batch =
       moments_of(count, [&](const auto& visit) { std::ranges::for_each(scores, visit); });
@@ -120,12 +116,8 @@ ProcessedScores process_scores(std::span<const ResponseScore> scores, const Scor
     const double penalty = scores[i].has_eos ? 0.0 : options.missing_eos_penalty.value_or(0.0);
     result.scores.push_back(scores[i].score - penalty);
   }
-  if (options.use_score_scaling) {
-    result.moments = updated_moments(moments, result.scores);
-  }
-  for (double& score : result.scores) {
-    score = scaled(score, options, result.moments);
-  }
+  if (options.use_score_scaling) result.moments = updated_moments(moments, result.scores);
+  for (double& score : result.scores) score = scaled(score, options, result.moments);
   return result;
 }
 
@@ -133,9 +125,7 @@ ProcessedScores process_scores(std::span<const ResponseScore> scores, const Scor
 
 double updated_kl_coef(double kl_coef, const KlOptions& options, double mean_kl,
                        int64_t num_responses) {
-  if (!options.adap_kl_ctrl) {
-    return kl_coef;
-  }
+  if (!options.adap_kl_ctrl) return kl_coef;
   CPX_CHECK(options.target > 0.0 && options.horizon > 0.0,
             "[updated_kl_coef] target and horizon: got {} and {}, expected more than 0.",
             options.target, options.horizon);

@@ -86,7 +86,7 @@ PairLoss dpo_discopop(const PairRewards& rewards, const DpoOptions& options) {
   return loss_of_margin(other * logistic + exponential, slope);
 }
 
-/// What an answer's log ratio is multiplied with to be its reward.
+// What an answer's log ratio is multiplied with to be its reward.
 enum class Scale { kBeta, kBetaOverTokens, kOneOverTokens, kOne };
 
 struct DpoLoss {

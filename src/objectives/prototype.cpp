@@ -47,33 +47,27 @@ std::vector<Group> split_groups(const TextBatch& batch) {
     Group& group = groups[text.group];
     (text.role == TextRole::kInput ? group.inputs : group.others).push_back(&text);
   }
-  for (size_t g = 0; g < groups.size(); ++g) {
-    check_group(groups[g], g);
-  }
+  for (size_t g = 0; g < groups.size(); ++g) check_group(groups[g], g);
   return groups;
 }
 
-/// All tokens of a text, the first one too, which is not predicted.
+// All tokens of a text, the first one too, which is not predicted.
 double text_length(const GroupText& text) { return static_cast<double>(text.tokens.count + 1); }
 
 double longest_of(const Group& group) {
   double longest = text_length(*group.inputs[0]);
-  for (const GroupText* text : group.others) {
-    longest = std::max(longest, text_length(*text));
-  }
+  for (const GroupText* text : group.others) longest = std::max(longest, text_length(*text));
   return longest;
 }
 
 double longest_of(const std::vector<Group>& groups) {
   double longest = 0.0;
-  for (const Group& group : groups) {
-    longest = std::max(longest, longest_of(group));
-  }
+  for (const Group& group : groups) longest = std::max(longest, longest_of(group));
   return longest;
 }
 
-/// Adds a group's share: `weight` times its cross entropy. Mean NLLs are multiplied by length over
-/// `longest`.
+// Adds a group's share: `weight` times its cross entropy. Mean NLLs are multiplied by length over
+// `longest`.
 void add_group(const Group& group, double longest, double weight, const TextBatch& batch,
                ObjectiveResult& result) {
   const auto scale = [&](const GroupText& text) { return text_length(text) / longest; };
@@ -116,9 +110,7 @@ ObjectiveResult prototype(const TextBatch& batch, const PrototypeOptions& option
     add_group(group, is_batch ? longest_of_batch : longest_of(group),
               1.0 / static_cast<double>(step.groups), batch, result);
   }
-  if (!all_finite(batch.token_nll)) {
-    result.loss = std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!all_finite(batch.token_nll)) result.loss = std::numeric_limits<double>::quiet_NaN();
   return result;
 }
 

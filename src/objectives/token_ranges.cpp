@@ -37,9 +37,7 @@ TextSums text_sums(const TokenRange& range, std::span<const double> token_nll) {
 }
 
 void add_token_slope(const TokenRange& range, double slope, std::vector<double>& gradient) {
-  for (int64_t t = range.first; t < range.first + range.count; ++t) {
-    gradient[t] += slope;
-  }
+  for (int64_t t = range.first; t < range.first + range.count; ++t) gradient[t] += slope;
 }
 
 void add_mean_slope(const TokenRange& range, double slope, std::vector<double>& gradient) {

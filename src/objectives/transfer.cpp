@@ -29,7 +29,7 @@ std::vector<TextGroup> split_groups(const TransferBatch& batch) {
   return groups;
 }
 
-/// Adds alpha * CE / (|P| + 1) of a group over the step's groups.
+// Adds alpha * CE / (|P| + 1) of a group over the step's groups.
 void add_contrast(const TextGroup& group, size_t index, const TransferBatch& batch, double weight,
                   ObjectiveResult& result) {
   std::vector<CentredText> centred;
@@ -91,9 +91,7 @@ ObjectiveResult transfer(const TransferBatch& batch, const TransferOptions& opti
   for (size_t g = 0; g < groups.size(); ++g) {
     add_contrast(groups[g], g, batch, options.alpha / static_cast<double>(step.groups), result);
   }
-  if (!all_finite(batch.token_nll)) {
-    result.loss = std::numeric_limits<double>::quiet_NaN();
-  }
+  if (!all_finite(batch.token_nll)) result.loss = std::numeric_limits<double>::quiet_NaN();
   return result;
 }
 

@@ -86,7 +86,7 @@ void print_text(const ShownText& text, const data::TextEncoder& encoder) {
 // The groups of training or of evaluation.
 class ContrastData : public TrainData {
  public:
-  /// Throws DataError when no record can be used.
+  // Throws DataError when no record can be used.
   ContrastData(const TrainConfig& config, const GroupObjective& objective, DataFiles files,
                std::vector<data::Record> records)
       : config_(config),

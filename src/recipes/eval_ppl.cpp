@@ -85,9 +85,7 @@ std::vector<SideText> read_texts(const EvalPplCommand& command) {
   std::vector<SideText> texts = texts_of_shards(command.shards);
   append_file(texts, command.toxic, Side::kToxic);
   append_file(texts, command.neutral, Side::kNeutral);
-  if (texts.empty()) {
-    throw DataError("[texts] the files hold no text: got 0, expected at least 1.");
-  }
+  if (texts.empty()) throw DataError("[texts] the files hold no text: got 0, expected at least 1.");
   return texts;
 }
 
@@ -197,7 +195,7 @@ class Evaluation {
     dtype_ = wanted ? *wanted : tensor::choose_compute_dtype(device_);
   }
 
-  /// The report of the model with `adapter`, or nothing when interrupted.
+  // The report of the model with `adapter`, or nothing when interrupted.
   std::optional<Report> report(const std::optional<std::filesystem::path>& adapter) {
     const auto model = model_with(adapter);
     const std::string title = adapter ? adapter->string() : command_.model.string();

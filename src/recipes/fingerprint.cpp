@@ -100,4 +100,15 @@ std::string records_fingerprint(std::span<const data::Record> records) {
   return fmt::format("{} records, {}", records.size(), hash.hex());
 }
 
+std::string preferences_fingerprint(std::span<const data::PreferenceItem> items) {
+  TextHash hash;
+  for (const data::PreferenceItem& item : items) {
+    hash.add_text(item.prompt);
+    for (const std::string& text : item.chosen) hash.add_text(text);
+    hash.add_text("rejected");
+    for (const std::string& text : item.rejected) hash.add_text(text);
+  }
+  return fmt::format("{} items, {}", items.size(), hash.hex());
+}
+
 }  // namespace cpx::recipes

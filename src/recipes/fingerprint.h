@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "cpx/data/preferences.h"
 #include "cpx/data/record.h"
 
 namespace cpx::recipes {
@@ -19,5 +20,8 @@ std::string file_fingerprint(const std::filesystem::path& file);
 
 /// Number and hash of the records' texts.
 std::string records_fingerprint(std::span<const data::Record> records);
+
+/// The same of prompts with chosen and rejected answers.
+std::string preferences_fingerprint(std::span<const data::PreferenceItem> items);
 
 }  // namespace cpx::recipes

@@ -114,9 +114,7 @@ class Texts {
  private:
   void write(std::vector<SidedAnswer> answers) {
     std::ranges::stable_sort(answers, [](const SidedAnswer& one, const SidedAnswer& other) {
-      if (one.answer.sample != other.answer.sample) {
-        return one.answer.sample < other.answer.sample;
-      }
+      if (one.answer.sample != other.answer.sample) return one.answer.sample < other.answer.sample;
       return one.side > other.side;  // the base first
     });
     output_ != nullptr ? write_lines(answers) : print(answers);
@@ -211,9 +209,7 @@ class Generation {
     const int64_t lines = Texts::lines_per_prompt(command_);
     const auto num_before = static_cast<int64_t>(first_) * lines;
     std::optional<Progress> progress;
-    if (!streams_) {
-      progress.emplace("generate", num_before + std::ssize(ids_) * lines, num_before);
-    }
+    if (!streams_) progress.emplace("generate", num_before + std::ssize(ids_) * lines, num_before);
     num_texts_ = num_before;
     for (size_t begin = 0; begin < ids_.size() && !interrupt_requested(); begin += window()) {
       const size_t size = std::min(window(), ids_.size() - begin);

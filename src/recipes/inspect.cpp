@@ -53,10 +53,9 @@ std::string finished(const Rows& rows) {
   return line("pieces", rows.pieces) + line("ids", rows.ids) + line("mask", rows.mask);
 }
 
-}  // namespace
-
-std::string token_table(const tokenizer::Tokenizer& tokenizer,
-                        std::span<const tokenizer::TokenId> ids, size_t width, size_t num_given) {
+std::string masked_table(const tokenizer::Tokenizer& tokenizer,
+                         std::span<const tokenizer::TokenId> ids,
+                         const std::vector<bool>& is_predicted, size_t width) {
   std::string table;
   Rows rows;
   size_t used = 0;
@@ -71,10 +70,29 @@ std::string token_table(const tokenizer::Tokenizer& tokenizer,
     }
     rows.pieces += padded(piece, column);
     rows.ids += padded(id, column);
-    rows.mask += padded(i < num_given ? "0" : "1", column);
+    rows.mask += padded(is_predicted[i] ? "1" : "0", column);
     used += column + 1;
   }
   return used > 0 ? table + finished(rows) : table;
+}
+
+}  // namespace
+
+std::string token_table(const tokenizer::Tokenizer& tokenizer,
+                        std::span<const tokenizer::TokenId> ids, size_t width, size_t num_given) {
+  std::vector<bool> is_predicted(ids.size(), true);
+  std::fill_n(is_predicted.begin(), std::min(num_given, ids.size()), false);
+  return masked_table(tokenizer, ids, is_predicted, width);
+}
+
+std::string token_table(const tokenizer::Tokenizer& tokenizer,
+                        std::span<const tokenizer::TokenId> ids,
+                        std::span<const data::PredictedSpan> predicted, size_t width) {
+  std::vector<bool> is_predicted(ids.size(), false);
+  for (const data::PredictedSpan& span : predicted) {
+    std::fill(is_predicted.begin() + span.begin, is_predicted.begin() + span.end, true);
+  }
+  return masked_table(tokenizer, ids, is_predicted, width);
 }
 
 std::string pair_tables(const tokenizer::Tokenizer& tokenizer, const data::EncodedPair& pair,

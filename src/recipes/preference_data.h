@@ -5,14 +5,12 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
 #include <string_view>
 
+#include "answer_data.h"
 #include "cpx/config/fields.h"
 #include "cpx/data/preference_pairs.h"
-#include "cpx/data/preferences.h"
 #include "cpx/training/preference_step.h"
-#include "train_data.h"
 
 namespace cpx::recipes {
 
@@ -20,15 +18,11 @@ class ConfigFaults;
 
 /// Keys that the preference objectives share.
 struct PreferenceKeys {
-  std::string prompt = std::string(data::kPublishedPromptTemplate);
+  PromptKeys prompts = {};
   data::PairOptions pairs = {};  // order and seed are the run's
-  int64_t max_prompt_tokens = 0;
   bool share_prompts = true;
 
   void visit_fields(config::FieldVisitor& visit);
-
-  /// Adds the faults of keys that are good each by itself.
-  void check(const TrainConfig& config, ConfigFaults& faults) const;
   /// Adds a fault where a pair has another number of rejected answers than one.
   void check_single_rejected(std::string_view objective, ConfigFaults& faults) const;
   /// What no micro batch can exceed.

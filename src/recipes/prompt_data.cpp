@@ -36,8 +36,8 @@ std::vector<std::string> places_of(std::span<const data::PreferenceItem> items) 
 // Prompts to train on, of which `rollout.held_out` are held out, or to evaluate on.
 class PromptData : public TrainData {
  public:
-  /// Throws DataError where no item gives a prompt, or there are fewer to train on than a rollout
-  /// takes.
+  // Throws DataError where no item gives a prompt, or there are fewer to train on than a rollout
+  // takes.
   PromptData(const TrainConfig& config, const PpoKeys& keys, DataFiles files,
              const data::PreferenceContent& content)
       : config_(config),

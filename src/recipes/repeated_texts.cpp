@@ -24,7 +24,7 @@ class TextPlaces {
 
   int64_t num_texts() const { return num_texts_; }
   int64_t num_distinct() const { return std::ssize(places_); }
-  /// Of the text that stands in the most.
+  // Of the text that stands in the most.
   int64_t most() const { return most_; }
   bool contains(std::string_view text) const { return places_.contains(text); }
 

@@ -132,9 +132,9 @@ class LabelScorer {
     return scores;
   }
 
-  /// The classifier's tokenizer may have tokens that the classifier lacks.
+  // The classifier's tokenizer may have tokens that the classifier lacks.
   bool exceeds_model() const { return scorer_->tokenizer().exceeds_model(); }
-  /// Throws DataError, opened by [where], for a text with such a token.
+  // Throws DataError, opened by [where], for a text with such a token.
   void check_tokens(std::string_view where, const std::string& text) const {
     tokenizer::at_place(where, [&] { return scorer_->encode(text); });
   }
@@ -272,7 +272,7 @@ class Scoring {
           Take take)
       : command_(command), files_(files), scorer_(scorer), take_(std::move(take)) {}
 
-  /// Leaves out the first `num_done` records. False when interrupted.
+  // Leaves out the first `num_done` records. False when interrupted.
   bool run(int64_t num_done) {
     if (scorer_.exceeds_model()) check_tokens();
     const auto start = std::chrono::steady_clock::now();

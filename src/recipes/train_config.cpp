@@ -437,16 +437,12 @@ void adopt_adapter_shape(TrainConfig& config, const AdapterShape& shape) {
   const std::set<std::string> ours(adapter.target_modules.begin(), adapter.target_modules.end());
   const std::set<std::string> theirs(shape.target_modules.begin(), shape.target_modules.end());
   adopt("target_modules", adapter.target_modules, shape.target_modules, ours == theirs, show_names);
-  if (!faults.empty()) {
-    throw ConfigError(std::move(faults));
-  }
+  if (!faults.empty()) throw ConfigError(std::move(faults));
 }
 
 std::vector<std::string> config_differences(const TrainConfig& saved, const TrainConfig& current) {
   std::map<std::string, std::string> saved_values;
-  for (const config::FlatValue& value : flat_values(saved)) {
-    saved_values[value.key] = value.yaml;
-  }
+  for (const config::FlatValue& value : flat_values(saved)) saved_values[value.key] = value.yaml;
   std::vector<std::string> differences;
   for (const config::FlatValue& value : flat_values(current)) {
     const auto found = saved_values.find(value.key);
@@ -462,9 +458,7 @@ std::vector<std::string> config_differences(const TrainConfig& saved, const Trai
 std::vector<std::string> keys_free_on_resume() {
   std::vector<std::string> keys;
   for (const config::FlatValue& value : flat_values(TrainConfig())) {
-    if (value.rule.free_on_resume) {
-      keys.push_back(value.key);
-    }
+    if (value.rule.free_on_resume) keys.push_back(value.key);
   }
   return keys;
 }

@@ -28,8 +28,9 @@ void adopt_adapter(TrainConfig& config) {
 std::vector<std::string> run_notices(const TrainCommand& command, const TrainConfig& config) {
   std::vector<std::string> notices = train_config_notices(config);
   if (command.chat_template && config.data.text_template != TextTemplate::kChat) {
-    notices.push_back(fmt::format("[command line] --template: has no effect: data.template is {}.",
-                                  config::enum_name(config.data.text_template)));
+    notices.push_back(fmt::format(
+        "[command line] --template: has no effect but on conversations: data.template is {}.",
+        config::enum_name(config.data.text_template)));
   }
   return notices;
 }

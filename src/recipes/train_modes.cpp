@@ -75,7 +75,7 @@ class Validation {
     check_output();
   }
 
-  /// Prints what was found and returns the exit code.
+  // Prints what was found and returns the exit code.
   int report() const {
     if (!faults_.empty()) {
       for (const std::string& fault : faults_) std::cerr << fmt::format("cpx-train: {}\n", fault);

@@ -176,8 +176,9 @@ std::vector<std::pair<std::string, std::filesystem::path>> inputs_of(const Train
   if (const auto own = config.objective->own_model()) add(own->key, own->path);
   const auto add_files = [&](const char* name, const std::vector<std::string>& patterns) {
     std::vector<std::string> told_later;
-    for (const auto& file : data::expand_globs(patterns, told_later))
+    for (const auto& file : data::expand_globs(patterns, told_later)) {
       inputs.emplace_back(name, file);
+    }
   };
   add_files("data.train", config.data.train);
   add_files("data.eval", config.data.eval);

@@ -79,26 +79,41 @@ std::string render_training_text(PromptTemplate prompt_template, std::string_vie
   return std::string(text);
 }
 
-std::string render_chat(const std::string& jinja, std::span<const ChatMessage> messages,
-                        bool add_generation_prompt, std::string_view bos, std::string_view eos) {
+ChatTemplate::ChatTemplate(const std::string& jinja, std::string_view bos, std::string_view eos)
+    : bos_(bos), eos_(eos) {
   if (jinja.empty()) {
     throw_<DataError>(
         "[render_chat] the model has no chat template. Give one with --chat-template FILE.");
   }
+  template_ = std::make_shared<const jinja::Template>(jinja);
+}
+
+bool ChatTemplate::marks_generation() const { return template_->has_generation(); }
+
+RenderedChat ChatTemplate::render(std::span<const ChatMessage> messages,
+                                  bool add_generation_prompt) const {
   auto variables = default_variables();
   variables["messages"] = make_messages(messages);
   variables["add_generation_prompt"] = {add_generation_prompt};
   // A token that a model does not have is not defined, as in transformers.
-  if (!bos.empty()) variables["bos_token"] = jinja::make_text(std::string(bos));
-  if (!eos.empty()) variables["eos_token"] = jinja::make_text(std::string(eos));
-  return jinja::Template(jinja).render(std::move(variables), std::chrono::system_clock::now);
+  if (!bos_.empty()) variables["bos_token"] = jinja::make_text(bos_);
+  if (!eos_.empty()) variables["eos_token"] = jinja::make_text(eos_);
+  jinja::Rendering made = template_->render(std::move(variables), std::chrono::system_clock::now);
+  RenderedChat chat{.text = std::move(made.text)};
+  for (const auto& [begin, end] : made.generations) chat.generated.push_back({begin, end});
+  return chat;
+}
+
+std::string render_chat(const std::string& jinja, std::span<const ChatMessage> messages,
+                        bool add_generation_prompt, std::string_view bos, std::string_view eos) {
+  return ChatTemplate(jinja, bos, eos).render(messages, add_generation_prompt).text;
 }
 
 std::string render_template(std::string_view jinja, std::string_view variables,
                             std::chrono::system_clock::time_point now) {
   auto all = default_variables();
   for (auto& [name, value] : jinja::read_json_members(variables)) all[name] = std::move(value);
-  return jinja::Template(jinja).render(std::move(all), [now] { return now; });
+  return jinja::Template(jinja).render(std::move(all), [now] { return now; }).text;
 }
 
 }  // namespace cpx::tokenizer

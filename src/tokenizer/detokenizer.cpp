@@ -148,8 +148,9 @@ Detokenizer parse_detokenizer(const JsonValue& node) {
   const JsonValue type = node.at("type");
   if (type.text() == "Sequence") {
     std::vector<Detokenizer> steps;
-    for (const auto& step : node.at("decoders").elements())
+    for (const auto& step : node.at("decoders").elements()) {
       steps.push_back(parse_detokenizer(step));
+    }
     return sequence(std::move(steps));
   }
   if (type.text() == "ByteLevel") return byte_level_detokenizer();

@@ -50,6 +50,10 @@ void Context::check_size(uint64_t bytes) const {
   }
 }
 
+void Context::mark_generation(size_t num_bytes) {
+  generations_.emplace_back(root_->size(), root_->size() + num_bytes);
+}
+
 Context::FrameGuard::FrameGuard(Context& context, std::shared_ptr<Frame> parent)
     : context_(context), before_(context.frame_) {
   context.step();

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "jinja_value.h"
@@ -57,6 +58,12 @@ class Context {
 
   std::chrono::system_clock::time_point now() const { return clock_(); }
 
+  /// The text that the template itself makes, for mark_generation().
+  void set_root(const std::string& text) { root_ = &text; }
+  /// Notes that the next `num_bytes` of it are the assistant's.
+  void mark_generation(size_t num_bytes);
+  std::vector<std::pair<size_t, size_t>> take_generations() { return std::move(generations_); }
+
   /// The line that is rendered.
   int line = 1;
 
@@ -91,6 +98,8 @@ class Context {
   std::vector<std::shared_ptr<Frame>> closures_;
   std::vector<std::function<void()>> openers_;
   Clock clock_;
+  const std::string* root_ = nullptr;
+  std::vector<std::pair<size_t, size_t>> generations_;
   uint64_t num_steps_ = 0;
   uint64_t num_bytes_ = 0;
   int depth_ = 0;

@@ -129,6 +129,22 @@ Node make_scope(Nodes body) {
   };
 }
 
+// A body whose text is the assistant's. As in transformers, the text so far is that of the template
+// itself, not of a macro around the block.
+Node make_generation(Nodes body) {
+  return [body = std::move(body)](Context& context, std::string& output) {
+    std::string text;
+    {
+      const Context::FrameGuard frame(context);
+      run_nodes(context, body, text);
+    }
+    context.spend(text.size());
+    context.mark_generation(text.size());
+    append_text(context, output, text);
+    return Flow::kNormal;
+  };
+}
+
 Node make_with(std::vector<std::pair<Target, Expression>> assignments, Nodes body, int line) {
   return [assignments = std::move(assignments), body = std::move(body), line](Context& context,
                                                                               std::string& output) {
@@ -184,6 +200,8 @@ class StatementParser {
       : tokens_(std::move(tokens)), expressions_(tokens_) {}
 
   Nodes parse() { return parse_until({}); }
+
+  bool has_generation() const { return has_generation_; }
 
  private:
   // Reads nodes up to a tag of one of the statements `ends`, of which only the '{%' is consumed.
@@ -419,7 +437,8 @@ class StatementParser {
   Node parse_generation(int) {
     MacroStatement body;
     parse_function_body(body, "endgeneration");
-    return make_scope(std::move(body.body));
+    has_generation_ = true;
+    return make_generation(std::move(body.body));
   }
 
   Node parse_print(int line) {
@@ -471,6 +490,7 @@ class StatementParser {
   ExpressionParser expressions_;
   int depth_ = 0;
   int loop_depth_ = 0;
+  bool has_generation_ = false;
   // Statements that are being read, with their lines.
   std::vector<std::pair<std::string, int>> open_;
 };
@@ -492,18 +512,21 @@ std::string one_line(std::string what) {
 
 Template::Template(std::string_view source) {
   try {
-    nodes_ = StatementParser(tokenize(source)).parse();
+    StatementParser parser(tokenize(source));
+    nodes_ = parser.parse();
+    has_generation_ = parser.has_generation();
   } catch (const SyntaxFault& fault) {
     fail_rendering(fault.line, fault.what);
   }
 }
 
-std::string Template::render(std::map<std::string, Value> variables, const Clock& clock) const {
+Rendering Template::render(std::map<std::string, Value> variables, const Clock& clock) const {
   Context context(std::move(variables), clock);
   try {
     std::string output;
+    context.set_root(output);
     run_nodes(context, nodes_, output);
-    return output;
+    return {.text = std::move(output), .generations = context.take_generations()};
   } catch (const TemplateFault& fault) {
     if (!fault.is_refusal) fail_rendering(context.line, fault.what);
     throw_<DataError>("[render_chat] the model's chat template refuses this conversation: {}",

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "jinja_context.h"
@@ -19,6 +20,13 @@ enum class Flow { kNormal, kBreak, kContinue };
 /// A part of a template: appends its text.
 using Node = std::function<Flow(Context&, std::string& output)>;
 
+/// What a template makes.
+struct Rendering {
+  std::string text = {};
+  /// Bytes [first, second) of it that blocks {% generation %} have made, as they ran.
+  std::vector<std::pair<size_t, size_t>> generations = {};
+};
+
 /// A parsed template.
 class Template {
  public:
@@ -28,10 +36,14 @@ class Template {
 
   /// The text with the `variables`; `clock` is what strftime_now() reads. Throws DataError, with
   /// the line, for what only shows when it runs.
-  std::string render(std::map<std::string, Value> variables, const Clock& clock) const;
+  Rendering render(std::map<std::string, Value> variables, const Clock& clock) const;
+
+  /// It has a block {% generation %}.
+  bool has_generation() const { return has_generation_; }
 
  private:
   std::vector<Node> nodes_;
+  bool has_generation_ = false;
 };
 
 }  // namespace cpx::tokenizer::jinja

@@ -52,9 +52,7 @@ AdamW::AdamW(std::vector<nn::NamedParameter> parameters, const AdamWOptions& opt
 }
 
 void AdamW::zero_grad() {
-  for (nn::NamedParameter& parameter : parameters_) {
-    parameter.value.mutable_grad().reset();
-  }
+  for (nn::NamedParameter& parameter : parameters_) parameter.value.mutable_grad().reset();
 }
 
 void AdamW::step(double learning_rate) {
@@ -126,9 +124,7 @@ double clip_grad_norm(std::span<const nn::NamedParameter> parameters, double max
   const auto norms = at::_foreach_norm(gradients, 2);
   const double norm = at::linalg_vector_norm(at::stack(norms), 2).item().toDouble();
   const double factor = max_norm / (norm + 1e-6);
-  if (max_norm > 0.0 && std::isfinite(norm) && factor < 1.0) {
-    at::_foreach_mul_(gradients, factor);
-  }
+  if (max_norm > 0.0 && std::isfinite(norm) && factor < 1.0) at::_foreach_mul_(gradients, factor);
   return norm;
 }
 

@@ -68,7 +68,7 @@ std::unique_ptr<MicroBatch> GroupStep::prepare(nn::CausalLm& model, int64_t epoc
 }
 
 EvaluationResult GroupStep::evaluate(nn::CausalLm& model) {
-  CPX_CHECK(eval_ != nullptr, "[evaluate] there are no evaluation records.");
+  check_has_evaluation(eval_ != nullptr, "records");
   for (int64_t i = std::ssize(eval_batches_); i < eval_->num_micro_batches(); ++i) {
     eval_batches_.push_back(make_evaluation_(model, *eval_, eval_->draw(/*epoch=*/0, i)));
   }

@@ -5,12 +5,28 @@
 
 #include <ATen/ATen.h>
 
+#include "cpx/core/error.h"
 #include "group_batch.h"
 
 namespace cpx::training {
 
 using objectives::ObjectiveResult;
 using objectives::StepCounts;
+
+MicroBatchInfo packed_info(const data::PackedBatch& packed) {
+  MicroBatchInfo info{.num_tokens = packed.num_tokens,
+                      .num_padded_tokens = packed.num_padded_tokens};
+  info.counts.groups = packed.num_groups;
+  for (const data::PackedText& text : packed.texts) {
+    if (text.role == TextRole::kPositive) {
+      info.counts.positive_texts += 1;
+      info.counts.positive_tokens += text.count;
+    } else {
+      info.counts.negative_texts += 1;
+    }
+  }
+  return info;
+}
 
 nn::Predictions predictions_of(const data::PackedBatch& batch) {
   return {.ids = batch.ids,
@@ -33,6 +49,10 @@ ObjectiveResult PackedMicroBatch::forward_backward(nn::CausalLm& model, const St
     nll.backward(at::tensor(result.gradient, at::kDouble).to(nll.options()));
   }
   return result;
+}
+
+void check_has_evaluation(bool has_evaluation, std::string_view texts) {
+  CPX_CHECK(has_evaluation, "[evaluate] there are no evaluation {}.", texts);
 }
 
 EvaluationResult evaluate_batches(nn::CausalLm& model,

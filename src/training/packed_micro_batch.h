@@ -4,12 +4,16 @@
 
 #include <memory>
 #include <span>
+#include <string_view>
 #include <vector>
 
 #include "cpx/data/packed_batch.h"
 #include "cpx/training/step_task.h"
 
 namespace cpx::training {
+
+/// Sizes of the batch, and the counts of its groups and of the texts of either side.
+MicroBatchInfo packed_info(const data::PackedBatch& packed);
 
 /// What the batch predicts; refers to it.
 nn::Predictions predictions_of(const data::PackedBatch& batch);
@@ -37,6 +41,9 @@ class PackedMicroBatch : public MicroBatch {
  private:
   data::PackedBatch packed_;
 };
+
+/// Throws std::invalid_argument unless there is something to evaluate on; `texts` is its name.
+void check_has_evaluation(bool has_evaluation, std::string_view texts);
 
 /// Loss and perplexities over `batches` as if they were one optimizer step, without gradient.
 EvaluationResult evaluate_batches(nn::CausalLm& model,

@@ -20,6 +20,7 @@
 #include "cpx/core/output_file.h"
 #include "cpx/core/random.h"
 #include "cpx/training/metrics.h"
+#include "packed_micro_batch.h"
 #include "ppo_state.h"
 #include "stopwatch.h"
 
@@ -508,7 +509,7 @@ void PpoStep::Impl::write_samples(const Json& frame, std::span<const Response> r
 // ---- Evaluation ---------------------------------------------------------------------------------
 
 EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
-  CPX_CHECK(has_evaluation(), "[evaluate] there are no evaluation prompts.");
+  check_has_evaluation(has_evaluation(), "prompts");
   RolloutOptions sampling = options_.rollout;
   if (options_.evaluation == EvaluationSampling::kGreedy) sampling.temperature = 0.0;
   std::vector<NumberedPrompt> prompts;

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/preference_step.h"
 
-#include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -11,6 +9,7 @@
 #include "cpx/data/pair_batch.h"
 #include "group_batch.h"
 #include "packed_micro_batch.h"
+#include "reference_nll.h"
 
 namespace cpx::training {
 
@@ -56,92 +55,6 @@ class PreferenceMicroBatch : public PackedMicroBatch {
   PreferenceLoss loss_;
 };
 
-// What the reference says of answers, from the cache where it knows.
-class ReferenceNll {
- public:
-  ReferenceNll(PreferenceReference reference, bool shares_prompts)
-      : reference_(std::move(reference)), shares_prompts_(shares_prompts) {}
-
-  // The sum over each answer's tokens, in the order of the pairs and their answers.
-  std::vector<double> of(nn::CausalLm& trained, std::span<const data::EncodedPair> pairs) {
-    std::vector<std::optional<double>> known;
-    std::vector<data::EncodedPair> unknown;
-    for (const data::EncodedPair& pair : pairs) {
-      data::EncodedPair rest{.prompt = pair.prompt};
-      for (int64_t answer = 0; answer < std::ssize(pair.answers); ++answer) {
-        known.push_back(look_up(pair, answer));
-        if (!known.back()) rest.answers.push_back(pair.answers[static_cast<size_t>(answer)]);
-      }
-      if (!rest.answers.empty()) unknown.push_back(std::move(rest));
-    }
-    const std::vector<double> computed =
-        unknown.empty() ? std::vector<double>() : compute(trained, unknown);
-    auto next = computed.begin();
-    std::vector<double> sums;
-    for (const auto& sum : known) sums.push_back(sum ? *sum : *next++);
-    return sums;
-  }
-
-  int64_t num_computed() const { return num_computed_; }
-
-  void flush() const {
-    if (reference_.cache) reference_.cache->flush();
-  }
-
- private:
-  static uint64_t id_of(const data::EncodedPair& pair, int64_t answer) {
-    return sequence_id(pair.whole_text(answer), std::ssize(pair.prompt));
-  }
-
-  static double sum_of(std::span<const float> nll) {
-    return std::accumulate(nll.begin(), nll.end(), 0.0);
-  }
-
-  std::optional<double> look_up(const data::EncodedPair& pair, int64_t answer) const {
-    if (reference_.cache == nullptr) return std::nullopt;
-    const auto found = reference_.cache->get(id_of(pair, answer), pair.num_predicted(answer));
-    return found ? std::optional(sum_of(*found)) : std::nullopt;
-  }
-
-  std::vector<double> compute(nn::CausalLm& trained, std::span<const data::EncodedPair> pairs) {
-    const ReferenceGuard guard(reference_.policy, trained);
-    const auto packed = data::pack_pairs(pairs, shares_prompts_);
-    const auto nll = nn::to_doubles(token_nll(guard.model(), packed, {}));
-    std::vector<double> sums;
-    size_t text = 0;
-    for (const data::EncodedPair& pair : pairs) {
-      for (int64_t answer = 0; answer < std::ssize(pair.answers); ++answer, ++text) {
-        const auto begin = nll.begin() + packed.texts[text].first;
-        std::vector<float> values(begin, begin + packed.texts[text].count);
-        sums.push_back(sum_of(values));
-        if (reference_.cache) reference_.cache->put(id_of(pair, answer), std::move(values));
-        ++num_computed_;
-      }
-    }
-    return sums;
-  }
-
-  PreferenceReference reference_;
-  bool shares_prompts_;
-  int64_t num_computed_ = 0;
-};
-
-MicroBatchInfo info_of(const data::PackedBatch& packed) {
-  MicroBatchInfo info{.num_tokens = packed.num_tokens,
-                      .num_padded_tokens = packed.num_padded_tokens};
-  info.counts.groups = packed.num_groups;
-  info.counts.pairs = packed.num_groups;
-  for (const data::PackedText& text : packed.texts) {
-    if (text.role == TextRole::kPositive) {
-      info.counts.positive_texts += 1;
-      info.counts.positive_tokens += text.count;
-    } else {
-      info.counts.negative_texts += 1;
-    }
-  }
-  return info;
-}
-
 // The pairs of one purpose, training or evaluation.
 class PairSource {
  public:
@@ -168,7 +81,8 @@ class PairSource {
       records.push_back(pairs_->item(drawn).where);
     }
     auto packed = data::pack_pairs(encoded, shares_prompts_);
-    auto info = info_of(packed);
+    auto info = packed_info(packed);
+    info.counts.pairs = packed.num_groups;
     info.records = std::move(records);
     const auto reference_nll =
         objective_.has_reference ? reference.of(model, encoded) : std::vector<double>();
@@ -206,7 +120,7 @@ class PreferenceStep::Impl {
   }
 
   EvaluationResult evaluate(nn::CausalLm& model) {
-    CPX_CHECK(eval_.has_value(), "[evaluate] there are no evaluation items.");
+    check_has_evaluation(eval_.has_value(), "items");
     for (int64_t i = std::ssize(eval_batches_); i < eval_->num_micro_batches(); ++i) {
       eval_batches_.push_back(eval_->prepare(model, reference_, /*epoch=*/0, i));
     }

@@ -232,9 +232,7 @@ ResponseFigures response_figures(const Policies& policies, std::span<const Respo
     if (wanted.values) append(figures.values, policies.head.forward(hidden, {}));
     const auto reference = reference_pass(policies, packed);
     append(figures.reference_token_nll, reference.nll);
-    if (wanted.full_kl) {
-      append(figures.full_kl, full_kl_of(policies, hidden, reference.hidden));
-    }
+    if (wanted.full_kl) append(figures.full_kl, full_kl_of(policies, hidden, reference.hidden));
     begin += count;
   }
   return figures;

@@ -210,9 +210,7 @@ class Trainer::Session {
     const int64_t begin = state_.step % steps_per_epoch_ * options_.accumulate;
     const int64_t end = std::min(begin + options_.accumulate, task_.num_micro_batches());
     MicroBatches micro_batches;
-    for (int64_t i = begin; i < end; ++i) {
-      micro_batches.push_back(task_.prepare(model_, epoch, i));
-    }
+    for (int64_t i = begin; i < end; ++i) micro_batches.push_back(task_.prepare(model_, epoch, i));
     return micro_batches;
   }
 

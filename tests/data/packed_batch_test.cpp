@@ -67,6 +67,34 @@ TEST(Pack, GivenTokensAreNotPredicted) {
 }
 
 // 10 11 12 and 10 11 13 14 share 10 11; the second group's 10 is a token of its own. Last tokens
+TEST(Pack, OnlyTheTokensOfSpansArePredicted) {
+  // Tokens 1, and 3 to 4, of five; of the second text all, whose first follows no token.
+  const std::vector<TokenId> five = {40, 41, 42, 43, 44};
+  const std::vector<PredictedSpan> spans = {{.begin = 1, .end = 2}, {.begin = 3, .end = 5}};
+  const std::vector<PredictedSpan> all = {{.begin = 0, .end = 3}};
+  const std::vector<BatchText> texts = {{.ids = five, .predicted = spans},
+                                        {.ids = kThree, .group = 1, .predicted = all}};
+  const PackedBatch batch = pack(texts);
+  EXPECT_THAT(batch.ids, ElementsAre(40, 41, 42, 43, 44, 10, 11, 12));
+  EXPECT_THAT(batch.rows, ElementsAre(0, 2, 3, 5, 6));
+  EXPECT_THAT(batch.targets, ElementsAre(41, 43, 44, 11, 12));
+  EXPECT_EQ(batch.texts[0].count, 3);
+  EXPECT_EQ(batch.texts[1].first, 3);
+  EXPECT_EQ(batch.texts[1].count, 2);
+  const PackedBatch shared = pack_sharing_prefixes(texts);
+  EXPECT_EQ(shared.targets, batch.targets);
+  EXPECT_EQ(shared.texts[1].first, 3);
+  EXPECT_EQ(shared.texts[1].count, 2);
+}
+
+TEST(Pack, ASpanOfTheFirstTokenAlonePredictsNothing) {
+  const std::vector<PredictedSpan> first = {{.begin = 0, .end = 1}};
+  const std::vector<BatchText> texts = {{.ids = kThree, .predicted = first}};
+  EXPECT_EQ(pack(texts).texts[0].count, 0);
+  EXPECT_EQ(pack_sharing_prefixes(texts).texts[0].count, 0);
+}
+
+// 10 11 12 and 10 11 13 14 share 10 11; the second group's 10 is a token of its own. Last tokens
 // are left out: 12, 14, 11.
 TEST(PackSharingPrefixes, IsTheLayoutWorkedOutByHand) {
   const std::vector<TokenId> other = {10, 11, 13, 14};
@@ -195,6 +223,24 @@ TEST(PackErrors, MoreGivenTokensThanThereAreAreNamed) {
 TEST(PackErrors, FewerGivenTokensThanNoneAreNamed) {
   EXPECT_EQ(packing_error({{.ids = kThree, .num_given = -1}}),
             "[pack] text 0: got -1 given tokens, expected 0 to 3.");
+}
+
+TEST(PackErrors, ASpanOutsideOfItsTextIsNamed) {
+  const std::vector<PredictedSpan> outside = {{.begin = 1, .end = 4}};
+  EXPECT_EQ(packing_error({{.ids = kThree, .predicted = outside}}),
+            "[pack] text 0: got the span 1 to 4, expected one within 0 to 3.");
+}
+
+TEST(PackErrors, ASpanThatOverlapsTheOneBeforeIsNamed) {
+  const std::vector<PredictedSpan> twice = {{.begin = 0, .end = 2}, {.begin = 1, .end = 3}};
+  EXPECT_EQ(packing_error({{.ids = kThree, .predicted = twice}}),
+            "[pack] text 0: got the span 1 to 3, expected one within 2 to 3.");
+}
+
+TEST(PackErrors, GivenTokensBesideSpansAreNamed) {
+  const std::vector<PredictedSpan> spans = {{.begin = 1, .end = 3}};
+  EXPECT_EQ(packing_error({{.ids = kThree, .num_given = 1, .predicted = spans}}),
+            "[pack] text 0: got 1 given tokens beside spans, expected 0.");
 }
 
 TEST(PackErrors, MoreTokensThanAnIntHoldsAreRefused) {

@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include "byte_tokenizer.h"
 #include "tests/support/errors.h"
 #include "tests/support/folders.h"
 
@@ -191,6 +192,118 @@ TEST_F(PreferencesTest, AFileOfNeitherKindIsAFault) {
   EXPECT_THAT(faults("a.json", "[]"), ElementsAre("[a.json] got an empty list, expected records."));
   EXPECT_THAT(faults("a.jsonl", "\n"),
               ElementsAre("[a.jsonl] got an empty file, expected records."));
+}
+
+// ---- Conversations and labels ------------------------------------------------------------------
+
+TextEncoder chat_encoder() {
+  auto tokenizer = std::make_shared<ByteTokenizer>();
+  tokenizer->template_text =
+      "{% for m in messages %}{{ m.role[0] + ':' + m.content + ';' }}{% endfor %}"
+      "{% if add_generation_prompt %}a:{% endif %}";
+  return {std::move(tokenizer), {.max_tokens = 0}};
+}
+
+constexpr const char* kTalk =
+    R"([{"prompt": [{"role": "user", "content": "hi"}],
+         "chosen": [{"role": "assistant", "content": "yes"}],
+         "rejected": [{"role": "assistant", "content": "no"}]},
+        {"chosen": [{"role": "user", "content": "go"}, {"role": "assistant", "content": "ok"}],
+         "rejected": [{"role": "user", "content": "go"}, {"role": "assistant", "content": "no"}]}])";
+
+TEST_F(PreferencesTest, ConversationsAreRendered) {
+  const TextEncoder encoder = chat_encoder();
+  const std::vector<fs::path> files = {write("a.json", kTalk)};
+  const PreferenceContent content = read_preferences(files, "{input}", &encoder);
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 2);
+  EXPECT_EQ(content.items[0].prompt, "u:hi;a:");
+  EXPECT_THAT(content.items[0].chosen, ElementsAre("yes;"));
+  EXPECT_THAT(content.items[0].rejected, ElementsAre("no;"));
+  EXPECT_EQ(content.items[0].frame, Frame::kRendered);
+  EXPECT_EQ(content.items[1].prompt, "u:go;a:");
+  EXPECT_THAT(content.items[1].chosen, ElementsAre("ok;"));
+}
+
+TEST_F(PreferencesTest, WithoutAnEncoderConversationsAreLookedAt) {
+  const auto content = read("a.json", kTalk);
+  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.items, IsEmpty());
+  EXPECT_THAT(
+      faults("b.json", R"([{"prompt": "p", "chosen": [{"role": "a", "content": "c"}],
+                                    "rejected": [{"role": "a", "content": "d"}]},
+                                   {"chosen": [{"role": "a", "content": "c"}]}])"),
+      ElementsAre("[b.json: record 1] 'prompt' is 'p', expected a list of messages.",
+                  "[b.json: record 2] 'rejected' is missing (keys: chosen), expected a list "
+                  "of messages."));
+}
+
+class LabelledTest : public PreferencesTest {
+ protected:
+  PreferenceContent read_labels(const std::string& name, std::string_view content) const {
+    const TextEncoder encoder = chat_encoder();
+    const std::vector<fs::path> files = {write(name, content)};
+    PreferenceContent result = read_labelled(files, "Q {input}: ", &encoder);
+    for (std::string& fault : result.faults) fault = without_folder(fault);
+    return result;
+  }
+};
+
+TEST_F(LabelledTest, ALabelSaysWhichSideACompletionIsOn) {
+  const auto content = read_labels("a.jsonl",
+                                   "{\"prompt\": \"p\", \"completion\": \" a\", \"label\": true}\n"
+                                   "{\"input\": \"i\", \"completion\": \"b\", \"label\": false}\n");
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 2);
+  EXPECT_EQ(content.items[0].prompt, "p");
+  EXPECT_THAT(content.items[0].chosen, ElementsAre(" a"));
+  EXPECT_THAT(content.items[0].rejected, IsEmpty());
+  EXPECT_EQ(content.items[1].prompt, "Q i: ");
+  EXPECT_THAT(content.items[1].chosen, IsEmpty());
+  EXPECT_THAT(content.items[1].rejected, ElementsAre("b"));
+}
+
+TEST_F(LabelledTest, ConversationsMayHaveLabels) {
+  const auto content = read_labels("a.json", R"([{"prompt": [{"role": "user", "content": "hi"}],
+                                 "completion": [{"role": "assistant", "content": "no"}],
+                                 "label": false}])");
+  EXPECT_THAT(content.faults, IsEmpty());
+  ASSERT_EQ(content.items.size(), 1);
+  EXPECT_EQ(content.items[0].prompt, "u:hi;a:");
+  EXPECT_THAT(content.items[0].rejected, ElementsAre("no;"));
+}
+
+TEST_F(LabelledTest, PairsAndContrastRecordsGiveBothSides) {
+  const auto pairs = read_labels("a.json", R"([{"prompt": "p", "chosen": "c", "rejected": "r"},
+                                               {"prompt": "q", "rejected": ["s", "t"]}])");
+  EXPECT_THAT(pairs.faults, IsEmpty());
+  ASSERT_EQ(pairs.items.size(), 2);
+  EXPECT_THAT(pairs.items[0].chosen, ElementsAre("c"));
+  EXPECT_THAT(pairs.items[1].rejected, ElementsAre("s", "t"));
+  const auto records = read_labels("b.json", R"([{"input": "i", "paraphrases_toxic": ["t"]}])");
+  EXPECT_THAT(records.faults, IsEmpty());
+  ASSERT_EQ(records.items.size(), 1);
+  EXPECT_THAT(records.items[0].rejected, ElementsAre("t"));
+}
+
+TEST_F(LabelledTest, FaultsNameRecordAndKey) {
+  EXPECT_THAT(
+      read_labels("a.jsonl",
+                  "{\"prompt\": \"p\", \"completion\": \"c\"}\n"
+                  "{\"prompt\": \"p\", \"completion\": \"\", \"label\": 1}\n"
+                  "{\"prompt\": \"p\", \"label\": true}\n")
+          .faults,
+      ElementsAre("[a.jsonl: record 1, line 1] 'label' is missing (keys: prompt, completion), "
+                  "expected true or false.",
+                  "[a.jsonl: record 2, line 2] 'label' is 1, expected true or false.",
+                  "[a.jsonl: record 2, line 2] 'completion' is '', expected a text that is not "
+                  "blank.",
+                  "[a.jsonl: record 3, line 3] 'completion' is missing (keys: prompt, label), "
+                  "expected a text."));
+  EXPECT_THAT(read_labels("b.json", R"([{"text": "x"}])").faults,
+              ElementsAre("[b.json] got the keys text, expected objects with 'completion' and "
+                          "'label', or with 'chosen' and 'rejected', or contrast records with "
+                          "'paraphrases' and 'paraphrases_toxic'."));
 }
 
 TEST_F(PreferencesTest, OfManyFaultsTwentyAreShownAndTheOthersCounted) {

@@ -30,9 +30,7 @@ TextGeneratorOptions greedy(int64_t new_tokens) {
 void expect_greedy(nn::CausalLm& model, const nlohmann::json& cases) {
   ASSERT_FALSE(cases.empty());
   std::vector<Prompt> prompts;
-  for (const auto& one : cases) {
-    prompts.push_back({.ids = one["prompt"], .number = prompts.size()});
-  }
+  for (const auto& one : cases) prompts.push_back({.ids = one["prompt"], .number = prompts.size()});
   const auto new_tokens = std::ssize(cases[0]["greedy"]);
   const auto continuations = continue_prompts(model, prompts, greedy(new_tokens));
   ASSERT_EQ(continuations.size(), cases.size());

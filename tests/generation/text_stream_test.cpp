@@ -30,8 +30,9 @@ std::vector<std::string> tokenizers() {
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(kTokenizers)) {
     if (std::filesystem::exists(entry.path() / "tokenizer.json") ||
-        std::filesystem::exists(entry.path() / "tokenizer.model"))
+        std::filesystem::exists(entry.path() / "tokenizer.model")) {
       names.push_back(entry.path().filename().string());
+    }
   }
   std::sort(names.begin(), names.end());
   return names;

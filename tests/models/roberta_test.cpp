@@ -140,14 +140,14 @@ class ClassifierFolder : public ScratchFolderTest {
     }
   }
 
-  /// Sets keys of config.json.
+  // Sets keys of config.json.
   void configure(const json& changes) const {
     json config = json::parse(read_text_file(folder_ / "config.json"));
     config.update(changes);
     write("config.json", config.dump());
   }
 
-  /// Writes the weights again after `change`.
+  // Writes the weights again after `change`.
   void rewrite(const std::function<void(std::vector<formats::NamedTensor>&)>& change) const {
     const auto file = formats::SafetensorsFile::open(folder_ / "model.safetensors");
     std::vector<formats::NamedTensor> tensors;
@@ -158,7 +158,7 @@ class ClassifierFolder : public ScratchFolderTest {
 
   std::shared_ptr<RobertaScorer> load_it() const { return load_text_scorer(folder_, torch::kCPU); }
 
-  /// The message with the folder's name as FOLDER.
+  // The message with the folder's name as FOLDER.
   std::string error() const {
     auto message = message_of<DataError>([this] { load_it(); });
     for (size_t at; (at = message.find(folder_.string())) != std::string::npos;) {

@@ -21,15 +21,11 @@ void ContrastCase::pad(int64_t length, double eos_nll, const std::vector<double>
     texts[i].num_pads = length - 1 - texts[i].count;
     texts[i].pad_prediction = std::ssize(token_nll);
     token_nll.push_back(first_nll[i]);
-    if (has_base) {
-      base_token_nll.push_back(base_first_nll[i]);
-    }
+    if (has_base) base_token_nll.push_back(base_first_nll[i]);
   }
   pad_repeat_prediction = std::ssize(token_nll);
   token_nll.push_back(eos_nll);
-  if (has_base) {
-    base_token_nll.push_back(base_eos_nll);
-  }
+  if (has_base) base_token_nll.push_back(base_eos_nll);
 }
 
 ContrastBatch ContrastCase::batch() const {

@@ -21,7 +21,7 @@ using Options = ContrastiveOptions;
 constexpr double kStep = 1e-5;
 constexpr double kTolerance = 1e-6;  // of the largest gradient of the case
 
-/// What is differentiated: without alpha's constant where that can be told, for its digits.
+// What is differentiated: without alpha's constant where that can be told, for its digits.
 double value_of(const ContrastCase& one, const Options& options) {
   const ObjectiveResult result = run(one, options);
   return result.contrast.value_or(result.loss);
@@ -39,9 +39,7 @@ void expect_gradient_matches(const ContrastCase& one, const Options& options,
                              const std::string& what) {
   const std::vector<double> gradient = run(one, options).gradient;
   double largest = 0.0;
-  for (const double slope : gradient) {
-    largest = std::max(largest, std::abs(slope));
-  }
+  for (const double slope : gradient) largest = std::max(largest, std::abs(slope));
   ASSERT_GT(largest, 1e-6) << what;
   for (size_t i = 0; i < gradient.size(); ++i) {
     EXPECT_NEAR(gradient[i], central_difference(one, options, i), kTolerance * largest)

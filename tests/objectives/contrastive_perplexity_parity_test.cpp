@@ -49,7 +49,7 @@ TextRole role_of(int code) {
   return kRoles[code];
 }
 
-/// One micro batch of a case, and which of the case's texts it holds.
+// One micro batch of a case, and which of the case's texts it holds.
 struct MicroBatch {
   ContrastCase contrast_case;
   std::vector<size_t> texts;
@@ -57,9 +57,7 @@ struct MicroBatch {
 
 Json chosen(const Json& values, const std::vector<size_t>& texts) {
   Json result = Json::array();
-  for (const size_t i : texts) {
-    result.push_back(values.at(i));
-  }
+  for (const size_t i : texts) result.push_back(values.at(i));
   return result;
 }
 
@@ -80,18 +78,14 @@ MicroBatch micro_batch_of(const Json& one, int64_t index) {
   MicroBatch result;
   std::map<int64_t, int64_t> groups;
   for (size_t i = 0; i < one["role"].size(); ++i) {
-    if (one["micro_batch"][i] != index) {
-      continue;
-    }
+    if (one["micro_batch"][i] != index) continue;
     const int64_t group = groups.try_emplace(one["group"][i], std::ssize(groups)).first->second;
     const Json base = one.contains("base_token_nll") ? one["base_token_nll"][i] : Json::array();
     result.contrast_case.add(group, role_of(one["role"][i]), one["token_nll"][i], base);
     result.texts.push_back(i);
   }
   result.contrast_case.num_groups = std::ssize(groups);
-  if (one["settings"]["padding"] == "published") {
-    add_pads(one, result);
-  }
+  if (one["settings"]["padding"] == "published") add_pads(one, result);
   return result;
 }
 

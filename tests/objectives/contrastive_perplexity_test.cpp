@@ -180,9 +180,7 @@ TEST(ContrastivePerplexity, ExcludedPaddingIgnoresPads) {
   const ObjectiveResult result = run(padded_pair(), {});
   EXPECT_NEAR(result.positives.text_nll_sum, 1.5, 1e-15);
   EXPECT_NEAR(result.contrast.value(), (std::exp(-0.5) - 1.0) / 2.0, 1e-15);
-  for (const size_t pad : {6, 7, 8}) {
-    EXPECT_EQ(result.gradient[pad], 0.0);
-  }
+  for (const size_t pad : {6, 7, 8}) EXPECT_EQ(result.gradient[pad], 0.0);
 }
 
 // The base's means are (2 * 3 + 4 + 3.5) / 5 = 2.7 with pads: d = 0.5 and 0.7 (m = 3.2 and 2).
@@ -198,9 +196,7 @@ TEST(ContrastivePerplexity, AnchorAndHoldNeverCountPads) {
       run(padded_pair(),
           {.beta = 0.0, .padding = Options::Padding::kPublished, .anchor = 2.0, .hold = 4.0});
   EXPECT_NEAR(result.loss, 3.0 + 0.5, 1e-15);
-  for (const size_t pad : {6, 7, 8}) {
-    EXPECT_EQ(result.gradient[pad], 0.0);
-  }
+  for (const size_t pad : {6, 7, 8}) EXPECT_EQ(result.gradient[pad], 0.0);
 }
 
 TEST(ContrastivePerplexity, SumsAreByRole) {
@@ -245,9 +241,7 @@ TEST(ContrastivePerplexity, OnePositiveAloneHasNothingToTellApart) {
 TEST(ContrastivePerplexity, AlphaZeroMakesHardNegativesRandomOnesButForTheDivisor) {
   ContrastCase hard = random_case({.num_groups = 1, .random_negatives = 0}, 2);
   ContrastCase random = hard;
-  for (ContrastText& text : random.texts) {
-    text.role = text.role == kHard ? kRandom : text.role;
-  }
+  for (ContrastText& text : random.texts) text.role = text.role == kHard ? kRandom : text.role;
   const ObjectiveResult hard_result = run(hard, {.alpha = 0.0});
   EXPECT_NEAR(hard_result.loss * 4.0, run(random, {.alpha = 0.0}).loss * 6.0, 1e-14);
   EXPECT_EQ(hard_result.contrast.value(), hard_result.loss);
@@ -258,9 +252,7 @@ TEST(ContrastivePerplexity, AlphaZeroMakesHardNegativesRandomOnesButForTheDiviso
 TEST(ContrastivePerplexity, AllPaddingMakesTextsAlike) {
   ContrastCase one = random_case({.random_negatives = 0, .has_pads = true}, 3);
   constexpr int64_t kLength = int64_t{1} << 50;
-  for (ContrastText& text : one.texts) {
-    text.num_pads = kLength - 1 - text.count;
-  }
+  for (ContrastText& text : one.texts) text.num_pads = kLength - 1 - text.count;
   one.padded_length = kLength;
   const ObjectiveResult result = run(one, {.padding = Options::Padding::kPublished});
   EXPECT_NEAR(result.contrast.value(), 3.0 * std::log(2.0) / 4.0, 1e-12);
@@ -283,9 +275,7 @@ TEST(ContrastivePerplexity, RandomNegativesGetNoGradientAtTheDefaultAlpha) {
     const ObjectiveResult result = run(one, {.alpha = alpha});
     double largest = 0.0;
     for (const ContrastText& text : one.texts) {
-      if (text.role == kRandom) {
-        largest = std::max(largest, std::abs(result.gradient[text.first]));
-      }
+      if (text.role == kRandom) largest = std::max(largest, std::abs(result.gradient[text.first]));
     }
     return largest;
   };
@@ -377,9 +367,7 @@ TEST(ContrastivePerplexity, OwnCentroidsLeaveTheCommonLevelFree) {
       ContrastCase one = random_case({}, 9);
       const ObjectiveResult result = run(one, options);
       EXPECT_NEAR(sum(result.gradient), 0.0, 1e-15);
-      for (double& nll : one.token_nll) {
-        nll += 2.0;
-      }
+      for (double& nll : one.token_nll) nll += 2.0;
       EXPECT_NEAR(run(one, options).loss, result.loss, 1e-14);
     }
   }

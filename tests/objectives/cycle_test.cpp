@@ -124,9 +124,7 @@ TEST(Cycle, GradientMatchesFiniteDifference) {
   one.step.groups = 2;
   const auto add = [&](int64_t group, Side side, Term term) {
     std::vector<double> nll(1 + rng.below(5));
-    for (double& value : nll) {
-      value = 0.1 + 3.0 * rng.uniform();
-    }
+    for (double& value : nll) value = 0.1 + 3.0 * rng.uniform();
     one.add(group, side, term, nll);
   };
   for (int64_t group = 0; group < 2; ++group) {

@@ -22,9 +22,7 @@ void expect_gradient(const std::vector<double>& gradient, const std::vector<doub
   constexpr double kStep = 1e-5;
   ASSERT_EQ(gradient.size(), point.size()) << what;
   double largest = 0.0;
-  for (const double slope : gradient) {
-    largest = std::max(largest, std::abs(slope));
-  }
+  for (const double slope : gradient) largest = std::max(largest, std::abs(slope));
   ASSERT_GT(largest, 1e-6) << what;
   for (size_t i = 0; i < point.size(); ++i) {
     std::vector<double> above = point;

@@ -26,7 +26,7 @@ Json read_fixture(const std::string& part) {
   return Json::parse(file).at(part);
 }
 
-/// Lists of numbers laid end to end.
+// Lists of numbers laid end to end.
 struct Rows {
   Doubles values = {};
   std::vector<TokenRange> ranges = {};
@@ -36,9 +36,7 @@ Rows rows_of(const Json& lists) {
   Rows rows;
   for (const Json& list : lists) {
     rows.ranges.push_back({.first = std::ssize(rows.values), .count = std::ssize(list)});
-    for (const double value : list) {
-      rows.values.push_back(value);
-    }
+    for (const double value : list) rows.values.push_back(value);
   }
   return rows;
 }
@@ -95,7 +93,7 @@ TEST(Ppo, AdvantagesAndReturnsEqualTrl) {
   }
 }
 
-/// The numbers of a loss case, and the responses that look into them.
+// The numbers of a loss case, and the responses that look into them.
 struct LossCase {
   explicit LossCase(const Json& one)
       : nll(rows_of(one["nll"])),
@@ -171,17 +169,13 @@ TEST(Ppo, LossesGradientsAndStatsEqualTrl) {
 ScoreOptions score_options(const Json& options) {
   ScoreOptions result{.use_score_scaling = options.value("use_score_scaling", false),
                       .use_score_norm = options.value("use_score_norm", false)};
-  if (options.contains("score_clip")) {
-    result.score_clip = options["score_clip"].get<double>();
-  }
+  if (options.contains("score_clip")) result.score_clip = options["score_clip"].get<double>();
   return result;
 }
 
 std::vector<ResponseScore> response_scores(const Json& values) {
   std::vector<ResponseScore> scores;
-  for (const double value : values) {
-    scores.push_back({.score = value});
-  }
+  for (const double value : values) scores.push_back({.score = value});
   return scores;
 }
 

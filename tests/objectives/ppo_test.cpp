@@ -23,7 +23,7 @@ using testing::Each;
 using testing::ElementsAre;
 using Doubles = std::vector<double>;
 
-/// Responses that own their numbers, laid end to end.
+// Responses that own their numbers, laid end to end.
 struct Case {
   struct Response {
     Doubles old_nll = {};
@@ -60,7 +60,7 @@ std::string error_of(const Case& one, const PpoOptions& options = {}, int64_t st
   return invalid_argument_of([&] { run(one, options, step_tokens); });
 }
 
-/// One response of a single token.
+// One response of a single token.
 Case one_token(double log_ratio, double advantage) {
   return {.responses = {{.old_nll = {2.0},
                          .old_values = {0.0},
@@ -237,9 +237,7 @@ TEST(Ppo, NumberThatIsNotFiniteMakesTheLossNaN) {
   cases[3].responses[0].old_values[0] = bad;
   cases[4].responses[0].advantages[0] = std::nan("");
   cases[5].responses[0].returns[0] = bad;
-  for (const Case& one : cases) {
-    EXPECT_TRUE(std::isnan(run(one).loss));
-  }
+  for (const Case& one : cases) EXPECT_TRUE(std::isnan(run(one).loss));
 }
 
 // ---- Gradients ----------------------------------------------------------------------------------

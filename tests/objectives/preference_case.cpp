@@ -33,17 +33,13 @@ PreferenceCase random_preferences(int64_t num_pairs, int64_t num_rejected, uint6
   PreferenceCase result;
   const auto random_answer = [&] {
     std::vector<double> nll(1 + rng.below(6));
-    for (double& value : nll) {
-      value = 0.1 + 3.0 * rng.uniform();
-    }
+    for (double& value : nll) value = 0.1 + 3.0 * rng.uniform();
     const double sum = std::accumulate(nll.begin(), nll.end(), 0.0);
     return result.answer(nll, sum + 6.0 * (rng.uniform() - 0.5));
   };
   for (int64_t i = 0; i < num_pairs; ++i) {
     Preference one{.chosen = random_answer()};
-    for (int64_t k = 0; k < num_rejected; ++k) {
-      one.rejected.push_back(random_answer());
-    }
+    for (int64_t k = 0; k < num_rejected; ++k) one.rejected.push_back(random_answer());
     result.preferences.push_back(one);
   }
   return result;

@@ -24,7 +24,7 @@ Json read_fixture() {
   return Json::parse(file);
 }
 
-/// The enum's value of that name.
+// The enum's value of that name.
 template <class E>
 E named(const std::string& name) {
   const auto names = enum_names(E{});
@@ -62,9 +62,7 @@ void add_pair(const Json& pair, PreferenceCase& result) {
     return result.answer(one.at("nll"), one.at("reference_nll"));
   };
   Preference preference{.chosen = answer(pair.at("chosen"))};
-  for (const Json& one : pair.at("rejected")) {
-    preference.rejected.push_back(answer(one));
-  }
+  for (const Json& one : pair.at("rejected")) preference.rejected.push_back(answer(one));
   result.preferences.push_back(preference);
 }
 
@@ -113,9 +111,7 @@ TEST(Preference, EqualsTrl) {
   for (const Json& one : cases) {
     SCOPED_TRACE(one["name"].get<std::string>());
     PreferenceCase whole;
-    for (const Json& pair : one["pairs"]) {
-      add_pair(pair, whole);
-    }
+    for (const Json& pair : one["pairs"]) add_pair(pair, whole);
     const ObjectiveResult result = run_case(one, whole, whole.counts());
     expect_whole(one, result);
     for (size_t i = 0; i < one["pairs"].size(); ++i) {
@@ -128,9 +124,7 @@ TEST(Preference, MicroBatchesOfOnePairAddUpToTrlsMean) {
   for (const Json& one : read_fixture()) {
     SCOPED_TRACE(one["name"].get<std::string>());
     PreferenceCase whole;
-    for (const Json& pair : one["pairs"]) {
-      add_pair(pair, whole);
-    }
+    for (const Json& pair : one["pairs"]) add_pair(pair, whole);
     ObjectiveResult sum;
     for (const Json& pair : one["pairs"]) {
       PreferenceCase micro_batch;

@@ -60,9 +60,7 @@ Case random_case(uint64_t seed) {
     for (const TextRole role :
          {TextRole::kHardNegative, TextRole::kPositive, TextRole::kInput, TextRole::kPositive}) {
       std::vector<double> nll(1 + rng.below(6));
-      for (double& value : nll) {
-        value = 0.1 + 3.0 * rng.uniform();
-      }
+      for (double& value : nll) value = 0.1 + 3.0 * rng.uniform();
       one.add(group, role, nll);
     }
   }

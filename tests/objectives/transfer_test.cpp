@@ -103,9 +103,7 @@ TEST(Transfer, GradientMatchesFiniteDifference) {
     for (const Part part : {Part::kPositiveReference, Part::kReferenceNegative,
                             Part::kNegativeReference, Part::kPositiveReference}) {
       std::vector<double> nll(1 + rng.below(5));
-      for (double& value : nll) {
-        value = 0.1 + 3.0 * rng.uniform();
-      }
+      for (double& value : nll) value = 0.1 + 3.0 * rng.uniform();
       one.add(group, part, nll);
     }
   }

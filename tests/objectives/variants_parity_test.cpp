@@ -26,7 +26,7 @@ Json read_fixture() {
   return Json::parse(file);
 }
 
-/// One micro batch of a case: its texts as the fixture has them, laid end to end.
+// One micro batch of a case: its texts as the fixture has them, laid end to end.
 struct MicroBatch {
   int64_t num_groups = 0;
   std::vector<Json> texts = {};
@@ -37,9 +37,7 @@ struct MicroBatch {
 MicroBatch micro_batch_of(const Json& one, int64_t index) {
   MicroBatch result{.num_groups = one["micro_batches"][index]};
   for (const Json& text : one["texts"]) {
-    if (text["micro_batch"] != index) {
-      continue;
-    }
+    if (text["micro_batch"] != index) continue;
     const auto nll = text["nll"].get<std::vector<double>>();
     result.texts.push_back(text);
     result.ranges.push_back({.first = std::ssize(result.token_nll), .count = std::ssize(nll)});
@@ -120,9 +118,7 @@ bool is_of_term(const Json& text, const std::string& transfer_kind, const std::s
 
 StepCounts counts_of(const Json& one) {
   StepCounts counts;
-  for (const int64_t groups : one["micro_batches"]) {
-    counts.groups += groups;
-  }
+  for (const int64_t groups : one["micro_batches"]) counts.groups += groups;
   for (const Json& text : one["texts"]) {
     counts.pairs += is_of_term(text, "negative_reference", "pairs") ? 1 : 0;
     counts.positive_texts += is_of_term(text, "", "positives") ? 1 : 0;

@@ -65,6 +65,16 @@ TEST_F(InspectTest, WithoutAPromptTheFirstTokenIsMasked) {
             "  mask    0             1\n");
 }
 
+TEST_F(InspectTest, OfSpansTheTokensInThemArePredicted) {
+  const std::vector<tokenizer::TokenId> ids = {0, 2, 1, 2};
+  const std::vector<data::PredictedSpan> predicted = {{.begin = 1, .end = 2},
+                                                      {.begin = 3, .end = 4}};
+  EXPECT_EQ(token_table(*tokenizer_, ids, predicted),
+            "  pieces  <|endoftext|> <|im_end|> <|im_start|> <|im_end|>\n"
+            "  ids     0             2          1            2\n"
+            "  mask    0             1          0            1\n");
+}
+
 TEST_F(InspectTest, NoTokensGiveNoTable) { EXPECT_EQ(token_table(*tokenizer_, {}), ""); }
 
 }  // namespace inspect_test

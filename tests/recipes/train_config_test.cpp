@@ -176,7 +176,7 @@ TEST(TrainConfig, TellsWhatIsNotInThisVersion) {
       faults_with("objective: {name: dpop}\n"),
       ElementsAre(
           "[t.yaml:4] objective.name: got 'dpop', expected contrastive_perplexity, "
-          "prototype, transfer, cycle, sft, dpo, simpo, orpo, cpo, npo or ppo. Did you mean "
+          "prototype, transfer, cycle, sft, dpo, simpo, orpo, cpo, npo, kto or ppo. Did you mean "
           "'dpo'?"));
   EXPECT_THAT(
       faults_of_overrides({"model.quantization=nf4", "model.double_quantization=true"}),
@@ -284,6 +284,22 @@ TEST(TrainConfig, PreferenceKeysThatContradictAreTold) {
   EXPECT_THAT(faults_with("objective: {name: simpo, loss: hinge, label_smoothing: 0.2}\n"),
               ElementsAre("[t.yaml:4] objective.label_smoothing: got 0.2 beside loss hinge, "
                           "expected 0: only sigmoid smooths."));
+}
+
+TEST(TrainConfig, KtoKeysThatContradictAreTold) {
+  EXPECT_THAT(faults_with("objective: {name: kto, prompt: Say it}\n"),
+              ElementsAre("[t.yaml:4] objective.prompt: got 'Say it', expected {input} in it, "
+                          "where a record's input goes."));
+  EXPECT_THAT(faults_with("objective: {name: kto, max_prompt_tokens: 256}\n"),
+              ElementsAre("[t.yaml:4] objective.max_prompt_tokens: got 256 beside "
+                          "data.max_tokens 256, expected less: an answer needs room."));
+  EXPECT_THAT(faults_with("objective: {name: kto, desirable_weight: 0, undesirable_weight: 0}\n"),
+              ElementsAre("[t.yaml:4] objective.desirable_weight: got 0 beside "
+                          "undesirable_weight 0, expected one > 0: nothing would be trained."));
+  EXPECT_THAT(
+      faults_with("objective: {name: kto, cache_reference: false, reference_cache: c.bin}\n"),
+      ElementsAre("[t.yaml:4] objective.reference_cache: got 'c.bin' beside cache_reference "
+                  "false, expected null."));
 }
 
 constexpr const char* kPpo = "objective: {name: ppo}\nreward: {model: r}\n";
@@ -603,9 +619,7 @@ std::vector<std::filesystem::path> shipped_configs() {
     for (const auto& entry : std::filesystem::recursive_directory_iterator(
              std::filesystem::path(CPX_SOURCE_DIR) / folder,
              std::filesystem::directory_options::follow_directory_symlink)) {
-      if (entry.is_regular_file()) {
-        files.push_back(entry.path());
-      }
+      if (entry.is_regular_file()) files.push_back(entry.path());
     }
   }
   return files;

@@ -249,6 +249,20 @@ TEST(ChatTemplate, ATokenThatAModelDoesNotHaveIsNotDefined) {
             "False</s>");
 }
 
+// As transformers counts them: from the text that the template itself has made so far.
+TEST(ChatTemplate, BlocksOfGenerationAreTold) {
+  const ChatTemplate marked(
+      "{% for m in messages %}{{ m.role }}:{% if m.role == 'a' %}{% generation %}{{ m.content }}!"
+      "{% endgeneration %}{% else %}{{ m.content }}{% endif %};{% endfor %}",
+      "", "");
+  EXPECT_TRUE(marked.marks_generation());
+  const std::vector<ChatMessage> messages = {{"u", "x"}, {"a", "yes"}, {"u", "y"}, {"a", ""}};
+  const RenderedChat chat = marked.render(messages, /*add_generation_prompt=*/false);
+  EXPECT_EQ(chat.text, "u:x;a:yes!;u:y;a:!;");
+  EXPECT_THAT(chat.generated, ::testing::ElementsAre(ByteSpan{6, 10}, ByteSpan{17, 18}));
+  EXPECT_FALSE(ChatTemplate(kChatMl, "", "").marks_generation());
+}
+
 TEST(RenderTemplate, VariablesAreJson) {
   const auto now = std::chrono::system_clock::time_point();
   EXPECT_EQ(

@@ -379,7 +379,8 @@ TEST_F(TrainTool, FlagsWithoutEffectAreTold) {
                         "trained\n"));
   write("t.jinja", "{{ messages[0]['content'] }}");
   EXPECT_THAT(train({"--validate", "--template", path("t.jinja")}).out,
-              HasSubstr("notice     [command line] --template: has no effect: data.template is "
+              HasSubstr("notice     [command line] --template: has no effect but on conversations: "
+                        "data.template is "
                         "plain.\n"));
 }
 

@@ -40,22 +40,9 @@ PairStepOptions tiny_preferences(int64_t pairs = 3) {
   return {.pairs = {.pairs_per_group = 1, .shuffle = false}, .pairs_per_micro_batch = pairs};
 }
 
-// Sum of the NLLs of `text`'s tokens behind its first `num_given`, by the model's logits.
-double nll_of(TinyModel& model, const std::vector<int64_t>& ids, int64_t num_given) {
-  const torch::NoGradGuard no_grad;
-  const auto hidden = model.hidden_states(
-      {.ids = at::tensor(ids, at::kLong), .cu_seqlens = {0, static_cast<int32_t>(ids.size())}}, {});
-  const auto log_probs = model.logits(hidden, {}).to(at::kDouble).log_softmax(-1);
-  double sum = 0.0;
-  for (int64_t t = num_given; t < std::ssize(ids); ++t) {
-    sum -= log_probs[t - 1][ids[static_cast<size_t>(t)]].item<double>();
-  }
-  return sum;
-}
-
 double reference_nll_of(TinyModel& model, const std::vector<int64_t>& ids, int64_t num_given) {
   const nn::AdapterOffGuard off;
-  return nll_of(model, ids, num_given);
+  return nll_behind(model, ids, num_given);
 }
 
 std::vector<torch::Tensor> step_gradients(TinyModel& model, PreferenceStep& step, double& loss) {
@@ -83,8 +70,9 @@ TEST(PreferenceStep, DpoLossIsThatOfLogitsAndTheAdapterOff) {
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
   const std::vector<int64_t> chosen = {5, 6, 7, 8, 9, 2};
   const std::vector<int64_t> rejected = {5, 6, 7, 13, 2};
-  const double margin = 0.1 * ((reference_nll_of(model, chosen, 3) - nll_of(model, chosen, 3)) -
-                               (reference_nll_of(model, rejected, 3) - nll_of(model, rejected, 3)));
+  const double margin =
+      0.1 * ((reference_nll_of(model, chosen, 3) - nll_behind(model, chosen, 3)) -
+             (reference_nll_of(model, rejected, 3) - nll_behind(model, rejected, 3)));
   EXPECT_NEAR(result.loss, std::log1p(std::exp(-margin)), 1e-6);
   EXPECT_NEAR(result.preferences.chosen_reward_sum - result.preferences.rejected_reward_sum, margin,
               1e-6);
@@ -102,8 +90,8 @@ TEST(PreferenceStep, SimpoLossIsThatOfMeanLogProbabilities) {
   EXPECT_EQ(step.name(), "simpo");
   const auto micro_batch = step.prepare(model, 0, 0);
   const auto result = micro_batch->forward_backward(model, micro_batch->info().counts, {});
-  const double margin =
-      2.0 * (nll_of(model, {5, 6, 7, 13, 2}, 3) / 2 - nll_of(model, {5, 6, 7, 8, 9, 2}, 3) / 3);
+  const double margin = 2.0 * (nll_behind(model, {5, 6, 7, 13, 2}, 3) / 2 -
+                               nll_behind(model, {5, 6, 7, 8, 9, 2}, 3) / 3);
   EXPECT_NEAR(result.loss, std::log1p(std::exp(-(margin - 0.5))), 1e-6);
   EXPECT_EQ(step.num_reference_answers(), 0);
 }

@@ -361,9 +361,7 @@ TEST(RetainedTask, ResumedEqualsUninterrupted) {
     Task task(retain);
     TinyModel model(/*dropout=*/0.3);
     Trainer trainer(model, *task, tiny_info(), options_for(run));
-    if (from_step > 0) {
-      trainer.resume(run / "checkpoints" / fmt::format("step-{:06}", from_step));
-    }
+    if (from_step > 0) trainer.resume(run / "checkpoints" / fmt::format("step-{:06}", from_step));
     trainer.run();
   };
   train(folder / "whole", 0);

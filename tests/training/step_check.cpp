@@ -19,9 +19,7 @@ namespace {
 
 std::vector<torch::Tensor> gradients(const TinyModel& model) {
   std::vector<torch::Tensor> copies;
-  for (const auto& parameter : model.trainable()) {
-    copies.push_back(parameter.value.grad().clone());
-  }
+  for (const auto& parameter : model.trainable()) copies.push_back(parameter.value.grad().clone());
   return copies;
 }
 

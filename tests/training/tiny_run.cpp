@@ -206,6 +206,18 @@ std::vector<nn::NamedParameter> TinyModel::trainable() const {
           {prefix + "v_proj.lora_B.weight", attention->v_proj->lora_B->weight}};
 }
 
+double nll_behind(TinyModel& model, const std::vector<int64_t>& ids, int64_t num_given) {
+  const torch::NoGradGuard no_grad;
+  const auto hidden = model.hidden_states(
+      {.ids = at::tensor(ids, at::kLong), .cu_seqlens = {0, static_cast<int32_t>(ids.size())}}, {});
+  const auto log_probs = model.logits(hidden, {}).to(at::kDouble).log_softmax(-1);
+  double sum = 0.0;
+  for (int64_t t = num_given; t < std::ssize(ids); ++t) {
+    sum -= log_probs[t - 1][ids[static_cast<size_t>(t)]].item<double>();
+  }
+  return sum;
+}
+
 std::vector<data::Record> tiny_records(int64_t count, uint64_t seed) {
   std::vector<data::Record> records;
   CounterRng rng(seed, {});

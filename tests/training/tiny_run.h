@@ -84,6 +84,9 @@ class TinyModel : public nn::CausalLm {
   nn::DecoderBlock block_{nullptr};
 };
 
+/// Sum of the NLLs of the tokens of `ids` behind the first `num_given`, by the model's logits.
+double nll_behind(TinyModel& model, const std::vector<int64_t>& ids, int64_t num_given);
+
 /// `count` records with 4 neutral and 4 toxic texts of 3 to 9 tokens, of two targets.
 std::vector<data::Record> tiny_records(int64_t count, uint64_t seed = 1);
 

@@ -12,6 +12,14 @@
 
 namespace cpx::data {
 
+/// Tokens [begin, end) of a text.
+struct PredictedSpan {
+  int64_t begin = 0;
+  int64_t end = 0;
+
+  bool operator==(const PredictedSpan&) const = default;
+};
+
 /// A text to be packed.
 struct BatchText {
   std::span<const tokenizer::TokenId> ids = {};
@@ -20,6 +28,9 @@ struct BatchText {
   /// Number of leading tokens that are given and not predicted (a prompt). The first token is never
   /// predicted.
   int64_t num_given = 0;
+  /// The tokens that are predicted, ascending and apart; empty: all behind the given ones. Beside
+  /// them `num_given` is 0.
+  std::span<const PredictedSpan> predicted = {};
 };
 
 /// The position of a text in the pack.
@@ -51,8 +62,8 @@ struct PackedBatch {
 };
 
 /// Packs texts in the given order, without padding. A text of one token predicts nothing. Throws
-/// std::invalid_argument for a text without a token or with more given tokens than it has, and for
-/// more tokens than cu_seqlens can count.
+/// std::invalid_argument for a text without a token, with more given tokens than it has or with
+/// spans that do not lie in it one behind the other, and for more tokens than cu_seqlens can count.
 PackedBatch pack(std::span<const BatchText> texts);
 
 /// As pack(), but texts of a group that begin alike share the tokens of that beginning

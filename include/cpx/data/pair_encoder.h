@@ -51,8 +51,12 @@ class PairEncoder {
   PairEncoder(TextEncoder encoder, int64_t max_prompt_tokens);
 
   /// An answer has no tokens if its prompt fills max_tokens; drop_unusable() finds such answers.
-  EncodedPair encode(const std::string& prompt, std::span<const std::string> answers) const;
+  EncodedPair encode(const std::string& prompt, std::span<const std::string> answers,
+                     Frame frame = Frame::kTemplate) const;
   EncodedPair encode(const PreferenceItem& item, const DrawnPair& drawn) const;
+
+  /// The same encoder without a limit of tokens; that of prompts stays.
+  PairEncoder uncut() const { return {encoder_.uncut(), max_prompt_tokens_}; }
 
   const TextEncoder& text_encoder() const { return encoder_; }
   const tokenizer::Tokenizer& tokenizer() const { return encoder_.tokenizer(); }
@@ -66,7 +70,7 @@ class PairEncoder {
     size_t num_prompt = 0;
   };
 
-  SplitText split(const std::string& prompt, const std::string& answer) const;
+  SplitText split(const std::string& prompt, const std::string& answer, Frame frame) const;
   /// True if the prompt was cut.
   bool cut_prompt(std::vector<tokenizer::TokenId>& prompt) const;
   EncodedAnswer cut_answer(std::span<const tokenizer::TokenId> ids, size_t num_prompt) const;

@@ -59,6 +59,13 @@ class TextEncoder {
   /// model's own answer begins: behind the generation prompt of the template.
   PromptedText render(const std::string& prompt, const std::string& answer) const;
 
+  /// The chat template that conversations are rendered with, parsed anew. Throws DataError where
+  /// the model has none, or one that is no valid Jinja.
+  tokenizer::ChatTemplate chat_template() const;
+
+  /// The same encoder without a limit of tokens.
+  TextEncoder uncut() const;
+
   /// The special tokens at both ends of a text that is not cut, for the log.
   std::string describe_ends() const;
 

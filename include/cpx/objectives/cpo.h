@@ -12,6 +12,7 @@
 
 namespace cpx::objectives {
 
+/// The options of cpo(); the defaults are TRL's.
 struct CpoOptions {
   /// Of the margin of log-probabilities x: kSigmoid: -log sigmoid(beta x). kHinge:
   /// max(0, 1 - beta x). kIpo: (margin of mean log-probabilities - 1 / (2 beta))^2.

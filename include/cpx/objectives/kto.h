@@ -29,6 +29,7 @@ struct LabelledBatch {
   double kl = 0.0;
 };
 
+/// The options of kto(); the defaults are TRL's.
 struct KtoOptions {
   double beta = 0.1;              // positive; small values let the policy go far from the reference
   double desirable_weight = 1.0;  // of the losses of desirable answers

@@ -9,6 +9,7 @@
 
 namespace cpx::objectives {
 
+/// The options of npo().
 struct NpoOptions {
   double beta = 0.1;  // positive; to 0: gradient ascent on the rejected answers, without bound
   /// Weight of the chosen answers' mean token NLL (the paper's NPO+GD, whose retained texts they

@@ -9,6 +9,7 @@
 
 namespace cpx::objectives {
 
+/// The options of orpo(); the defaults are TRL's.
 struct OrpoOptions {
   double beta = 0.1;  // positive; weight of the odds ratio, lambda in the paper
 

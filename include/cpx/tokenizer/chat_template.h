@@ -4,11 +4,18 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace cpx::tokenizer {
+
+namespace jinja {
+class Template;
+}
 
 /// How a training text is framed; kChat is the model's own chat template.
 enum class PromptTemplate { kPlain, kLlama2, kTulu, kChat };
@@ -36,6 +43,41 @@ struct ChatMessage {
 /// conversation, or uses what cpx does not support.
 std::string render_chat(const std::string& jinja, std::span<const ChatMessage> messages,
                         bool add_generation_prompt, std::string_view bos, std::string_view eos);
+
+/// Bytes [begin, end) of a text.
+struct ByteSpan {
+  size_t begin = 0;
+  size_t end = 0;
+
+  bool operator==(const ByteSpan&) const = default;
+};
+
+/// A conversation that a template has rendered.
+struct RenderedChat {
+  std::string text = {};
+  /// The text of the template's {% generation %} blocks: the assistant's words.
+  std::vector<ByteSpan> generated = {};
+};
+
+/// A chat template, parsed once. Several threads may use it at the same time.
+class ChatTemplate {
+ public:
+  /// See render_chat() for the arguments and for what it throws.
+  ChatTemplate(const std::string& jinja, std::string_view bos, std::string_view eos);
+
+  /// Renders a conversation; throws DataError where the template fails.
+  RenderedChat render(std::span<const ChatMessage> messages, bool add_generation_prompt) const;
+
+  /// True if the template marks the assistant's words by {% generation %}.
+  bool marks_generation() const;
+  /// The text of EOS; empty if the model has none.
+  const std::string& eos() const { return eos_; }
+
+ private:
+  std::shared_ptr<const jinja::Template> template_;
+  std::string bos_;
+  std::string eos_;
+};
 
 /// Renders a template with any variables: `variables` is a JSON object, whose `messages` may have
 /// tool calls; `tools` and `documents` are none unless it has them. `now` is the time that

@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Direct preference optimization: against a frozen reference.
 #include "cpx/objectives/preference.h"
-#include "objective.h"
-#include "preference_data.h"
+#include "pair_objective.h"
 
 namespace cpx::recipes {
 
 namespace {
 
-using Loss = objectives::DpoOptions::Loss;
-
-class Dpo final : public Objective {
+class Dpo final : public PairObjective<Dpo, objectives::DpoOptions, objectives::dpo> {
  public:
-  std::unique_ptr<Objective> clone() const override { return std::make_unique<Dpo>(*this); }
+  Dpo() { reference_ = ReferenceKeys{.cache_reference = true}; }
 
   std::string_view name() const override { return "dpo"; }
   std::string_view doc() const override {
@@ -20,14 +17,15 @@ class Dpo final : public Objective {
            "against a frozen reference (Rafailov et al., arXiv 2305.18290)";
   }
 
-  void visit_fields(config::FieldVisitor& visit) override {
-    options_.visit_fields(visit);
-    preferences_.visit_fields(visit);
-    reference_.visit_fields(visit);
+  void look_for_notices(const TrainConfig& /*config*/, ConfigNotices& notices) const override {
+    notices.add_idle(options_.loss != Loss::kDiscopop, {"objective.discopop_tau"},
+                     "only objective.loss discopop has it");
   }
 
-  void check(const TrainConfig& config, ConfigFaults& faults) const override {
-    preferences_.check(config, faults);
+ private:
+  using Loss = objectives::DpoOptions::Loss;
+
+  void check_options(ConfigFaults& faults) const override {
     const auto loss = config::enum_name(options_.loss);
     const int64_t rejected = preferences_.pairs.rejected_per_chosen;
     if (options_.label_smoothing > 0 && !objectives::smooths(options_.loss)) {
@@ -52,33 +50,7 @@ class Dpo final : public Objective {
                  "takes several rejected answers.",
                  rejected, options_.label_smoothing);
     }
-    reference_.check(faults);
   }
-
-  void look_for_notices(const TrainConfig& /*config*/, ConfigNotices& notices) const override {
-    notices.add_idle(options_.loss != Loss::kDiscopop, {"objective.discopop_tau"},
-                     "only objective.loss discopop has it");
-  }
-
-  std::optional<ReferenceKeys> reference() const override { return reference_; }
-
-  BatchSizes batch_bound(const TrainConfig& config) const override {
-    return preferences_.batch_bound(config);
-  }
-
-  std::unique_ptr<RunData> make_data(const TrainConfig& config) const override {
-    const auto loss = [options = options_](const objectives::PreferenceBatch& batch,
-                                           const objectives::StepCounts& step) {
-      return objectives::dpo(batch, options, step);
-    };
-    return preference_run_data(config, preferences_,
-                               {.name = "dpo", .loss = loss, .has_reference = true});
-  }
-
- private:
-  objectives::DpoOptions options_;
-  PreferenceKeys preferences_;
-  ReferenceKeys reference_ = {.cache_reference = true};
 };
 
 }  // namespace

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Supervised fine-tuning on the neutral texts.
+// Supervised fine-tuning: on the neutral texts of contrast records, or on ordinary data.
 #include "contrast_data.h"
 #include "cpx/training/sft_step.h"
 #include "objective.h"
+#include "supervised_data.h"
 
 namespace cpx::recipes {
 
@@ -14,13 +15,13 @@ class Sft final : public Objective {
 
   std::string_view name() const override { return "sft"; }
   std::string_view doc() const override {
-    return "The mean negative log-likelihood of the neutral texts, a token weighing the same "
-           "everywhere";
+    return "The mean negative log-likelihood of the neutral texts, or of texts, completions and "
+           "what the assistant says in conversations, a token weighing the same everywhere";
   }
 
   void visit_fields(config::FieldVisitor& visit) override {
-    visit.field("num_positives", groups_.num_positives, "Neutral texts drawn from each record",
-                {.at_least = 1});
+    visit.field("num_positives", groups_.num_positives,
+                "Neutral texts drawn from each contrast record", {.at_least = 1});
   }
 
   BatchSizes batch_bound(const TrainConfig& config) const override {
@@ -31,7 +32,8 @@ class Sft final : public Objective {
     const auto make_task = [](const training::GroupData& groups, const TaskContext& /*context*/) {
       return training::sft_step(groups);
     };
-    return contrast_run_data(config, {.groups = groups_, .make_task = make_task});
+    return supervised_run_data(
+        config, contrast_run_data(config, {.groups = groups_, .make_task = make_task}));
   }
 
  private:

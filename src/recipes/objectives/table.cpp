@@ -16,6 +16,7 @@ std::unique_ptr<Objective> make_simpo();
 std::unique_ptr<Objective> make_orpo();
 std::unique_ptr<Objective> make_cpo();
 std::unique_ptr<Objective> make_npo();
+std::unique_ptr<Objective> make_kto();
 std::unique_ptr<Objective> make_ppo();
 
 const ObjectiveTable& objective_table() {
@@ -30,6 +31,7 @@ const ObjectiveTable& objective_table() {
       make_orpo,
       make_cpo,
       make_npo,
+      make_kto,
       make_ppo,
   };
   return table;
