@@ -15,6 +15,7 @@
 #include "cpx/recipes/train.h"
 #include "src/recipes/contrast_data.h"
 #include "src/recipes/objective.h"
+#include "tests/support/folders.h"
 
 namespace cpx::recipes {
 namespace toy_objective_test {
@@ -70,9 +71,8 @@ std::vector<std::string> overrides(const std::string& objective) {
 }
 
 // The losses of a run of two steps, by its metrics.
-std::vector<double> losses_of(const std::string& objective, const std::string& run) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / ("cpx_toy_" + run);
-  std::filesystem::remove_all(folder);
+std::vector<double> losses_of(const std::string& objective) {
+  const testing_support::ScratchFolder folder;
   TrainCommand command;
   command.objectives = &kTable;
   command.config = std::filesystem::path(CPX_SOURCE_DIR) / "configs" / "tiny" / "sft.yaml";
@@ -80,23 +80,22 @@ std::vector<double> losses_of(const std::string& objective, const std::string& r
   const std::string root = CPX_SOURCE_DIR;
   command.overrides.push_back("model.path=" + root + "/tests/fixtures/models/llama_gqa");
   command.overrides.push_back("data.train=[" + root + "/data/demo/train/*.json]");
-  command.overrides.push_back("training.output=" + folder.string());
+  command.overrides.push_back("training.output=" + folder.path().string());
   EXPECT_EQ(run_train(command), 0);
   std::vector<double> losses;
-  std::ifstream lines(folder / "metrics.jsonl");
+  std::ifstream lines(folder.path() / "metrics.jsonl");
   for (std::string line; std::getline(lines, line);) {
     const auto json = nlohmann::json::parse(line);
     if (json.contains("loss")) losses.push_back(json["loss"]);
   }
-  std::filesystem::remove_all(folder);
   return losses;
 }
 
 // The same texts as sft's, so the first loss is twice sft's; the second one is another, as the
 // adapter was trained in between.
 TEST(ToyObjective, OneFileAndOneRowTrain) {
-  const auto toy = losses_of("name: toy, num_positives: 2, weight: 2", "toy");
-  const auto sft = losses_of("name: sft, num_positives: 2", "sft");
+  const auto toy = losses_of("name: toy, num_positives: 2, weight: 2");
+  const auto sft = losses_of("name: sft, num_positives: 2");
   ASSERT_EQ(toy.size(), 2);
   ASSERT_EQ(sft.size(), 2);
   EXPECT_NEAR(toy[0], 2 * sft[0], 1e-6 * toy[0]);
