@@ -61,7 +61,7 @@ class CausalLm {
 
   /// Computes new prompts, `ids` [T] end to end, and stores them in their slots of `cache`; returns
   /// [T, D]. A prompt of more than kMaxJoinedPrompt tokens gets the same bits every time only if it
-  /// is alone in the call. Throws std::invalid_argument where the prompts have not T tokens.
+  /// is alone in the call. Throws std::invalid_argument unless the prompts have T tokens.
   virtual torch::Tensor prefill(KvCache& cache, const torch::Tensor& ids,
                                 const std::vector<PromptSlot>& prompts);
 
