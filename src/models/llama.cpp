@@ -8,6 +8,7 @@
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
+#include "cpx/core/text.h"
 #include "cpx/kernels/attention.h"
 #include "cpx/kernels/lora_linear.h"
 #include "cpx/kernels/reference.h"
@@ -68,6 +69,14 @@ void check_ids(const torch::Tensor& ids) {
   CPX_CHECK(ids.dim() == 1 && ids.scalar_type() == torch::kInt64,
             "[llama] token ids are {} {}, expected int64 [T].",
             tensor::dtype_name(ids.scalar_type()), tensor::shape_text(ids.sizes()));
+}
+
+// Decoding takes one token id for each of `count` sequences or candidates.
+void check_one_each(const torch::Tensor& ids, size_t count, std::string_view unit) {
+  check_ids(ids);
+  CPX_CHECK(ids.size(0) == static_cast<int64_t>(count),
+            "[llama] got {} token ids for {}, expected one for each.", ids.size(0),
+            counted(static_cast<int64_t>(count), unit));
 }
 
 void check_tokens(const nn::PackedTokens& tokens) {
@@ -191,6 +200,7 @@ torch::Tensor Llama::prefill(nn::KvCache& cache, const torch::Tensor& ids,
 torch::Tensor Llama::next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
                                  const std::vector<int64_t>& sequences) {
   const torch::NoGradGuard no_grad;
+  check_one_each(ids, sequences.size(), "sequence");
   auto hidden = states(ids, {.source = std::make_shared<nn::NextTokens>(cache, sequences),
                              .options = {.is_by_row = true}});
   cache.advance(sequences);
@@ -200,6 +210,7 @@ torch::Tensor Llama::next_tokens(nn::KvCache& cache, const torch::Tensor& ids,
 torch::Tensor Llama::try_tokens(nn::KvCache& cache, const torch::Tensor& ids,
                                 const std::vector<nn::CandidateRow>& candidates) {
   const torch::NoGradGuard no_grad;
+  check_one_each(ids, candidates.size(), "candidate");
   return states(ids, {.source = std::make_shared<nn::CandidateTokens>(cache, candidates),
                       .options = {.is_by_row = true}});
 }

@@ -133,6 +133,22 @@ TEST_P(CachedStates, OfCandidatesEqualTheTextsThatEndWithThem) {
   }
 }
 
+TEST(CachedStatesErrors, TokensAndSequencesMustBeEqualInNumber) {
+  const auto model = load_fixture_with_adapter("llama_gqa");
+  auto cache = cache_for(model->shape(), 1, 2);
+  const auto ids = random_ids(3, model->shape().vocabulary_size, 8);
+  model->prefill(cache, ids, {{.slot = 0, .num_tokens = 3}});
+  for (const int64_t sequence : {0, 1}) cache.begin_sequence(sequence, 0);
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              model->next_tokens(cache, ids, {0, 1});
+            }),
+            "[llama] got 3 token ids for 2 sequences, expected one for each.");
+  EXPECT_EQ(message_of<std::invalid_argument>([&] {
+              model->try_tokens(cache, ids, {{0, 0}});
+            }),
+            "[llama] got 3 token ids for 1 candidate, expected one for each.");
+}
+
 // Short and long texts of attention, up to the longest that is joined.
 void expect_prompts_by_themselves(Llama& model) {
   const auto ids = random_ids(nn::kMaxJoinedPrompt, model.shape().vocabulary_size, 7);

@@ -66,12 +66,14 @@ class CausalLm {
                                 const std::vector<PromptSlot>& prompts);
 
   /// Appends one token, `ids` [T], to each of `sequences` [T] (slots of `cache`); returns [T, D].
-  /// Each row is computed on its own: other rows do not change a bit of it.
+  /// Each row is computed on its own: other rows do not change a bit of it. Throws
+  /// std::invalid_argument unless there are as many ids as sequences.
   virtual torch::Tensor next_tokens(KvCache& cache, const torch::Tensor& ids,
                                     const std::vector<int64_t>& sequences);
 
   /// Computes tokens that might come next, `ids` [T], one for each of `candidates` [T]; returns
   /// [T, D], each row on its own. No sequence becomes longer before KvCache::keep_candidate().
+  /// Throws std::invalid_argument unless there are as many ids as candidates.
   virtual torch::Tensor try_tokens(KvCache& cache, const torch::Tensor& ids,
                                    const std::vector<CandidateRow>& candidates);
 
