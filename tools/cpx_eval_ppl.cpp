@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-eval-ppl: perplexity of toxic against neutral text.
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/eval_ppl.h"
 #include "flag_effects.h"
 #include "path_option.h"
@@ -49,23 +49,21 @@ void add_flags(CLI::App& app, cpx::recipes::EvalPplCommand& command) {
 }
 
 void check_flags(const CLI::App& app, const cpx::recipes::EvalPplCommand& command) {
-  std::vector<std::string> faults;
+  cpx::Faults faults;
   if (command.model.empty()) {
-    faults.emplace_back(
-        "[command line] --model: got nothing, expected a Hugging Face folder or a .gguf.");
+    faults.add_at("command line", "--model",
+                  "got nothing, expected a Hugging Face folder or a .gguf.");
   }
   const bool has_files = command.toxic.has_value() || command.neutral.has_value();
   if (command.shards.empty() && !has_files) {
-    faults.emplace_back(
-        "[command line] no texts: expected --shards, or --toxic and --neutral (or one of them).");
+    faults.add("command line",
+               "no texts: expected --shards, or --toxic and --neutral (or one of them).");
   }
   if (!command.shards.empty() && has_files) {
-    faults.emplace_back(
-        "[command line] got --shards beside --toxic or --neutral, expected one kind.");
+    faults.add("command line", "got --shards beside --toxic or --neutral, expected one kind.");
   }
   if (command.mode != "texts" && command.mode != "published") {
-    faults.push_back("[command line] --mode: got '" + command.mode +
-                     "', expected texts or published.");
+    faults.add_at("command line", "--mode", "got '{}', expected texts or published.", command.mode);
   }
   if (command.mode == "published") {
     cpx::tools::FlagEffects effects(app, faults);
@@ -73,20 +71,14 @@ void check_flags(const CLI::App& app, const cpx::recipes::EvalPplCommand& comman
     effects.refuse({"--max-tokens", "--window", "--stride"}, reason);
     effects.warn({"--batch-tokens"}, reason);
   }
-  const auto check_range = [&](const char* flag, int64_t value, int64_t least) {
-    if (value < least) {
-      faults.push_back(std::string("[command line] ") + flag + ": got " + std::to_string(value) +
-                       ", expected at least " + std::to_string(least) + ".");
-    }
-  };
-  check_range("--max-tokens", command.max_tokens, 0);
-  check_range("--window", command.window, 0);
-  check_range("--stride", command.stride, 0);
-  check_range("--batch-tokens", command.batch_tokens, 1);
+  cpx::tools::check_at_least("--max-tokens", command.max_tokens, 0, faults);
+  cpx::tools::check_at_least("--window", command.window, 0, faults);
+  cpx::tools::check_at_least("--stride", command.stride, 0, faults);
+  cpx::tools::check_at_least("--batch-tokens", command.batch_tokens, 1, faults);
   if (command.window > 0 && command.stride > command.window) {
-    faults.emplace_back("[command line] --stride is larger than --window: tokens would be lost.");
+    faults.add("command line", "--stride is larger than --window: tokens would be lost.");
   }
-  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/generate.h"
 #include "decoding_flags.h"
 #include "flag_effects.h"
@@ -52,22 +52,20 @@ void add_flags(CLI::App& app, cpx::recipes::GenerateCommand& command) {
 }
 
 void check_flags(const CLI::App& app, const cpx::recipes::GenerateCommand& command) {
-  std::vector<std::string> faults;
+  cpx::Faults faults;
   cpx::tools::check_decoding_flags(app, command.decoding, "--template", faults);
   if (command.compare && !command.decoding.adapter) {
-    faults.emplace_back("[command line] --compare: got no --adapter, expected one beside it.");
+    faults.add_at("command line", "--compare", "got no --adapter, expected one beside it.");
   }
   constexpr std::string_view kLogProbs[] = {"", "raw", "processed", "both"};
   if (std::ranges::find(kLogProbs, command.log_probs) == std::end(kLogProbs)) {
-    faults.push_back(
-        fmt::format("[command line] --logprobs: got '{}', expected raw, processed or both.",
-                    command.log_probs));
+    faults.add_at("command line", "--logprobs", "got '{}', expected raw, processed or both.",
+                  command.log_probs);
   }
   const bool is_conversation = command.prompts.empty() && !command.input;
   if (is_conversation && (command.decoding.samples != 1 || command.output || command.compare)) {
-    faults.emplace_back(
-        "[command line] --samples, --output or --compare: got no --prompt and no --input, expected "
-        "one of them.");
+    faults.add_at("command line", "--samples, --output or --compare",
+                  "got no --prompt and no --input, expected one of them.");
   }
   if (!command.input) cpx::tools::FlagEffects(app, faults).refuse({"--key"}, "without --input");
   if (!command.output) {
@@ -76,7 +74,7 @@ void check_flags(const CLI::App& app, const cpx::recipes::GenerateCommand& comma
   if (is_conversation) {
     cpx::tools::FlagEffects(app, faults).warn({"--batch"}, "in a conversation: one text at a time");
   }
-  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/paraphrase.h"
 #include "decoding_flags.h"
 #include "flag_effects.h"
@@ -74,13 +74,13 @@ void add_flags(CLI::App& app, cpx::recipes::ParaphraseCommand& command) {
 
 // A template for a side that is not asked for, or that --template gives already.
 void check_templates(const CLI::App& app, const cpx::recipes::ParaphraseCommand& command,
-                     std::vector<std::string>& faults) {
+                     cpx::Faults& faults) {
   cpx::tools::FlagEffects effects(app, faults);
   const bool has_template = effects.is_given("--template");
   if (has_template && command.polarity == "both") {
-    faults.emplace_back(
-        "[command line] --template: got --polarity both, expected neutral or toxic beside it (or "
-        "--template-neutral and --template-toxic).");
+    faults.add_at("command line", "--template",
+                  "got --polarity both, expected neutral or toxic beside it (or --template-neutral "
+                  "and --template-toxic).");
     return;
   }
   const std::string reason = fmt::format("with --polarity {}", command.polarity);
@@ -95,34 +95,32 @@ void check_templates(const CLI::App& app, const cpx::recipes::ParaphraseCommand&
 }
 
 void check_flags(const CLI::App& app, const cpx::recipes::ParaphraseCommand& command) {
-  std::vector<std::string> faults;
+  cpx::Faults faults;
   cpx::tools::check_decoding_flags(app, command.decoding, "--form", faults);
   if (command.inputs.empty()) {
-    faults.emplace_back("[command line] --input: got nothing, expected a file of texts.");
+    faults.add_at("command line", "--input", "got nothing, expected a file of texts.");
   }
   if (command.output.empty()) {
-    faults.emplace_back(
-        "[command line] --output: got nothing, expected a .json, .jsonl or folder.");
+    faults.add_at("command line", "--output", "got nothing, expected a .json, .jsonl or folder.");
   }
   constexpr std::string_view kPolarities[] = {"neutral", "toxic", "both"};
   if (std::find(std::begin(kPolarities), std::end(kPolarities), command.polarity) ==
       std::end(kPolarities)) {
-    faults.push_back(fmt::format(
-        "[command line] --polarity: got '{}', expected neutral, toxic or both.", command.polarity));
+    faults.add_at("command line", "--polarity", "got '{}', expected neutral, toxic or both.",
+                  command.polarity);
   }
   check_templates(app, command, faults);
   if (command.limit < 0) {
-    faults.push_back(
-        fmt::format("[command line] --limit: got {}, expected 0 (all) or more.", command.limit));
+    faults.add_at("command line", "--limit", "got {}, expected 0 (all) or more.", command.limit);
   }
   if (std::ranges::find(command.candidates.headers, "") != command.candidates.headers.end()) {
-    faults.emplace_back("[command line] --cut-at: got an empty text, expected one to cut at.");
+    faults.add_at("command line", "--cut-at", "got an empty text, expected one to cut at.");
   }
   if (command.candidates.keep < 1 || command.candidates.keep > command.decoding.samples) {
-    faults.push_back(fmt::format("[command line] --keep: got {}, expected 1 to --samples ({}).",
-                                 command.candidates.keep, command.decoding.samples));
+    faults.add_at("command line", "--keep", "got {}, expected 1 to --samples ({}).",
+                  command.candidates.keep, command.decoding.samples);
   }
-  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 }  // namespace

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-score: a classifier's scores for texts and shards.
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/score.h"
 #include "flag_effects.h"
 #include "path_option.h"
@@ -53,32 +53,26 @@ void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
 }
 
 void check_flags(const CLI::App& app, const cpx::recipes::ScoreCommand& command) {
-  std::vector<std::string> faults;
+  cpx::Faults faults;
   const auto require = [&](const char* flag, bool is_given, const char* expected) {
-    if (is_given) return;
-    faults.push_back(fmt::format("[command line] {}: got nothing, expected {}.", flag, expected));
+    if (!is_given) faults.add_at("command line", flag, "got nothing, expected {}.", expected);
   };
   require("--model", !command.model.empty(), "a Hugging Face folder of a classifier");
   require("--input", !command.inputs.empty(), "a file of texts");
   require("--output", !command.output.empty(), "a file to write");
   const auto check_probability = [&](const char* flag, const std::optional<double>& value) {
     if (!value || (*value >= 0.0 && *value <= 1.0)) return;
-    faults.push_back(fmt::format("[command line] {}: got {}, expected a probability from 0 to 1.",
-                                 flag, *value));
+    faults.add_at("command line", flag, "got {}, expected a probability from 0 to 1.", *value);
   };
   check_probability("--keep-below", command.keep_below);
   check_probability("--keep-above", command.keep_above);
-  const auto check_positive = [&](const char* flag, int64_t value) {
-    if (value >= 1) return;
-    faults.push_back(fmt::format("[command line] {}: got {}, expected at least 1.", flag, value));
-  };
-  check_positive("--min-texts", command.min_texts);
-  check_positive("--batch-tokens", command.batch_tokens);
+  cpx::tools::check_at_least("--min-texts", command.min_texts, 1, faults);
+  cpx::tools::check_at_least("--batch-tokens", command.batch_tokens, 1, faults);
   if (!command.keep_below && !command.keep_above) {
     cpx::tools::FlagEffects(app, faults)
         .refuse({"--min-texts"}, "without --keep-below or --keep-above: no text is dropped");
   }
-  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/train.h"
 #include "cpx/recipes/train_config.h"
 #include "flag_effects.h"
@@ -50,7 +50,7 @@ void add_flags(CLI::App& app, cpx::recipes::TrainCommand& command, bool& help_co
 
 // Flags of a run beside a mode that starts none.
 void check_effects(const CLI::App& app, const cpx::recipes::TrainCommand& command,
-                   std::vector<std::string>& faults) {
+                   cpx::Faults& faults) {
   const char* mode = command.validate       ? "--validate"
                      : command.estimate     ? "--estimate"
                      : command.print_config ? "--print-config"
@@ -82,9 +82,9 @@ void check_flags(const CLI::App& app, const cpx::recipes::TrainCommand& command,
     throw cpx::ConfigError(
         "[command line] got --resume beside --overwrite, expected one: go on, or start anew.");
   }
-  std::vector<std::string> faults;
+  cpx::Faults faults;
   check_effects(app, command, faults);
-  if (!faults.empty()) throw cpx::ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 }  // namespace

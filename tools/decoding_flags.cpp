@@ -56,7 +56,7 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding) {
 namespace {
 
 void check_effects(const CLI::App& app, const recipes::Decoding& decoding,
-                   const std::string& form_flag, std::vector<std::string>& faults) {
+                   const std::string& form_flag, Faults& faults) {
   FlagEffects effects(app, faults);
   if (decoding.prompt_form != "auto" && decoding.prompt_form != "chat") {
     effects.refuse({"--system"}, fmt::format("with {} {}: only a chat has a system message",
@@ -75,30 +75,23 @@ void check_effects(const CLI::App& app, const recipes::Decoding& decoding,
 }  // namespace
 
 void check_decoding_flags(const CLI::App& app, const recipes::Decoding& decoding,
-                          const std::string& form_flag, std::vector<std::string>& faults) {
+                          const std::string& form_flag, Faults& faults) {
   if (decoding.model.empty()) {
-    faults.emplace_back(
-        "[command line] --model: got nothing, expected a Hugging Face folder or a .gguf.");
+    faults.add_at("command line", "--model",
+                  "got nothing, expected a Hugging Face folder or a .gguf.");
   }
   constexpr std::string_view kForms[] = {"auto", "plain", "chat", "llama2", "tulu"};
   if (std::find(std::begin(kForms), std::end(kForms), decoding.prompt_form) == std::end(kForms)) {
-    faults.push_back(
-        fmt::format("[command line] {}: got '{}', expected auto, plain, chat, llama2 or tulu.",
-                    form_flag, decoding.prompt_form));
+    faults.add_at("command line", form_flag,
+                  "got '{}', expected auto, plain, chat, llama2 or tulu.", decoding.prompt_form);
   }
   if (decoding.chat_template && decoding.prompt_form != "auto" && decoding.prompt_form != "chat") {
-    faults.push_back(
-        fmt::format("[command line] --chat-template: got {} {}, expected auto or chat beside it.",
-                    form_flag, decoding.prompt_form));
+    faults.add_at("command line", "--chat-template", "got {} {}, expected auto or chat beside it.",
+                  form_flag, decoding.prompt_form);
   }
-  check_at_least_one("--samples", decoding.samples, faults);
-  check_at_least_one("--batch", decoding.batch_size, faults);
+  check_at_least("--samples", decoding.samples, 1, faults);
+  check_at_least("--batch", decoding.batch_size, 1, faults);
   check_effects(app, decoding, form_flag, faults);
-}
-
-void check_at_least_one(const std::string& flag, int64_t value, std::vector<std::string>& faults) {
-  if (value >= 1) return;
-  faults.push_back(fmt::format("[command line] {}: got {}, expected at least 1.", flag, value));
 }
 
 }  // namespace cpx::tools

@@ -3,10 +3,10 @@
 #pragma once
 
 #include <string>
-#include <vector>
 
 #include <CLI/CLI.hpp>
 
+#include "cpx/core/faults.h"
 #include "cpx/recipes/decoding.h"
 
 namespace cpx::tools {
@@ -18,9 +18,6 @@ void add_decoding_flags(CLI::App& app, recipes::Decoding& decoding);
 /// Appends what is wrong with them, and warns of those without effect; `form_flag` is the flag of
 /// `prompt_form`.
 void check_decoding_flags(const CLI::App& app, const recipes::Decoding& decoding,
-                          const std::string& form_flag, std::vector<std::string>& faults);
-
-/// Appends a fault where `value` is below 1.
-void check_at_least_one(const std::string& flag, int64_t value, std::vector<std::string>& faults);
+                          const std::string& form_flag, Faults& faults);
 
 }  // namespace cpx::tools

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "flag_effects.h"
 
-#include <fmt/format.h>
-
 #include "cpx/core/log.h"
 
 namespace cpx::tools {
 
 void FlagEffects::refuse(std::initializer_list<const char*> flags, std::string_view reason) {
   for (const char* flag : flags) {
-    if (!is_given(flag)) continue;
-    faults_.push_back(
-        fmt::format("[command line] {}: has no effect {}. Leave it out.", flag, reason));
+    if (is_given(flag)) {
+      faults_.add_at("command line", flag, "has no effect {}. Leave it out.", reason);
+    }
   }
 }
 
@@ -19,6 +17,11 @@ void FlagEffects::warn(std::initializer_list<const char*> flags, std::string_vie
   for (const char* flag : flags) {
     if (is_given(flag)) log_warning("[command line] {}: has no effect {}", flag, reason);
   }
+}
+
+void check_at_least(std::string_view flag, int64_t value, int64_t least, Faults& faults) {
+  if (value >= least) return;
+  faults.add_at("command line", flag, "got {}, expected at least {}.", value, least);
 }
 
 }  // namespace cpx::tools

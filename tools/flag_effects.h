@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Flags that were given and change nothing are told.
+// Checks of flags: their ranges, and those that were given and change nothing.
 #pragma once
 
+#include <cstdint>
 #include <initializer_list>
-#include <string>
 #include <string_view>
-#include <vector>
 
 #include <CLI/CLI.hpp>
+
+#include "cpx/core/faults.h"
 
 namespace cpx::tools {
 
@@ -15,7 +16,7 @@ namespace cpx::tools {
 /// warnings. Flags that were not given are never told.
 class FlagEffects {
  public:
-  FlagEffects(const CLI::App& app, std::vector<std::string>& faults) : app_(app), faults_(faults) {}
+  FlagEffects(const CLI::App& app, Faults& faults) : app_(app), faults_(faults) {}
 
   bool is_given(const char* flag) const { return app_.count(flag) > 0; }
 
@@ -26,7 +27,10 @@ class FlagEffects {
 
  private:
   const CLI::App& app_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
 };
+
+/// Adds a fault if the value of `flag` is below `least`.
+void check_at_least(std::string_view flag, int64_t value, int64_t least, Faults& faults);
 
 }  // namespace cpx::tools

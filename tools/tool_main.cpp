@@ -85,7 +85,7 @@ int tool_main(const Tool& tool, int argc, char** argv) {
   } catch (const ClosedPipe&) {
     return ClosedPipe::kExitCode;
   } catch (const ConfigError& error) {
-    for (const std::string& fault : error.faults()) print_error(tool, fault);
+    for (const Fault& fault : error.faults()) print_error(tool, fault.text());
     return kWrongUsage;
   } catch (const std::bad_alloc&) {
     print_error(tool, "[memory] the system gave no more memory. See --estimate of cpx-train.");

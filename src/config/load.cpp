@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <type_traits>
+#include <utility>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -112,7 +113,7 @@ class Loader {
       const std::string full = child_key(key, field->name);
       if (is_choice_unknown_) continue;  // whose section it is cannot be told
       if (field->rule.is_absent()) {
-        fault(entry.origin, full, section_of_another(section, field->rule.owner));
+        fault(entry.origin, full, "{}", section_of_another(section, field->rule.owner));
       } else {
         load_value(field->value, field->rule, *entry.value, full);
       }
@@ -134,7 +135,7 @@ class Loader {
   // A section without keys (all of them commented out) reads as null.
   bool is_map(const YamlNode& node, const std::string& key) {
     if (node.kind != Kind::kMap && node.kind != Kind::kNull) {
-      fault(node.origin, key, fmt::format("got {}, expected a map of keys.", shown(node)));
+      fault(node.origin, key, "got {}, expected a map of keys.", shown(node));
       return false;
     }
     return true;
@@ -146,8 +147,8 @@ class Loader {
     } else if (const auto* one_of = std::get_if<OneOf>(&field.value.target)) {
       load_section(one_of->current_section(), nullptr, key);
     } else if (field.rule.required) {
-      loaded_.faults.push_back(fmt::format("[{}] {}: missing, expected {}. {}.", file_, key,
-                                           expected(field.value, field.rule), field.doc));
+      loaded_.faults.add_at(file_, key, "missing, expected {}. {}.",
+                            expected(field.value, field.rule), field.doc);
     }
   }
 
@@ -168,10 +169,9 @@ class Loader {
     const std::string full = child_key(key, node.entries.front().key);
     if (std::holds_alternative<List>(value.target)) {
       fault(node.origin, full,
-            fmt::format(
-                "an item of a list cannot be set alone, expected the whole list, {}=[x, y].", key));
+            "an item of a list cannot be set alone, expected the whole list, {}=[x, y].", key);
     } else {
-      fault(node.origin, full, fmt::format("unknown key: {} is a value and has no keys.", key));
+      fault(node.origin, full, "unknown key: {} is a value and has no keys.", key);
     }
   }
 
@@ -236,7 +236,7 @@ class Loader {
     try {
       target = expand_home(node.text).string();
     } catch (const DataError& error) {
-      fault(node.origin, key, fmt::format("{}.", error.what()));
+      fault(node.origin, key, "{}.", error.what());
     }
   }
 
@@ -325,10 +325,12 @@ class Loader {
         std::find(target.later.begin(), target.later.end(), node.text) != target.later.end();
     const std::string choice = listed(names, " or ");
     names.insert(names.end(), target.later.begin(), target.later.end());
-    fault(node.origin, key,
-          is_later ? fmt::format("'{}' is not in this version, expected {}.", node.text, choice)
-                   : fmt::format("got {}, expected {}.{}", shown(node), choice,
-                                 did_you_mean(node.text, names)));
+    if (is_later) {
+      fault(node.origin, key, "'{}' is not in this version, expected {}.", node.text, choice);
+    } else {
+      fault(node.origin, key, "got {}, expected {}.{}", shown(node), choice,
+            did_you_mean(node.text, names));
+    }
     return false;
   }
 
@@ -343,17 +345,15 @@ class Loader {
     if (owners.empty()) {
       unknown_key(entry, child_key(key, entry.key), names_of(section));
     } else {
-      fault(
-          entry.origin, child_key(key, entry.key),
-          fmt::format("a key of {}, but {} is {}.", listed(owners, " and "),
-                      child_key(key, kDiscriminator), target.alternatives[target.current()].name));
+      fault(entry.origin, child_key(key, entry.key), "a key of {}, but {} is {}.",
+            listed(owners, " and "), child_key(key, kDiscriminator),
+            target.alternatives[target.current()].name);
     }
   }
 
   void unknown_key(const YamlEntry& entry, const std::string& key,
                    const std::vector<std::string>& known) {
-    fault(entry.origin, key,
-          fmt::format("unknown key{}", hint_for_unknown_key(entry.key, key, known)));
+    fault(entry.origin, key, "unknown key{}", hint_for_unknown_key(entry.key, key, known));
   }
 
   std::string hint_for_unknown_key(const std::string& name, const std::string& key,
@@ -379,13 +379,14 @@ class Loader {
 
   void wrong_value(const Value& value, const Rule& rule, const YamlNode& node,
                    const std::string& key, std::string_view hint = "") {
-    fault(node.origin, key,
-          fmt::format("got {}, expected {}.{}", shown(node), expected(value, rule), hint));
+    fault(node.origin, key, "got {}, expected {}.{}", shown(node), expected(value, rule), hint);
   }
 
-  void fault(const Origin& origin, const std::string& key, std::string_view text) {
-    loaded_.faults.push_back(fmt::format("[{}] {}: {}", origin.text(),
-                                         key.empty() ? "the config" : shown_text(key), text));
+  template <class... Args>
+  void fault(const Origin& origin, const std::string& key, fmt::format_string<Args...> format,
+             Args&&... args) {
+    loaded_.faults.add_at(origin.text(), key.empty() ? "the config" : shown_text(key), format,
+                          std::forward<Args>(args)...);
   }
 
   const Section& root_;
@@ -396,10 +397,10 @@ class Loader {
 
 // The file's tree with the overrides in place, or null.
 YamlNodePtr read_tree(std::string_view text, const std::string& file_name,
-                      std::span<const std::string> overrides, std::vector<std::string>& faults) {
+                      std::span<const std::string> overrides, Faults& faults) {
   YamlNodePtr tree = parse_yaml(text, file_name, /*first_line=*/1, faults);
   if (tree != nullptr && tree->kind == Kind::kNull) {
-    faults.push_back(fmt::format("[{}] empty: got nothing, expected a map of keys.", file_name));
+    faults.add(file_name, "empty: got nothing, expected a map of keys.");
     tree = nullptr;
   }
   for (const std::string& override_text : overrides) {
@@ -426,7 +427,7 @@ std::vector<std::string> Sources::keys() const {
 
 Loaded load_text(const Section& section, std::string_view text, const std::string& file_name,
                  std::span<const std::string> overrides) {
-  Loaded loaded{.sources = Sources(file_name), .faults = {}};
+  Loaded loaded{.sources = Sources(file_name)};
   const YamlNodePtr tree = read_tree(text, file_name, overrides, loaded.faults);
   if (tree != nullptr) Loader(section, file_name, loaded).load_section(section, tree.get(), "");
   return loaded;
@@ -434,13 +435,9 @@ Loaded load_text(const Section& section, std::string_view text, const std::strin
 
 Loaded load_file(const Section& section, const std::filesystem::path& file,
                  std::span<const std::string> overrides) {
-  std::string text;
-  try {
-    text = read_text(file);
-  } catch (const DataError& error) {
-    return {.sources = Sources(file.string()), .faults = {error.what()}};
-  }
-  return load_text(section, text, file.string(), overrides);
+  Loaded unread{.sources = Sources(file.string())};
+  const auto text = unread.faults.collect([&] { return read_text(file); });
+  return text ? load_text(section, *text, file.string(), overrides) : unread;
 }
 
 }  // namespace cpx::config

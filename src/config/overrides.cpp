@@ -3,6 +3,7 @@
 
 #include <memory>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -20,8 +21,7 @@ std::vector<std::string> split_key(std::string_view key) {
 }
 
 // Nothing behind the '=' is null, as an empty value in a file is.
-YamlNodePtr parse_value(std::string_view text, const std::string& label,
-                        std::vector<std::string>& faults) {
+YamlNodePtr parse_value(std::string_view text, const std::string& label, Faults& faults) {
   if (text.find_first_not_of(' ') == std::string_view::npos) {
     auto nothing = std::make_shared<YamlNode>();
     nothing->origin.label = std::make_shared<const std::string>(label);
@@ -41,7 +41,7 @@ YamlNodePtr wrap(const std::string& key, const YamlNodePtr& value) {
 
 }  // namespace
 
-YamlNodePtr parse_override(std::string_view text, std::vector<std::string>& faults) {
+YamlNodePtr parse_override(std::string_view text, Faults& faults) {
   const std::string label = fmt::format("command line: {}", shown_text(text));
   const size_t equals = text.find('=');
   const std::vector<std::string> parts = split_key(text.substr(0, equals));
@@ -50,9 +50,8 @@ YamlNodePtr parse_override(std::string_view text, std::vector<std::string>& faul
     is_key_good = is_key_good && part.find_first_not_of(' ') != std::string::npos;
   }
   if (!is_key_good) {
-    faults.push_back(
-        fmt::format("[{}] an override: got '{}', expected key=value, such as optimizer.lr=1e-4.",
-                    label, shown_text(text)));
+    faults.add(label, "an override: got '{}', expected key=value, such as optimizer.lr=1e-4.",
+               shown_text(text));
     return nullptr;
   }
   YamlNodePtr node = parse_value(text.substr(equals + 1), label, faults);

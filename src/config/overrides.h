@@ -4,13 +4,13 @@
 
 #include <string>
 #include <string_view>
-#include <vector>
 
+#include "cpx/core/faults.h"
 #include "yaml_node.h"
 
 namespace cpx::config {
 
 /// The tree {a: {b: value}} of one override, or null with its fault in `faults`.
-YamlNodePtr parse_override(std::string_view text, std::vector<std::string>& faults);
+YamlNodePtr parse_override(std::string_view text, Faults& faults);
 
 }  // namespace cpx::config

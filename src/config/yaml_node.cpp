@@ -36,8 +36,7 @@ bool is_forbidden_control(char c) {
 // What makes an event sequence of yaml-cpp into a tree.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(std::shared_ptr<const std::string> label, int first_line,
-              std::vector<std::string>& faults)
+  TreeBuilder(std::shared_ptr<const std::string> label, int first_line, Faults& faults)
       : label_(std::move(label)), first_line_(first_line), faults_(faults) {}
 
   YamlNodePtr root() const { return root_; }
@@ -55,10 +54,9 @@ class TreeBuilder : public YAML::EventHandler {
     const bool is_open = std::any_of(open_.begin(), open_.end(),
                                      [&](const Frame& frame) { return frame.node == target; });
     if (is_open) {
-      faults_.push_back(fmt::format(
-          "[{}] {}: an alias inside of what it stands for: expected one to a value that "
-          "ended before it.",
-          at(mark).text(), key_path(/*with_current=*/true)));
+      faults_.add_at(at(mark).text(), key_path(/*with_current=*/true),
+                     "an alias inside of what it stands for: expected one to a value that ended "
+                     "before it.");
     }
     // A null in its place: a node that contains itself would never be freed.
     add(is_open ? make(Kind::kNull, mark, 0) : target, mark);
@@ -134,11 +132,6 @@ class TreeBuilder : public YAML::EventHandler {
     return shown_text(path);
   }
 
-  std::string path_before_key(std::string_view separator) const {
-    const std::string path = key_path(/*with_current=*/false);
-    return path.empty() ? path : fmt::format("{}{}", path, separator);
-  }
-
   void add(const MutableNode& node, const YAML::Mark& mark) {
     if (open_.empty()) {
       root_ = node;
@@ -154,8 +147,8 @@ class TreeBuilder : public YAML::EventHandler {
   void begin_entry(Frame& frame, const MutableNode& node, const YAML::Mark& mark) {
     frame.is_skipped = node->kind != Kind::kText;
     if (frame.is_skipped) {
-      faults_.push_back(fmt::format("[{}] {}a key: got {}, expected a text.", at(mark).text(),
-                                    path_before_key(": "), shown(*node)));
+      faults_.add_at(at(mark).text(), key_path(/*with_current=*/false),
+                     "a key: got {}, expected a text.", shown(*node));
     }
     frame.has_key = true;
     frame.key = node->text;
@@ -171,9 +164,8 @@ class TreeBuilder : public YAML::EventHandler {
     } else if (frame.key == "<<") {
       frame.merges.emplace_back(node, frame.key_origin);
     } else if (const YamlEntry* first = frame.node->find(frame.key)) {
-      faults_.push_back(fmt::format("[{}] {}: the key is given twice: expected once (first: {}).",
-                                    frame.key_origin.text(), key_path(/*with_current=*/true),
-                                    first->origin.text()));
+      faults_.add_at(frame.key_origin.text(), key_path(/*with_current=*/true),
+                     "the key is given twice: expected once (first: {}).", first->origin.text());
     } else {
       frame.node->entries.push_back({frame.key, frame.key_origin, node});
     }
@@ -192,8 +184,9 @@ class TreeBuilder : public YAML::EventHandler {
   // The map's own keys win, then the earlier of the merged maps (yaml.org/type/merge.html).
   void take_over(Frame& frame, const YamlNode& source, const Origin& origin) {
     if (source.kind != Kind::kMap) {
-      faults_.push_back(fmt::format("[{}] {}<<: got {}, expected a map or a list of maps to merge.",
-                                    origin.text(), path_before_key("."), shown(source)));
+      const std::string parent = key_path(/*with_current=*/false);
+      faults_.add_at(origin.text(), parent + (parent.empty() ? "<<" : ".<<"),
+                     "got {}, expected a map or a list of maps to merge.", shown(source));
     }
     for (const YamlEntry& entry : source.entries) {
       if (frame.node->find(entry.key) == nullptr) frame.node->entries.push_back(entry);
@@ -202,7 +195,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   std::shared_ptr<const std::string> label_;
   int first_line_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
   MutableNode root_;
   Origin start_;
   std::vector<Frame> open_;
@@ -211,17 +204,15 @@ class TreeBuilder : public YAML::EventHandler {
 
 // Checks of the raw bytes, for what yaml-cpp reads wrongly or not at all: false where nothing can
 // be made of them. Tabs in the indentation become spaces, so that the rest is looked at too.
-bool check_raw_text(std::string& text, const std::string& label, int first_line,
-                    std::vector<std::string>& faults) {
+bool check_raw_text(std::string& text, const std::string& label, int first_line, Faults& faults) {
   const auto where = [&](size_t line) {
     return first_line == 0 ? label : fmt::format("{}:{}", label, line + first_line);
   };
   if (const auto invalid = first_invalid_utf8(text)) {
     const auto line =
         std::count(text.begin(), text.begin() + static_cast<ptrdiff_t>(*invalid), '\n');
-    faults.push_back(fmt::format("[{}] the text: got byte 0x{:02x}, expected UTF-8.",
-                                 where(static_cast<size_t>(line)),
-                                 static_cast<unsigned char>(text[*invalid])));
+    faults.add(where(static_cast<size_t>(line)), "the text: got byte 0x{:02x}, expected UTF-8.",
+               static_cast<unsigned char>(text[*invalid]));
     return false;
   }
   bool is_readable = true;
@@ -231,15 +222,14 @@ bool check_raw_text(std::string& text, const std::string& label, int first_line,
     const std::string_view line(text.data() + begin, end - begin);
     if (const auto control = std::find_if(line.begin(), line.end(), is_forbidden_control);
         control != line.end()) {
-      faults.push_back(fmt::format("[{}] the text: got control character 0x{:02x}, expected none.",
-                                   where(line_number), static_cast<unsigned char>(*control)));
+      faults.add(where(line_number), "the text: got control character 0x{:02x}, expected none.",
+                 static_cast<unsigned char>(*control));
       is_readable = false;
     }
     const size_t content = line.find_first_not_of(" \t\r");
     if (content != std::string_view::npos && line[content] != '#' &&
         line.substr(0, content).find('\t') != std::string_view::npos) {
-      faults.push_back(
-          fmt::format("[{}] the indentation: got a tab, expected spaces.", where(line_number)));
+      faults.add(where(line_number), "the indentation: got a tab, expected spaces.");
       std::replace(text.begin() + static_cast<ptrdiff_t>(begin),
                    text.begin() + static_cast<ptrdiff_t>(begin + content), '\t', ' ');
     }
@@ -248,7 +238,8 @@ bool check_raw_text(std::string& text, const std::string& label, int first_line,
   return is_readable;
 }
 
-std::string syntax_fault(const YAML::Exception& error, const std::string& label, int first_line) {
+void add_syntax_fault(const YAML::Exception& error, const std::string& label, int first_line,
+                      Faults& faults) {
   const std::string where =
       first_line == 0 || error.mark.is_null()
           ? label
@@ -256,8 +247,8 @@ std::string syntax_fault(const YAML::Exception& error, const std::string& label,
   // A bare glob is the usual cause of this one.
   const bool is_alias = error.msg.find("anchor is not defined") != std::string::npos ||
                         error.msg.find("alias") != std::string::npos;
-  return fmt::format("[{}] not YAML: {}.{}", where, error.msg,
-                     is_alias ? " A text that starts with * needs quotes." : "");
+  faults.add(where, "not YAML: {}.{}", error.msg,
+             is_alias ? " A text that starts with * needs quotes." : "");
 }
 
 }  // namespace
@@ -271,33 +262,33 @@ const YamlEntry* YamlNode::find(std::string_view key) const {
 }
 
 YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int first_line,
-                       std::vector<std::string>& faults) {
+                       Faults& faults) {
   const size_t faults_at_start = faults.size();
   std::string text(raw_text);
   if (!check_raw_text(text, label, first_line, faults)) return nullptr;
-  const size_t faults_before = faults.size();
-  TreeBuilder builder(std::make_shared<const std::string>(label), first_line, faults);
+  const bool has_raw_faults = faults.size() > faults_at_start;
+  Faults of_tree;  // of a broken text they may not be those of the meant one
+  TreeBuilder builder(std::make_shared<const std::string>(label), first_line, of_tree);
   try {
     // Before a last line break yaml-cpp takes a quote without its end for a whole text.
     std::istringstream stream{text.substr(0, text.find_last_not_of(" \r\n") + 1)};
     YAML::Parser parser(stream);
-    TreeBuilder second(std::make_shared<const std::string>(label), first_line, faults);
+    TreeBuilder second(std::make_shared<const std::string>(label), first_line, of_tree);
     if (!parser.HandleNextDocument(builder)) {
-      faults.push_back(fmt::format("[{}] empty: got nothing, expected a map of keys.", label));
+      faults.add(label, "empty: got nothing, expected a map of keys.");
       return nullptr;
     }
     if (parser.HandleNextDocument(second)) {
-      faults.push_back(
-          fmt::format("[{}] not YAML: what begins here does not belong to what stands before it, "
-                      "expected one map of keys.",
-                      second.start().text()));
+      of_tree.add(second.start().text(),
+                  "not YAML: what begins here does not belong to what stands before it, expected "
+                  "one map of keys.");
     }
   } catch (const YAML::Exception& error) {
-    faults.resize(faults_before);  // what was found in a broken text may not be in the meant one
     // Where there were tabs, their indentation is not known and the fault may be theirs.
-    if (faults_before == faults_at_start) faults.push_back(syntax_fault(error, label, first_line));
+    if (!has_raw_faults) add_syntax_fault(error, label, first_line, faults);
     return nullptr;
   }
+  faults.append(of_tree);
   return builder.root();
 }
 

@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "cpx/core/faults.h"
+
 namespace cpx::config {
 
 /// "demo.yaml" with a line, or "command line: a.b=c" without.
@@ -45,7 +47,7 @@ struct YamlNode {
 /// result is what can be looked at all the same (of two equal keys the first), or null. With
 /// `first_line` 0 the text is one value and has no line numbers.
 YamlNodePtr parse_yaml(std::string_view raw_text, const std::string& label, int first_line,
-                       std::vector<std::string>& faults);
+                       Faults& faults);
 
 /// `base` with the entries of `overlay` added or put in place; a new tree, both stay as they are.
 YamlNodePtr merged(const YamlNodePtr& base, const YamlNodePtr& overlay);

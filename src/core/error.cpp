@@ -7,14 +7,22 @@ namespace cpx {
 
 namespace {
 
-std::string join_lines(const std::vector<std::string>& lines) {
-  return fmt::format("{}", fmt::join(lines, "\n"));
+std::string lines_of(const std::vector<Fault>& faults) {
+  std::string lines;
+  for (const Fault& fault : faults) lines += (lines.empty() ? "" : "\n") + fault.text();
+  return lines;
 }
 
 }  // namespace
 
-ConfigError::ConfigError(std::vector<std::string> faults)
-    : std::runtime_error(join_lines(faults)), faults_(std::move(faults)) {}
+std::string Fault::text() const {
+  if (where.empty()) return message;
+  if (key.empty()) return fmt::format("[{}] {}", where, message);
+  return fmt::format("[{}] {}: {}", where, key, message);
+}
+
+ConfigError::ConfigError(std::vector<Fault> faults)
+    : std::runtime_error(lines_of(faults)), faults_(std::move(faults)) {}
 
 std::string system_error_text(int code) { return std::generic_category().message(code); }
 

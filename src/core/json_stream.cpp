@@ -3,7 +3,6 @@
 
 #include <utility>
 
-#include "cpx/core/error.h"
 #include "cpx/core/text.h"
 #include "cpx/core/utf8.h"
 
@@ -204,23 +203,19 @@ bool holds_json(const std::filesystem::path& file) {
   return first == '[' || first == '{';
 }
 
-void for_each_json(const std::filesystem::path& file, std::string_view noun,
-                   std::vector<std::string>& faults,
+void for_each_json(const std::filesystem::path& file, std::string_view noun, Faults& faults,
                    const std::function<void(const JsonValue&)>& use) {
-  try {
+  faults.collect([&] {
     JsonStream stream(file, noun);
-    while (true) {
-      try {
+    bool is_at_end = false;
+    while (!is_at_end) {
+      faults.collect([&] {
         const auto value = stream.next();
-        if (!value) return;
-        use(*value);
-      } catch (const DataError& error) {
-        faults.emplace_back(error.what());
-      }
+        is_at_end = !value;
+        if (value) use(*value);
+      });
     }
-  } catch (const DataError& error) {
-    faults.emplace_back(error.what());
-  }
+  });
 }
 
 JsonItems read_json_items(const std::filesystem::path& file, std::string_view noun) {

@@ -11,7 +11,7 @@
 
 #include <climits>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/output_target.h"
 
 namespace cpx {
@@ -164,11 +164,11 @@ std::optional<std::string> OutputCheck::clash(const Named& output, size_t number
 }
 
 void OutputCheck::check() const {
-  std::vector<std::string> clashes;
+  Faults clashes;
   for (size_t i = 0; i < outputs_.size(); ++i) {
-    if (auto fault = clash(outputs_[i], i)) clashes.push_back(std::move(*fault));
+    if (auto fault = clash(outputs_[i], i)) clashes.add_line(std::move(*fault));
   }
-  if (!clashes.empty()) throw ConfigError(std::move(clashes));
+  clashes.throw_if_any();
   for (const Named& output : outputs_) {
     if (const auto fault = output_file_fault(output.flag, output.path)) throw DataError(*fault);
   }

@@ -14,27 +14,21 @@ namespace cpx::data {
 
 namespace {
 
-constexpr size_t kFaultsOfAFile = 20;
 constexpr std::string_view kSuffixes[] = {"_rouge", "_toxigenscore"};
 
 }  // namespace
 
-std::vector<TextLine> read_text_lines(const std::filesystem::path& file,
-                                      std::vector<std::string>& faults) {
-  std::vector<TextLine> lines;
-  try {
+std::vector<TextLine> read_text_lines(const std::filesystem::path& file, Faults& faults) {
+  const auto read = [&] {
+    std::vector<TextLine> lines;
     LineReader reader(file);
     while (const auto line = reader.next()) {
       if (!is_blank(*line)) lines.push_back({std::string(*line), reader.line_number()});
     }
-    if (lines.empty()) {
-      throw_<DataError>("[{}] got no line with text, expected a text a line.", file.string());
-    }
-  } catch (const DataError& error) {
-    faults.emplace_back(error.what());
-    lines.clear();
-  }
-  return lines;
+    if (!lines.empty()) return lines;
+    throw_<DataError>("[{}] got no line with text, expected a text a line.", file.string());
+  };
+  return faults.collect(read).value_or(std::vector<TextLine>{});
 }
 
 std::string place_of(const JsonValue& value) {
@@ -71,16 +65,6 @@ std::string nearest_key_hint(const JsonValue& object, std::string_view key,
   });
   const auto nearest = nearest_name(std::string(key), others);
   return nearest ? fmt::format(" Is '{}' meant?", *nearest) : "";
-}
-
-void append_faults(const std::filesystem::path& file, const std::vector<std::string>& of_file,
-                   std::vector<std::string>& all) {
-  const size_t num_shown = std::min(of_file.size(), kFaultsOfAFile);
-  all.insert(all.end(), of_file.begin(), of_file.begin() + static_cast<ptrdiff_t>(num_shown));
-  if (num_shown < of_file.size()) {
-    all.push_back(
-        fmt::format("[{}] and {} more faults.", file.string(), of_file.size() - num_shown));
-  }
 }
 
 }  // namespace cpx::data

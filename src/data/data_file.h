@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What all readers of data files share: which form a file has, what is missing from an object, and
-// faults that are collected rather than thrown.
+// What all readers of data files share: lines, texts, and what is missing from an object.
 #pragma once
 
 #include <filesystem>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/json.h"
 
 namespace cpx::data {
@@ -25,20 +23,7 @@ struct TextLine {
 
 /// The lines of `file` that are not blank. A file that cannot be read, is not UTF-8 or has no such
 /// line gives a fault.
-std::vector<TextLine> read_text_lines(const std::filesystem::path& file,
-                                      std::vector<std::string>& faults);
-
-/// Runs `read`; what it throws as a DataError becomes a fault, and the result nothing.
-template <class Read>
-auto read_or_fault(std::vector<std::string>& faults, const Read& read)
-    -> std::optional<decltype(read())> {
-  try {
-    return read();
-  } catch (const DataError& error) {
-    faults.emplace_back(error.what());
-    return std::nullopt;
-  }
-}
+std::vector<TextLine> read_text_lines(const std::filesystem::path& file, Faults& faults);
 
 /// The place of `value` without its brackets: "a.json: record 3".
 std::string place_of(const JsonValue& value);
@@ -57,9 +42,5 @@ std::string missing(const JsonValue& object, std::string_view key, std::string_v
 /// Neither `known` nor a key that says something of the texts under another (KEY_rouge) is meant.
 std::string nearest_key_hint(const JsonValue& object, std::string_view key,
                              std::string_view known = "");
-
-/// Appends a file's faults to `all`, the first twenty and the number of the others.
-void append_faults(const std::filesystem::path& file, const std::vector<std::string>& of_file,
-                   std::vector<std::string>& all);
 
 }  // namespace cpx::data

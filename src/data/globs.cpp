@@ -7,8 +7,6 @@
 #include <system_error>
 #include <utility>
 
-#include <fmt/format.h>
-
 namespace cpx::data {
 
 namespace fs = std::filesystem;
@@ -59,42 +57,38 @@ std::vector<fs::path> matching_files(const fs::path& folder, const std::string& 
   return files;
 }
 
-std::vector<fs::path> expand(const std::string& pattern, std::vector<std::string>& faults) {
+std::vector<fs::path> expand(const std::string& pattern, Faults& faults) {
   const fs::path path = pattern;
   std::error_code error;
   if (fs::is_directory(path, error)) {
-    faults.push_back(
-        fmt::format("[{}] got a folder, expected files. Write '{}' for its JSON files.", pattern,
-                    (path / "*.json").string()));
+    faults.add(pattern, "got a folder, expected files. Write '{}' for its JSON files.",
+               (path / "*.json").string());
     return {};
   }
   if (fs::exists(path, error)) return {path};
   const std::string folder = path.parent_path().string();
   const std::string name = path.filename().string();
   if (folder.find_first_of(kWildcards) != folder.npos) {
-    faults.push_back(
-        fmt::format("[{}] got a wildcard in the folder's name, expected one only in the file's "
-                    "name. Give each folder its own pattern.",
-                    pattern));
+    faults.add(pattern,
+               "got a wildcard in the folder's name, expected one only in the file's name. Give "
+               "each folder its own pattern.");
     return {};
   }
   if (name.find_first_of(kWildcards) == name.npos) {
-    faults.push_back(
-        fmt::format("[{}] no such file: got nothing there, expected a file.", pattern));
+    faults.add(pattern, "no such file: got nothing there, expected a file.");
     return {};
   }
   std::vector<fs::path> files = matching_files(folder, name, error);
   if (files.empty()) {
-    faults.push_back(fmt::format("[{}] no file matches: got {}, expected one or more.", pattern,
-                                 error ? error.message() : "none"));
+    faults.add(pattern, "no file matches: got {}, expected one or more.",
+               error ? error.message() : "none");
   }
   return files;
 }
 
 }  // namespace
 
-std::vector<fs::path> expand_globs(std::span<const std::string> patterns,
-                                   std::vector<std::string>& faults) {
+std::vector<fs::path> expand_globs(std::span<const std::string> patterns, Faults& faults) {
   std::vector<fs::path> files;
   std::set<fs::path> seen;
   for (const std::string& pattern : patterns) {

@@ -17,14 +17,13 @@ namespace {
 // Reads one value of JSON and collects what is wrong with it.
 class InputReader {
  public:
-  InputReader(const JsonValue& value, std::vector<std::string>& faults)
-      : value_(value), faults_(faults) {}
+  InputReader(const JsonValue& value, Faults& faults) : value_(value), faults_(faults) {}
 
   // The input, or nothing when it has a fault.
   std::optional<Input> read() {
     const size_t num_faults_before = faults_.size();
     Input input = {.where = place_of(value_)};
-    const auto text = read_or_fault(faults_, [&] { return read_text(); });
+    const auto text = faults_.collect([&] { return read_text(); });
     if (value_.is_object()) {
       input.group = optional("group");
       input.id = optional("id");
@@ -46,14 +45,14 @@ class InputReader {
   }
 
   std::string optional(std::string_view key) {
-    return read_or_fault(faults_, [&] { return optional_text(value_, key); }).value_or("");
+    return faults_.collect([&] { return optional_text(value_, key); }).value_or("");
   }
 
   const JsonValue& value_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
 };
 
-std::vector<Input> read_json(const fs::path& file, std::vector<std::string>& faults) {
+std::vector<Input> read_json(const fs::path& file, Faults& faults) {
   std::vector<Input> inputs;
   for_each_json(file, "input", faults, [&](const JsonValue& value) {
     if (auto input = InputReader(value, faults).read()) inputs.push_back(std::move(*input));
@@ -61,15 +60,14 @@ std::vector<Input> read_json(const fs::path& file, std::vector<std::string>& fau
   return inputs;
 }
 
-std::vector<Input> read_lines(const fs::path& file, std::vector<std::string>& faults) {
+std::vector<Input> read_lines(const fs::path& file, Faults& faults) {
   std::vector<Input> inputs;
   for (const TextLine& line : read_text_lines(file, faults)) {
     Input input = {.text = unescape(line.text),
                    .where = fmt::format("{}: line {}", file.string(), line.number),
                    .is_line = true};
     if (is_blank(input.text)) {
-      faults.push_back(
-          fmt::format("[{}] is {}, expected {}.", input.where, quote(line.text), kSomeText));
+      faults.add(input.where, "is {}, expected {}.", quote(line.text), kSomeText);
     } else {
       inputs.push_back(std::move(input));
     }
@@ -81,10 +79,10 @@ std::vector<Input> read_lines(const fs::path& file, std::vector<std::string>& fa
 
 InputContent read_inputs(const fs::path& file) {
   InputContent content;
-  std::vector<std::string> faults;
-  const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
+  Faults faults;
+  const auto is_json = faults.collect([&] { return holds_json(file); });
   if (is_json) content.inputs = *is_json ? read_json(file, faults) : read_lines(file, faults);
-  append_faults(file, faults, content.faults);
+  content.faults.append_file(file.string(), faults);
   return content;
 }
 

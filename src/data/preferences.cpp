@@ -69,7 +69,7 @@ Messages take_prompt(Messages& chosen, Messages& rejected) {
 class PreferenceReader {
  public:
   PreferenceReader(const JsonValue& value, const std::string& prompt_template, Answers answers,
-                   ChatSource& chat, std::vector<std::string>& faults)
+                   ChatSource& chat, Faults& faults)
       : value_(value),
         prompt_template_(prompt_template),
         answers_(answers),
@@ -80,12 +80,12 @@ class PreferenceReader {
   // DataError for a conversation without a chat template.
   std::optional<PreferenceItem> read() {
     if (!value_.is_object()) {
-      faults_.push_back(value_.fault("an object"));
+      faults_.add_line(value_.fault("an object"));
       return std::nullopt;
     }
     if (is_conversation()) {
       const tokenizer::ChatTemplate* chat = chat_.get();
-      return read_or_fault(faults_, [&] { return read_conversation(chat); }).value_or(std::nullopt);
+      return faults_.collect([&] { return read_conversation(chat); }).value_or(std::nullopt);
     }
     if (is_labelled()) return read_labelled_text();
     const size_t num_faults_before = faults_.size();
@@ -124,9 +124,9 @@ class PreferenceReader {
   std::optional<PreferenceItem> read_labelled_text() {
     const size_t num_faults_before = faults_.size();
     PreferenceItem item{.prompt = read_prompt(), .where = place_of(value_)};
-    const auto is_wanted = read_or_fault(faults_, [&] { return read_label(); });
+    const auto is_wanted = faults_.collect([&] { return read_label(); });
     auto& side = is_wanted.value_or(true) ? item.chosen : item.rejected;
-    const auto answer = read_or_fault(faults_, [&] { return needed_value(kAnswerKey, "a text"); });
+    const auto answer = faults_.collect([&] { return needed_value(kAnswerKey, "a text"); });
     if (answer) add_answer(*answer, side);
     if (faults_.size() > num_faults_before) return std::nullopt;
     return item;
@@ -168,7 +168,7 @@ class PreferenceReader {
       if (!value && answers_ == Answers::kNeeded) throw DataError(missing(value_, key, expected));
       return value;
     };
-    return read_or_fault(faults_, read).value_or(std::nullopt);
+    return faults_.collect(read).value_or(std::nullopt);
   }
 
   std::string read_prompt() {
@@ -178,22 +178,22 @@ class PreferenceReader {
       if (!input) throw DataError(missing(value_, kPromptKey, "a text under 'prompt' or 'input'"));
       return fill(prompt_template_, text_of(*input));
     };
-    return read_or_fault(faults_, read).value_or("");
+    return faults_.collect(read).value_or("");
   }
 
   void read_rejected(const JsonValue& value, std::vector<std::string>& texts) {
     if (value.is_text()) {
       add_answer(value, texts);
     } else if (!value.is_list()) {
-      faults_.push_back(value.fault(kRejectedForm));
+      faults_.add_line(value.fault(kRejectedForm));
     } else {
-      if (value.size() == 0) faults_.push_back(value.fault("texts"));
+      if (value.size() == 0) faults_.add_line(value.fault("texts"));
       for (const JsonValue& text : value.elements()) add_answer(text, texts);
     }
   }
 
   void add_answer(const JsonValue& value, std::vector<std::string>& texts) {
-    if (auto text = read_or_fault(faults_, [&] { return text_of(value); })) {
+    if (auto text = faults_.collect([&] { return text_of(value); })) {
       texts.push_back(std::move(*text));
     }
   }
@@ -207,7 +207,7 @@ class PreferenceReader {
   const std::string& prompt_template_;
   Answers answers_;
   ChatSource& chat_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
 };
 
 enum class FileKind { kUnknown, kPreferences, kContrastRecords };
@@ -266,22 +266,17 @@ PreferenceContent read_file(const fs::path& file, const std::string& prompt_temp
     return read_contrast_records(file, prompt_template, answers);
   }
   PreferenceContent content;
-  std::vector<std::string> faults = std::move(read.faults);
+  Faults faults = std::move(read.faults);
   if (kind == FileKind::kPreferences) {
     for (const JsonValue& value : read.values) {
       auto preference = PreferenceReader(value, prompt_template, answers, chat, faults).read();
       if (preference) content.items.push_back(std::move(*preference));
     }
   } else if (!read.values.empty()) {
-    faults.push_back(unknown_kind(file, read, answers));
+    faults.add_line(unknown_kind(file, read, answers));
   }
-  append_faults(file, faults, content.faults);
+  content.faults.append_file(file.string(), faults);
   return content;
-}
-
-template <class T>
-void move_behind(std::vector<T>& from, std::vector<T>& to) {
-  std::ranges::move(from, std::back_inserter(to));
 }
 
 PreferenceContent read_files(std::span<const fs::path> files, const std::string& prompt_template,
@@ -291,8 +286,8 @@ PreferenceContent read_files(std::span<const fs::path> files, const std::string&
   ChatSource chat(encoder);
   for (const fs::path& file : files) {
     PreferenceContent of_file = read_file(file, prompt_template, answers, chat);
-    move_behind(of_file.items, content.items);
-    move_behind(of_file.faults, content.faults);
+    std::ranges::move(of_file.items, std::back_inserter(content.items));
+    content.faults.append(of_file.faults);
     content.num_without_input += of_file.num_without_input;
   }
   return content;

@@ -36,15 +36,12 @@ void replace_all(std::string& text, std::string_view from, std::string_view to) 
 // Reads one record and collects what is wrong with it.
 class RecordReader {
  public:
-  RecordReader(JsonValue value, NeededSides needed, std::vector<std::string>& faults)
+  RecordReader(JsonValue value, NeededSides needed, Faults& faults)
       : value_(std::move(value)), needed_(needed), faults_(faults) {}
 
-  // The record, or nothing when it has a fault.
+  // The record, or nothing when it has a fault. Throws DataError for a value without texts.
   std::optional<Record> read() {
-    if (!value_.is_object()) {
-      faults_.push_back(value_.fault("an object"));
-      return std::nullopt;
-    }
+    if (!value_.is_object()) value_.fail("an object");
     const size_t num_faults_before = faults_.size();
     Record record{.id = optional(kIdKey)};
     if (!record.id.empty()) add_to_place(record.id);
@@ -55,8 +52,7 @@ class RecordReader {
     record.where = place_of(value_);
     if (faults_.size() > num_faults_before) return std::nullopt;
     if (record.neutral.empty() && record.toxic.empty()) {
-      faults_.push_back(missing(value_, kNeutralKey, kSideForm, hint_for(kNeutralKey)));
-      return std::nullopt;
+      throw DataError(missing(value_, kNeutralKey, kSideForm, hint_for(kNeutralKey)));
     }
     return record;
   }
@@ -69,7 +65,7 @@ class RecordReader {
   }
 
   std::string optional(std::string_view key) {
-    return read_or_fault(faults_, [&] { return optional_text(value_, key); }).value_or("");
+    return faults_.collect([&] { return optional_text(value_, key); }).value_or("");
   }
 
   // A near name may be a misspelling, the record's other known keys are not; where there is none,
@@ -91,7 +87,7 @@ class RecordReader {
       if (is_empty) value->fail("texts");
       throw DataError(missing(value_, key, kSideForm, hint_for(key)));
     };
-    return read_or_fault(faults_, read).value_or(std::vector<std::string>{});
+    return faults_.collect(read).value_or(std::vector<std::string>{});
   }
 
   std::vector<std::string> read_texts(const JsonValue& value) {
@@ -120,22 +116,22 @@ class RecordReader {
 
   template <class Read>
   void add(std::vector<std::string>& texts, const Read& read) {
-    if (auto text = read_or_fault(faults_, read)) texts.push_back(std::move(*text));
+    if (auto text = faults_.collect(read)) texts.push_back(std::move(*text));
   }
 
   JsonValue value_;
   NeededSides needed_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
 };
 
 void read_shard(const fs::path& file, NeededSides needed, ShardContent& content) {
-  std::vector<std::string> faults;
+  Faults faults;
   for_each_json(file, "record", faults, [&](const JsonValue& value) {
     if (auto record = RecordReader(value, needed, faults).read()) {
       content.records.push_back(std::move(*record));
     }
   });
-  append_faults(file, faults, content.faults);
+  content.faults.append_file(file.string(), faults);
 }
 
 }  // namespace

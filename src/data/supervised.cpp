@@ -125,26 +125,26 @@ std::string unknown_form(const fs::path& file, const JsonValue& first) {
 }
 
 void read_supervised_json(const fs::path& file, SupervisedReader& reader,
-                          std::vector<SupervisedText>& texts, std::vector<std::string>& faults) {
+                          std::vector<SupervisedText>& texts, Faults& faults) {
   const JsonItems read = read_json_items(file, "record");
-  faults = read.faults;
+  faults.append(read.faults);
   std::optional<SupervisedForm> form;
   for (const JsonValue& record : read.values) {
     if (!form) form = form_of(record);
   }
   if (!form) {
-    if (!read.values.empty()) faults.push_back(unknown_form(file, read.values.front()));
+    if (!read.values.empty()) faults.add_line(unknown_form(file, read.values.front()));
     return;
   }
   for (const JsonValue& record : read.values) {
     if (is_conversation(record)) reader.require_chat();
-    auto text = read_or_fault(faults, [&] { return reader.read(record, *form); });
+    auto text = faults.collect([&] { return reader.read(record, *form); });
     if (text && *text) texts.push_back(std::move(**text));
   }
 }
 
 void read_supervised_lines(const fs::path& file, std::vector<SupervisedText>& texts,
-                           std::vector<std::string>& faults) {
+                           Faults& faults) {
   for (TextLine& line : read_text_lines(file, faults)) {
     texts.push_back({.text = std::move(line.text),
                      .where = fmt::format("{}: line {}", file.string(), line.number)});
@@ -199,14 +199,14 @@ SupervisedContent read_supervised(std::span<const fs::path> files, const TextEnc
   SupervisedContent content;
   SupervisedReader reader(encoder);
   for (const fs::path& file : files) {
-    std::vector<std::string> faults;
-    const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
+    Faults faults;
+    const auto is_json = faults.collect([&] { return holds_json(file); });
     if (is_json && *is_json) {
       read_supervised_json(file, reader, content.texts, faults);
     } else if (is_json) {
       read_supervised_lines(file, content.texts, faults);
     }
-    append_faults(file, faults, content.faults);
+    content.faults.append_file(file.string(), faults);
   }
   return content;
 }

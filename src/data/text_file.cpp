@@ -44,14 +44,14 @@ std::string text_of(const JsonValue& value, const std::vector<std::string>& keys
 }
 
 std::vector<std::string> read_json(const fs::path& file, const std::vector<std::string>& keys,
-                                   std::vector<std::string>& faults) {
+                                   Faults& faults) {
   std::vector<std::string> texts;
   for_each_json(file, "text", faults,
                 [&](const JsonValue& value) { texts.push_back(text_of(value, keys)); });
   return texts;
 }
 
-std::vector<std::string> read_lines(const fs::path& file, std::vector<std::string>& faults) {
+std::vector<std::string> read_lines(const fs::path& file, Faults& faults) {
   std::vector<std::string> texts;
   for (TextLine& line : read_text_lines(file, faults)) texts.push_back(std::move(line.text));
   return texts;
@@ -63,10 +63,10 @@ std::vector<std::string> usual_prompt_keys() { return {"prompt", "prompt.text", 
 
 TextFileContent read_texts(const fs::path& file, const std::vector<std::string>& keys) {
   TextFileContent content;
-  std::vector<std::string> faults;
-  const auto is_json = read_or_fault(faults, [&] { return holds_json(file); });
+  Faults faults;
+  const auto is_json = faults.collect([&] { return holds_json(file); });
   if (is_json) content.texts = *is_json ? read_json(file, keys, faults) : read_lines(file, faults);
-  append_faults(file, faults, content.faults);
+  content.faults.append_file(file.string(), faults);
   return content;
 }
 

@@ -12,7 +12,7 @@
 #include <ATen/ATen.h>
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 
 namespace cpx::generation {
 
@@ -36,11 +36,9 @@ void softmax(std::span<const float> scores, std::span<float> probabilities) {
 }  // namespace
 
 void check(const SamplingOptions& options) {
-  std::vector<std::string> faults;
+  Faults faults;
   const auto require = [&](bool is_met, const char* name, double value, const char* expected) {
-    if (!is_met) {
-      faults.push_back(fmt::format("[sampling] {}: got {}, expected {}.", name, value, expected));
-    }
+    if (!is_met) faults.add_at("sampling", name, "got {}, expected {}.", value, expected);
   };
   const auto number = [](int64_t value) { return static_cast<double>(value); };
   require(options.temperature >= 0.0 && std::isfinite(options.temperature), "temperature",
@@ -56,23 +54,23 @@ void check(const SamplingOptions& options) {
   require(options.penalty_alpha >= 0.0 && options.penalty_alpha <= 1.0, "penalty_alpha",
           options.penalty_alpha, "0 (off) to 1");
   if (options.is_contrastive() && options.temperature != 0.0) {
-    faults.push_back(fmt::format(
-        "[sampling] penalty_alpha: got {} with temperature {}, expected temperature 0: contrastive "
-        "search draws nothing (transformers ignores penalty_alpha while it samples). Leave it out "
-        "to sample.",
-        options.penalty_alpha, options.temperature));
+    faults.add_at(
+        "sampling", "penalty_alpha",
+        "got {} with temperature {}, expected temperature 0: contrastive search draws nothing "
+        "(transformers ignores penalty_alpha while it samples). Leave it out to sample.",
+        options.penalty_alpha, options.temperature);
   }
   if (options.is_contrastive() && (options.top_k == 0 || options.top_k == 1)) {
-    faults.push_back(fmt::format(
-        "[sampling] top_k: got {} with penalty_alpha {}, expected at least 2: the tokens that "
-        "contrastive search chooses from.",
-        options.top_k, options.penalty_alpha));
+    faults.add_at("sampling", "top_k",
+                  "got {} with penalty_alpha {}, expected at least 2: the tokens that contrastive "
+                  "search chooses from.",
+                  options.top_k, options.penalty_alpha);
   }
   require(options.max_new_tokens >= 1, "max_new_tokens", number(options.max_new_tokens),
           "at least 1");
   require(options.min_new_tokens >= 0 && options.min_new_tokens <= options.max_new_tokens,
           "min_new_tokens", number(options.min_new_tokens), "0 to max_new_tokens");
-  if (!faults.empty()) throw ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 double log_probability(std::span<const float> scores, int64_t id) {

@@ -7,7 +7,7 @@
 #include <ATen/ATen.h>
 #include <fmt/ranges.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/nearest.h"
 #include "cpx/core/random.h"
 #include "cpx/kernels/block_weight.h"
@@ -43,18 +43,17 @@ void check_layer_targets(const std::vector<NamedLinear>& layers,
   if (target_modules.empty()) {
     throw_<ConfigError>("[attach_adapter] target_modules is empty: {}.", choice);
   }
-  std::vector<std::string> faults;
+  Faults faults;
   for (const auto& target : target_modules) {
     const bool is_found = std::any_of(layers.begin(), layers.end(), [&](const auto& layer) {
       return nn::matches_target(layer.name, target);
     });
     if (is_found) continue;
     const auto nearest = nearest_name(target, known);
-    faults.push_back(fmt::format("[attach_adapter] no linear layer is called '{}': {}.{}", target,
-                                 choice,
-                                 nearest ? fmt::format(" Did you mean '{}'?", *nearest) : ""));
+    faults.add("attach_adapter", "no linear layer is called '{}': {}.{}", target, choice,
+               nearest ? fmt::format(" Did you mean '{}'?", *nearest) : "");
   }
-  if (!faults.empty()) throw ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 // Matches the factors in an adapter's file with the layers of a model.

@@ -49,10 +49,9 @@ class ListReader {
 
   void read(const data::Input& line) {
     if (!line.text.starts_with(kBullet)) {
-      content_.faults.push_back(
-          fmt::format("[{}] got a line that does not begin with '- ', expected a list like the "
-                      "first line: '- one\\n- two' (or a file without lists).",
-                      line.where));
+      content_.faults.add(line.where,
+                          "got a line that does not begin with '- ', expected a list like the "
+                          "first line: '- one\\n- two' (or a file without lists).");
       return;
     }
     for (std::string_view rest = line.text; !rest.empty();) {
@@ -79,11 +78,9 @@ class ListReader {
   std::unordered_set<std::string> seen_;
 };
 
-PromptContent read_lists(const std::vector<data::Input>& lines) {
-  PromptContent content;
+void read_lists(const std::vector<data::Input>& lines, PromptContent& content) {
   ListReader reader(content);
   for (const data::Input& line : lines) reader.read(line);
-  return content;
 }
 
 }  // namespace
@@ -92,9 +89,12 @@ PromptContent read_prompts(const fs::path& file) {
   data::InputContent read = data::read_inputs(file);
   const bool has_lists =
       !read.inputs.empty() && read.inputs.front().is_line && is_list(read.inputs.front().text);
-  PromptContent content =
-      has_lists ? read_lists(read.inputs) : PromptContent{.inputs = std::move(read.inputs)};
-  content.faults.insert(content.faults.begin(), read.faults.begin(), read.faults.end());
+  PromptContent content{.faults = std::move(read.faults)};
+  if (has_lists) {
+    read_lists(read.inputs, content);
+  } else {
+    content.inputs = std::move(read.inputs);
+  }
   for (int64_t i = 0; data::Input & input : content.inputs) {
     input.group = input.group.empty() ? group_of_file(file) : normalize_group(input.group);
     if (input.id.empty()) input.id = fmt::format("{}-{}", input.group, i);

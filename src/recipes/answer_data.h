@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/data/pair_encoder.h"
 #include "cpx/data/preferences.h"
 #include "train_data.h"
@@ -78,9 +78,9 @@ class AnswerData : public TrainData {
 /// faults are added.
 template <class Data, class... Keys>
 std::unique_ptr<Data> answer_data(const TrainConfig& config, const DataFiles& files,
-                                  data::PreferenceContent content, std::vector<std::string>& faults,
+                                  data::PreferenceContent content, Faults& faults,
                                   const Keys&... keys) {
-  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  faults.append(content.faults);
   if (files.encoder == nullptr || (content.items.empty() && !faults.empty())) return nullptr;
   return std::make_unique<Data>(config, files, std::move(content), keys...);
 }

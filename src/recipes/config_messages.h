@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "cpx/config/load.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/train_config.h"
 
 namespace cpx::recipes {
@@ -19,20 +20,23 @@ namespace cpx::recipes {
 /// What is wrong with a config.
 class ConfigFaults {
  public:
-  /// Lines go to `lines`; `config` says where keys were given.
-  ConfigFaults(const TrainConfig& config, std::vector<std::string>& lines)
-      : sources_(config.sources), lines_(lines) {}
+  /// Faults go to `faults`; `config` says where keys were given.
+  ConfigFaults(const TrainConfig& config, Faults& faults)
+      : sources_(config.sources), faults_(faults) {}
 
-  /// Adds "[where] key: text".
+  /// Adds "[where] key: MESSAGE".
   template <class... Args>
   void add(std::string_view key, fmt::format_string<Args...> format, Args&&... args) {
-    lines_.push_back(fmt::format("[{}] {}: {}", sources_.where(key), key,
-                                 fmt::format(format, std::forward<Args>(args)...)));
+    faults_.add_at(sources_.where(key), key, format, std::forward<Args>(args)...);
+  }
+  /// Adds each of `faults`, which the value of `key` has, behind its key.
+  void append(std::string_view key, const Faults& faults) {
+    for (const Fault& fault : faults) add(key, "{}", fault.text());
   }
 
  private:
   const config::Sources& sources_;
-  std::vector<std::string>& lines_;
+  Faults& faults_;
 };
 
 /// What is allowed in a config but probably not meant.
@@ -41,10 +45,10 @@ class ConfigNotices {
   /// `config` must outlive the object.
   explicit ConfigNotices(const TrainConfig& config);
 
-  /// Adds "[where] key: text".
+  /// Adds "[where] key: MESSAGE".
   template <class... Args>
   void add(std::string_view key, fmt::format_string<Args...> format, Args&&... args) {
-    ConfigFaults(config_, lines_).add(key, format, std::forward<Args>(args)...);
+    notices_.add_at(config_.sources.where(key), key, format, std::forward<Args>(args)...);
   }
 
   /// Where `is_idle`: adds "has no effect: reason" for each of `keys` that was given and differs
@@ -52,13 +56,13 @@ class ConfigNotices {
   void add_idle(bool is_idle, std::initializer_list<std::string_view> keys,
                 std::string_view reason);
 
-  std::vector<std::string> take() { return std::move(lines_); }
+  std::vector<std::string> texts() const { return notices_.texts(); }
 
  private:
   const TrainConfig& config_;
   std::map<std::string, std::string, std::less<>> defaults_;  // of the config's objective
   std::map<std::string, std::string, std::less<>> values_;
-  std::vector<std::string> lines_;
+  Faults notices_;
 };
 
 }  // namespace cpx::recipes

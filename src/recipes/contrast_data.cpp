@@ -39,7 +39,7 @@ class TextLengthCache {
 // be.
 class TokenCheck {
  public:
-  TokenCheck(const data::TextEncoder* encoder, std::vector<std::string>& faults)
+  TokenCheck(const data::TextEncoder* encoder, Faults& faults)
       : encoder_(encoder), faults_(faults) {}
 
   bool is_needed() const { return encoder_ != nullptr && encoder_->tokenizer().exceeds_model(); }
@@ -66,15 +66,11 @@ class TokenCheck {
  private:
   template <class Encode>
   void add_fault(std::string_view where, const Encode& encode) {
-    try {
-      tokenizer::at_place(where, encode);
-    } catch (const DataError& error) {
-      faults_.emplace_back(error.what());
-    }
+    faults_.collect([&] { tokenizer::at_place(where, encode); });
   }
 
   const data::TextEncoder* encoder_;
-  std::vector<std::string>& faults_;
+  Faults& faults_;
 };
 
 void print_text(const ShownText& text, const data::TextEncoder& encoder) {
@@ -255,7 +251,7 @@ void ContrastData::print_examples(int64_t count) const {
 
 std::unique_ptr<ContrastData> read_contrast_data(const TrainConfig& config,
                                                  const GroupObjective& objective, DataFiles files,
-                                                 std::vector<std::string>& faults) {
+                                                 Faults& faults) {
   using training::SelectionMetric;
   const SelectionMetric metric = config.evaluation.metric;
   const bool compares_sides = !files.is_trained_on && (metric == SelectionMetric::kSeparation ||
@@ -264,7 +260,7 @@ std::unique_ptr<ContrastData> read_contrast_data(const TrainConfig& config,
   const bool needs_toxic =
       counts.num_hard_negatives + counts.num_random_negatives > 0 || compares_sides;
   data::ShardContent content = data::read_shards(files.files, {.toxic = needs_toxic});
-  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  faults.append(content.faults);
   if (content.records.empty() && !faults.empty()) return nullptr;
   if (TokenCheck check(files.encoder.get(), faults); check.is_needed()) {
     const bool with_input = counts.with_input || objective.encodes_inputs;
@@ -302,7 +298,7 @@ std::unique_ptr<training::StepTask> make_contrast_task(const TrainConfig& config
 std::unique_ptr<RunData> contrast_run_data(const TrainConfig& config, GroupObjective objective) {
   const auto shared = std::make_shared<const GroupObjective>(std::move(objective));
   return std::make_unique<RunDataOf<ContrastData>>(
-      [&config, shared](DataFiles files, std::vector<std::string>& faults) {
+      [&config, shared](DataFiles files, Faults& faults) {
         return read_contrast_data(config, *shared, std::move(files), faults);
       },
       [&config, shared](const ContrastData& train, const ContrastData* eval,

@@ -29,7 +29,6 @@
 #include "cpx/tensor/matmul_peak.h"
 #include "cpx/tokenizer/limited.h"
 #include "exit_status.h"
-#include "faults.h"
 #include "input_patterns.h"
 
 namespace cpx::recipes {
@@ -51,11 +50,11 @@ struct SideText {
 };
 
 std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
-  std::vector<std::string> faults;
+  Faults faults;
   const auto files = data::expand_globs(patterns, faults);
   data::ShardContent content = data::read_shards(files, {.neutral = false, .toxic = false});
-  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
-  throw_first_of(faults);
+  faults.append(content.faults);
+  faults.throw_first_if_any();
   std::vector<SideText> texts;
   for (data::Record& record : content.records) {
     const auto add = [&](Side side, std::string_view kind, std::vector<std::string>& own) {
@@ -74,7 +73,7 @@ void append_file(std::vector<SideText>& texts, const std::optional<std::filesyst
                  Side side) {
   if (!file) return;
   data::TextFileContent content = data::read_texts(*file);
-  throw_first_of(content.faults);
+  content.faults.throw_first_if_any();
   for (size_t i = 0; i < content.texts.size(); ++i) {
     texts.push_back(
         {side, "", std::move(content.texts[i]), fmt::format("{}: text {}", file->string(), i + 1)});

@@ -22,7 +22,6 @@
 #include "cpx/pipeline/growing_output.h"
 #include "decoding_settings.h"
 #include "exit_status.h"
-#include "faults.h"
 #include "text_writer.h"
 
 namespace cpx::recipes {
@@ -56,7 +55,7 @@ std::vector<std::string> read_prompts(const GenerateCommand& command) {
     data::TextFileContent content = data::read_texts(
         *command.input,
         command.key.empty() ? data::usual_prompt_keys() : std::vector<std::string>{command.key});
-    throw_first_of(content.faults);
+    content.faults.throw_first_if_any();
     prompts.insert(prompts.end(), content.texts.begin(), content.texts.end());
   }
   return prompts;

@@ -7,7 +7,7 @@ namespace cpx::recipes {
 
 void add_inputs(OutputCheck& outputs, const std::string& flag,
                 const std::vector<std::string>& patterns) {
-  std::vector<std::string> told_later;
+  Faults told_later;
   for (const auto& file : data::expand_globs(patterns, told_later)) outputs.reads(flag, file);
 }
 

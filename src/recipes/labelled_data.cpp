@@ -149,7 +149,7 @@ void LabelledKeys::visit_fields(config::FieldVisitor& visit) {
 std::unique_ptr<RunData> labelled_run_data(const TrainConfig& config, const LabelledKeys& keys,
                                            const objectives::KtoOptions& options) {
   return std::make_unique<RunDataOf<LabelledTrainData>>(
-      [&](const DataFiles& files, std::vector<std::string>& faults) {
+      [&](const DataFiles& files, Faults& faults) {
         auto content = data::read_labelled(files.files, keys.prompts.prompt, files.encoder.get());
         return answer_data<LabelledTrainData>(config, files, std::move(content), faults, keys,
                                               options);

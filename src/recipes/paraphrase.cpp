@@ -23,7 +23,6 @@
 #include "cpx/pipeline/templates.h"
 #include "decoding_settings.h"
 #include "exit_status.h"
-#include "faults.h"
 #include "folder_output.h"
 #include "input_patterns.h"
 #include "text_writer.h"
@@ -56,18 +55,18 @@ std::vector<Side> sides_of(const ParaphraseCommand& command) {
 
 std::vector<Input> read_inputs(const ParaphraseCommand& command) {
   std::vector<Input> inputs;
-  std::vector<std::string> faults;
+  Faults faults;
   int64_t num_repeated = 0;
   for (const auto& file : data::expand_globs(command.inputs, faults)) {
     pipeline::PromptContent content = pipeline::read_prompts(file);
-    std::ranges::move(content.faults, std::back_inserter(faults));
+    faults.append(content.faults);
     num_repeated += content.num_repeated;
     if (command.limit > 0 && std::ssize(content.inputs) > command.limit) {
       content.inputs.resize(static_cast<size_t>(command.limit));
     }
     std::ranges::move(content.inputs, std::back_inserter(inputs));
   }
-  throw_first_of(faults);
+  faults.throw_first_if_any();
   if (num_repeated > 0) {
     log_info("{} sentences stand in their lists more than once: each is taken once", num_repeated);
   }
@@ -272,7 +271,7 @@ class ShardMaking {
       journals_[i].reset();  // another process may have it
     }
     // One of several without a record keeps the others from nothing.
-    if (!faults_.empty()) throw_first_of(faults_);
+    faults_.throw_first_if_any();
     return kDone;
   }
 
@@ -310,7 +309,7 @@ class ShardMaking {
     } catch (const DataError& error) {
       if (outputs_.size() == 1) throw;
       log_warning("{}", error.what());
-      faults_.emplace_back(error.what());
+      faults_.add_line(error.what());
     }
   }
 
@@ -320,7 +319,7 @@ class ShardMaking {
   std::vector<std::filesystem::path> outputs_;
   std::vector<std::unique_ptr<pipeline::ShardJournal>> journals_;
   std::optional<TextWriter> writer_;  // loaded when it is first needed
-  std::vector<std::string> faults_;
+  Faults faults_;
 };
 
 void check_outputs(const ParaphraseCommand& command, const std::vector<Shard>& shards) {

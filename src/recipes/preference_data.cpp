@@ -125,7 +125,7 @@ BatchSizes PreferenceKeys::batch_bound(const TrainConfig& config) const {
 std::unique_ptr<RunData> preference_run_data(const TrainConfig& config, const PreferenceKeys& keys,
                                              training::PreferenceObjective objective) {
   return std::make_unique<RunDataOf<PreferenceData>>(
-      [&](const DataFiles& files, std::vector<std::string>& faults) {
+      [&](const DataFiles& files, Faults& faults) {
         auto content =
             data::read_preferences(files.files, keys.prompts.prompt, files.encoder.get());
         return answer_data<PreferenceData>(config, files, std::move(content), faults, keys);

@@ -176,9 +176,9 @@ void PromptData::print_examples(int64_t count) const {
 }
 
 std::unique_ptr<PromptData> read_prompt_data(const TrainConfig& config, const PpoKeys& keys,
-                                             DataFiles files, std::vector<std::string>& faults) {
+                                             DataFiles files, Faults& faults) {
   const data::PreferenceContent content = data::read_prompts(files.files, keys.rollout.prompt);
-  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  faults.append(content.faults);
   if (files.encoder == nullptr || (content.items.empty() && !faults.empty())) return nullptr;
   return std::make_unique<PromptData>(config, keys, std::move(files), content);
 }
@@ -199,7 +199,7 @@ std::unique_ptr<training::StepTask> make_ppo_task(const TrainConfig& config, con
 
 std::unique_ptr<RunData> prompt_run_data(const TrainConfig& config, const PpoKeys& keys) {
   return std::make_unique<RunDataOf<PromptData>>(
-      [&](DataFiles files, std::vector<std::string>& faults) {
+      [&](DataFiles files, Faults& faults) {
         return read_prompt_data(config, keys, std::move(files), faults);
       },
       [&](const PromptData& train, const PromptData* eval, const TaskContext& context) {

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "config_messages.h"
 #include "cpx/core/text_hash.h"
 #include "cpx/data/globs.h"
 #include "cpx/data/record.h"
@@ -34,18 +35,15 @@ BatchMeter measure(const std::vector<int64_t>& lengths, size_t count) {
 
 }  // namespace
 
-RetainedTexts load_retained(const TrainConfig& config, std::vector<std::string>& faults) {
+RetainedTexts load_retained(const TrainConfig& config, Faults& faults) {
   RetainedTexts retained;
-  std::vector<std::string> pattern_faults;
-  const auto files = data::expand_globs(config.data.retain, pattern_faults);
-  for (const std::string& fault : pattern_faults) {
-    faults.push_back(
-        fmt::format("[{}] data.retain: {}", config.sources.where("data.retain"), fault));
-  }
+  Faults of_patterns;
+  const auto files = data::expand_globs(config.data.retain, of_patterns);
+  ConfigFaults(config, faults).append("data.retain", of_patterns);
   retained.num_files = files.size();
   for (const auto& file : files) {
     data::TextFileContent content = data::read_texts(file);
-    faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+    faults.append(content.faults);
     for (size_t i = 0; i < content.texts.size(); ++i) {
       retained.texts.push_back({.text = std::move(content.texts[i]),
                                 .where = fmt::format("{}: text {}", file.string(), i + 1)});

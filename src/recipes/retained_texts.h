@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "batch_sizes.h"
+#include "cpx/core/faults.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/recipes/train_config.h"
 #include "cpx/training/retain_step.h"
@@ -18,7 +19,7 @@ struct RetainedTexts {
 };
 
 /// Reads the files of data.retain; what is wrong with them is added to `faults`.
-RetainedTexts load_retained(const TrainConfig& config, std::vector<std::string>& faults);
+RetainedTexts load_retained(const TrainConfig& config, Faults& faults);
 
 /// Number and hash of the texts.
 std::string retained_fingerprint(const RetainedTexts& retained);

@@ -9,7 +9,7 @@
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_check.h"
 #include "cpx/core/output_file.h"
@@ -78,11 +78,11 @@ void check_same_config(const fs::path& checkpoint, TrainConfig& config) {
   }
   const TrainConfig saved_config = load_train_config(saved);
   if (config.model.dtype == ComputeType::kAuto) config.model.dtype = saved_config.model.dtype;
-  std::vector<std::string> faults;
+  Faults faults;
   for (const std::string& difference : config_differences(saved_config, config)) {
-    faults.push_back("[--resume] " + difference);
+    faults.add("--resume", "{}", difference);
   }
-  if (!faults.empty()) throw ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 bool lies_below(const fs::path& path, const fs::path& folder) {

@@ -34,7 +34,6 @@
 #include "cpx/tensor/device.h"
 #include "cpx/tokenizer/limited.h"
 #include "exit_status.h"
-#include "faults.h"
 #include "fingerprint.h"
 #include "folder_output.h"
 
@@ -426,9 +425,9 @@ class Scoring {
 };
 
 std::vector<fs::path> files_of(const ScoreCommand& command) {
-  std::vector<std::string> faults;
+  Faults faults;
   std::vector<fs::path> files = data::expand_globs(command.inputs, faults);
-  throw_first_of(faults);
+  faults.throw_first_if_any();
   return files;
 }
 

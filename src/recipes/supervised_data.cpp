@@ -168,8 +168,7 @@ void SupervisedTrainData::print_examples(int64_t count) const {
 }
 
 std::unique_ptr<SupervisedTrainData> read_supervised_data(const TrainConfig& config,
-                                                          const DataFiles& files,
-                                                          std::vector<std::string>& faults) {
+                                                          const DataFiles& files, Faults& faults) {
   using training::SelectionMetric;
   const SelectionMetric metric = config.evaluation.metric;
   const bool compares_sides =
@@ -182,14 +181,14 @@ std::unique_ptr<SupervisedTrainData> read_supervised_data(const TrainConfig& con
              config::enum_name(metric));
   }
   data::SupervisedContent content = data::read_supervised(files.files, files.encoder.get());
-  faults.insert(faults.end(), content.faults.begin(), content.faults.end());
+  faults.append(content.faults);
   if (files.encoder == nullptr || (content.texts.empty() && !faults.empty())) return nullptr;
   return std::make_unique<SupervisedTrainData>(config, files, std::move(content.texts));
 }
 
 std::unique_ptr<RunData> texts_run_data(const TrainConfig& config) {
   return std::make_unique<RunDataOf<SupervisedTrainData>>(
-      [&config](const DataFiles& files, std::vector<std::string>& faults) {
+      [&config](const DataFiles& files, Faults& faults) {
         return read_supervised_data(config, files, faults);
       },
       [&config](const SupervisedTrainData& train, const SupervisedTrainData* eval,
@@ -211,8 +210,8 @@ class EitherRunData final : public RunData {
   EitherRunData(const TrainConfig& config, std::unique_ptr<RunData> contrast)
       : config_(config), contrast_(std::move(contrast)), texts_(texts_run_data(config)) {}
 
-  std::vector<std::string> read(DataFiles files) override {
-    std::vector<std::string> faults;
+  Faults read(DataFiles files) override {
+    Faults faults;
     const std::string_view key = files.is_trained_on ? "data.train" : "data.eval";
     for (const auto& file : files.files) {
       const bool holds_texts = data::holds_supervised(file);

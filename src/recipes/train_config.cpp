@@ -10,7 +10,6 @@
 
 #include "config_messages.h"
 #include "cpx/config/print.h"
-#include "cpx/core/error.h"
 #include "cpx/core/text.h"
 #include "objective.h"
 
@@ -169,8 +168,7 @@ namespace {
 // The faults of a config whose values are good each by itself.
 class Checks {
  public:
-  Checks(const TrainConfig& config, std::vector<std::string>& lines)
-      : config_(config), faults_(config, lines) {}
+  Checks(const TrainConfig& config, Faults& faults) : config_(config), faults_(config, faults) {}
 
   void run() {
     check_model();
@@ -296,7 +294,7 @@ CheckedTrainConfig checked(TrainConfig config, config::Loaded loaded) {
 }
 
 TrainConfig good_config(CheckedTrainConfig checked) {
-  if (!checked.faults.empty()) throw ConfigError(std::move(checked.faults));
+  checked.faults.throw_if_any();
   return std::move(checked.config);
 }
 
@@ -375,7 +373,7 @@ std::vector<std::string> train_config_notices(const TrainConfig& config) {
   const RetainKeys* retain = config.objective->retain_keys();
   notices.add_idle(retain != nullptr && retain->retain == 0, {"objective.retain_texts"},
                    "objective.retain is 0");
-  return notices.take();
+  return notices.texts();
 }
 
 // ---- what the keys give ------------------------------------------------------------------------
@@ -415,15 +413,15 @@ std::string train_config_markdown() {
 
 void adopt_adapter_shape(TrainConfig& config, const AdapterShape& shape) {
   AdapterOptions& adapter = config.adapter;
-  std::vector<std::string> faults;
+  Faults faults;
   const std::string folder = adapter.init_from ? adapter.init_from->string() : "";
   const auto adopt = [&](std::string_view name, auto& ours, const auto& theirs, bool is_equal,
                          const auto& show) {
     const std::string key = fmt::format("adapter.{}", name);
     if (!is_equal && config.sources.is_set(key)) {
-      faults.push_back(fmt::format("[{}] {}: got {}, expected {} (from {}). Leave the key out.",
-                                   config.sources.where(key), key, show(ours), show(theirs),
-                                   folder));
+      ConfigFaults(config, faults)
+          .add(key, "got {}, expected {} (from {}). Leave the key out.", show(ours), show(theirs),
+               folder);
     }
     ours = theirs;
   };
@@ -437,7 +435,7 @@ void adopt_adapter_shape(TrainConfig& config, const AdapterShape& shape) {
   const std::set<std::string> ours(adapter.target_modules.begin(), adapter.target_modules.end());
   const std::set<std::string> theirs(shape.target_modules.begin(), shape.target_modules.end());
   adopt("target_modules", adapter.target_modules, shape.target_modules, ours == theirs, show_names);
-  if (!faults.empty()) throw ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 std::vector<std::string> config_differences(const TrainConfig& saved, const TrainConfig& current) {

@@ -2,34 +2,30 @@
 #include "train_data.h"
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "config_messages.h"
 #include "cpx/core/text.h"
 #include "cpx/core/text_file.h"
 #include "cpx/data/globs.h"
 #include "cpx/data/record.h"
-#include "faults.h"
 #include "objective.h"
 
 namespace cpx::recipes {
 
-std::vector<std::string> read_data(const TrainConfig& config, RunData& data, bool is_trained_on,
-                                   std::shared_ptr<const data::TextEncoder> encoder) {
-  const std::string_view key = is_trained_on ? "data.train" : "data.eval";
-  std::vector<std::string> faults;
-  std::vector<std::string> pattern_faults;
+Faults read_data(const TrainConfig& config, RunData& data, bool is_trained_on,
+                 std::shared_ptr<const data::TextEncoder> encoder) {
+  Faults faults;
+  Faults of_patterns;
   DataFiles files{.is_trained_on = is_trained_on, .encoder = std::move(encoder)};
   files.files =
-      data::expand_globs(is_trained_on ? config.data.train : config.data.eval, pattern_faults);
-  for (const std::string& fault : pattern_faults) {
-    faults.push_back(fmt::format("[{}] {}: {}", config.sources.where(key), key, fault));
-  }
+      data::expand_globs(is_trained_on ? config.data.train : config.data.eval, of_patterns);
+  ConfigFaults(config, faults).append(is_trained_on ? "data.train" : "data.eval", of_patterns);
   if (is_trained_on) files.retained = load_retained(config, faults);
   if (files.files.empty() && !faults.empty()) return faults;
-  std::ranges::move(data.read(std::move(files)), std::back_inserter(faults));
+  faults.append(data.read(std::move(files)));
   return faults;
 }
 
@@ -40,9 +36,7 @@ std::unique_ptr<RunData> read_train_data(const TrainConfig& config,
   return data;
 }
 
-void throw_if_faulty(const std::vector<std::string>& faults) {
-  throw_first_of(faults, ": --validate shows all");
-}
+void throw_if_faulty(const Faults& faults) { faults.throw_first_if_any(": --validate shows all"); }
 
 data::EncodeOptions encode_options(const TrainConfig& config,
                                    const std::optional<std::filesystem::path>& chat_template_file) {

@@ -14,7 +14,7 @@
 #include <vector>
 
 #include "batch_sizes.h"
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/data/text_encoder.h"
 #include "cpx/nn/causal_lm.h"
 #include "cpx/recipes/train_config.h"
@@ -81,8 +81,8 @@ class RunData {
  public:
   virtual ~RunData() = default;
 
-  /// Reads the data of training or of evaluation. Returns what is wrong with them, a line each.
-  virtual std::vector<std::string> read(DataFiles files) = 0;
+  /// Reads the data of training or of evaluation. Returns what is wrong with them.
+  virtual Faults read(DataFiles files) = 0;
   /// null where they were not read, or a fault left nothing to look at.
   virtual const TrainData* train() const = 0;
   virtual const TrainData* eval() const = 0;
@@ -96,22 +96,17 @@ template <class Data>
 class RunDataOf final : public RunData {
  public:
   /// Reads the files; what is wrong is added to the faults. May throw DataError.
-  using Read =
-      std::function<std::unique_ptr<Data>(DataFiles files, std::vector<std::string>& faults)>;
+  using Read = std::function<std::unique_ptr<Data>(DataFiles files, Faults& faults)>;
   /// The task on `train`; `eval` may be null.
   using Make = std::function<std::unique_ptr<training::StepTask>(
       const Data& train, const Data* eval, const TaskContext& context)>;
 
   RunDataOf(Read read, Make make) : read_(std::move(read)), make_(std::move(make)) {}
 
-  std::vector<std::string> read(DataFiles files) override {
-    std::vector<std::string> faults;
+  Faults read(DataFiles files) override {
+    Faults faults;
     std::unique_ptr<Data>& data = files.is_trained_on ? train_ : eval_;
-    try {
-      data = read_(std::move(files), faults);
-    } catch (const DataError& error) {  // nothing can be used
-      faults.emplace_back(error.what());
-    }
+    faults.collect([&] { data = read_(std::move(files), faults); });
     return faults;
   }
   const TrainData* train() const override { return train_.get(); }
@@ -128,9 +123,9 @@ class RunDataOf final : public RunData {
 };
 
 /// Reads data.train, or data.eval where `is_trained_on` is false, into `data`. Returns what is
-/// wrong with them, a line each.
-std::vector<std::string> read_data(const TrainConfig& config, RunData& data, bool is_trained_on,
-                                   std::shared_ptr<const data::TextEncoder> encoder);
+/// wrong with them.
+Faults read_data(const TrainConfig& config, RunData& data, bool is_trained_on,
+                 std::shared_ptr<const data::TextEncoder> encoder);
 
 /// The data of a run with data.train read. Throws DataError with the first fault and how many
 /// follow.
@@ -138,7 +133,7 @@ std::unique_ptr<RunData> read_train_data(const TrainConfig& config,
                                          std::shared_ptr<const data::TextEncoder> encoder);
 
 /// Throws DataError with the first fault and how many follow; none: nothing happens.
-void throw_if_faulty(const std::vector<std::string>& faults);
+void throw_if_faulty(const Faults& faults);
 
 /// How texts are encoded; `chat_template_file` replaces the model's chat template.
 data::EncodeOptions encode_options(const TrainConfig& config,

@@ -48,7 +48,7 @@ bool has_tokenizer(const std::filesystem::path& name) {
 }
 
 bool has_data(const TrainConfig& config) {
-  std::vector<std::string> faults;
+  Faults faults;
   return !data::expand_globs(config.data.train, faults).empty() && faults.empty();
 }
 

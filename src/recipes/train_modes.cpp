@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train_modes.h"
 
-#include <algorithm>
 #include <iostream>
 #include <optional>
 
 #include <fmt/format.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/log.h"
 #include "cpx/core/text.h"
 #include "cpx/formats/model_config.h"
@@ -29,16 +28,13 @@ void print_line(std::string_view label, std::string_view text) {
 
 // Runs `check`; what it throws becomes faults.
 template <class Check>
-bool collect_faults(std::vector<std::string>& faults, Check&& check) {
+bool collect_faults(Faults& faults, const Check& check) {
   try {
-    check();
-    return true;
+    return faults.collect(check);
   } catch (const ConfigError& error) {
-    faults.insert(faults.end(), error.faults().begin(), error.faults().end());
-  } catch (const DataError& error) {
-    faults.emplace_back(error.what());
+    faults.append(error.faults());
+    return false;
   }
-  return false;
 }
 
 std::string model_line(const std::filesystem::path& path, const formats::ModelConfig& model) {
@@ -50,7 +46,7 @@ std::string model_line(const std::filesystem::path& path, const formats::ModelCo
 // Everything that --validate looks at beside the config itself.
 class Validation {
  public:
-  Validation(TrainConfig config, const TrainCommand& command, std::vector<std::string> faults)
+  Validation(TrainConfig config, const TrainCommand& command, Faults faults)
       : config_(std::move(config)),
         command_(command),
         faults_(std::move(faults)),
@@ -59,10 +55,10 @@ class Validation {
 
   void run() {
     if (!config_.model.path.empty()) check_model();
-    if (!has_fault_at("data.train") && !config_.data.train.empty()) {
+    if (!faults_.has_fault_at("data.train") && !config_.data.train.empty()) {
       check_data(/*is_trained_on=*/true);
     }
-    if (!has_fault_at("data.eval") && !config_.data.eval.empty()) {
+    if (!faults_.has_fault_at("data.eval") && !config_.data.eval.empty()) {
       check_data(/*is_trained_on=*/false);
     }
     if (data_->train() != nullptr) {
@@ -78,7 +74,7 @@ class Validation {
   // Prints what was found and returns the exit code.
   int report() const {
     if (!faults_.empty()) {
-      for (const std::string& fault : faults_) std::cerr << fmt::format("cpx-train: {}\n", fault);
+      for (const Fault& fault : faults_) std::cerr << fmt::format("cpx-train: {}\n", fault.text());
       std::cerr << fmt::format("cpx-train: {} found, nothing was trained.\n",
                                counted(std::ssize(faults_), "fault"));
       return is_config_good_ ? 1 : 2;
@@ -91,13 +87,6 @@ class Validation {
   }
 
  private:
-  bool has_fault_at(std::string_view key) const {
-    const std::string mark = fmt::format("] {}", key);
-    return std::any_of(faults_.begin(), faults_.end(), [&](const std::string& fault) {
-      return fault.find(mark) != std::string::npos;
-    });
-  }
-
   void check_model() {
     formats::ModelConfig model;
     const bool has_config = collect_faults(faults_, [&] {
@@ -107,7 +96,7 @@ class Validation {
     });
     if (has_config) {
       collect_faults(faults_, [&] { models::check_weights(config_.model.path); });
-      if (!config_.adapter.init_from && !has_fault_at("adapter.target_modules")) {
+      if (!config_.adapter.init_from && !faults_.has_fault_at("adapter.target_modules")) {
         is_config_good_ &= collect_faults(
             faults_, [&] { models::check_targets(model, config_.adapter.target_modules); });
       }
@@ -121,7 +110,7 @@ class Validation {
 
   void check_own_model() {
     const auto own = config_.objective->own_model();
-    if (!own || has_fault_at(own->section)) return;
+    if (!own || faults_.has_fault_at(own->section)) return;
     collect_faults(faults_, [&] {
       own->load();
       lines_.emplace_back(own->section, own->shown);
@@ -132,7 +121,7 @@ class Validation {
     const std::filesystem::path& output = config_.training.output;
     if (output.empty()) return;
     if (const auto fault = output_fault(output)) {
-      faults_.push_back(*fault);
+      faults_.add_line(*fault);
     } else {
       collect_faults(faults_, [&] { check_nothing_foreign(output); });
     }
@@ -145,8 +134,8 @@ class Validation {
 
   void check_data(bool is_trained_on) {
     collect_faults(faults_, [&] {
-      const auto faults = read_data(config_, *data_, is_trained_on, encoder_);
-      faults_.insert(faults_.end(), faults.begin(), faults.end());
+      const Faults faults = read_data(config_, *data_, is_trained_on, encoder_);
+      faults_.append(faults);
       const TrainData* data = is_trained_on ? data_->train() : data_->eval();
       if (data == nullptr || !faults.empty()) return;
       lines_.emplace_back(is_trained_on ? "train" : "eval", data->summary());
@@ -168,7 +157,7 @@ class Validation {
 
   TrainConfig config_;
   const TrainCommand& command_;
-  std::vector<std::string> faults_;
+  Faults faults_;
   bool is_config_good_;
   std::optional<formats::ModelConfig> model_;  // where it could be read
   std::vector<std::string> notices_;

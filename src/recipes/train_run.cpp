@@ -9,7 +9,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/hub.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_check.h"
@@ -175,7 +175,7 @@ std::vector<std::pair<std::string, std::filesystem::path>> inputs_of(const Train
   }
   if (const auto own = config.objective->own_model()) add(own->key, own->path);
   const auto add_files = [&](const char* name, const std::vector<std::string>& patterns) {
-    std::vector<std::string> told_later;
+    Faults told_later;
     for (const auto& file : data::expand_globs(patterns, told_later)) {
       inputs.emplace_back(name, file);
     }
@@ -202,15 +202,15 @@ void check_files(const TrainCommand& command, const TrainConfig& config) {
 
 // An old run goes when the new one can begin, but not what the new one is made from.
 void check_removal(const TrainCommand& command, const TrainConfig& config) {
-  std::vector<std::string> faults;
+  Faults faults;
   for (const auto& [name, path] : inputs_of(command, config)) {
     if (!is_part_of_run(path, config.training.output)) continue;
-    faults.push_back(
-        fmt::format("[--overwrite] '{}' is {}, and part of the run in '{}' that would be removed. "
-                    "Choose another training.output.",
-                    path.string(), name, config.training.output.string()));
+    faults.add("--overwrite",
+               "'{}' is {}, and part of the run in '{}' that would be removed. Choose another "
+               "training.output.",
+               path.string(), name, config.training.output.string());
   }
-  if (!faults.empty()) throw ConfigError(std::move(faults));
+  faults.throw_if_any();
 }
 
 void print_end(const training::TrainingResult& result, const TrainConfig& config) {

@@ -14,7 +14,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/progress.h"
@@ -428,14 +428,12 @@ Trainer::Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info,
 }
 
 void Trainer::resume(const fs::path& checkpoint) {
-  auto differences =
-      fingerprint_differences(read_trainer_state(checkpoint).fingerprints, info_.fingerprints);
-  if (!differences.empty()) {
-    for (std::string& line : differences) {
-      line = fmt::format("[resume {}] {}", checkpoint.string(), line);
-    }
-    throw ConfigError(std::move(differences));
+  Faults faults;
+  for (const std::string& difference :
+       fingerprint_differences(read_trainer_state(checkpoint).fingerprints, info_.fingerprints)) {
+    faults.add(fmt::format("resume {}", checkpoint.string()), "{}", difference);
   }
+  faults.throw_if_any();
   state_ = load_checkpoint(checkpoint, adapter_, optimizer_);
   task_.read_state(checkpoint);
 }

@@ -34,7 +34,7 @@ Result load(std::string_view text, const std::vector<std::string>& overrides = {
 
 std::vector<std::string> faults_of(std::string_view text,
                                    const std::vector<std::string>& overrides = {}) {
-  return load(text, overrides).loaded.faults;
+  return load(text, overrides).loaded.faults.texts();
 }
 
 // The faults of one line below a good first line; the line is line 2.
@@ -55,11 +55,11 @@ pen: {width: .5e1, erasable: true, color: dark_green, tip: [1e-3, 2]}
 shape: {name: square, side: 4}
 )";
   // "a: b" is not a plain text in YAML: the whole is a syntax error.
-  EXPECT_THAT(load(before + "a: b" + behind).loaded.faults,
+  EXPECT_THAT(load(before + "a: b" + behind).loaded.faults.texts(),
               ElementsAre("[d.yaml:2:9] not YAML: illegal map value."));
 
   const auto [good, good_loaded] = load(before + "\"a: b\"" + behind);
-  EXPECT_THAT(good_loaded.faults, IsEmpty());
+  EXPECT_THAT(good_loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(good.copies, 3);
   EXPECT_EQ(good.title, "a: b");
   EXPECT_EQ(good.output, "out/a.svg");
@@ -76,7 +76,7 @@ shape: {name: square, side: 4}
 
 TEST(ConfigLoad, KeepsDefaultsOfWhatIsNotGiven) {
   const auto [drawing, loaded] = load("output: a.svg\npen:\n  erasable: true\n");
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(drawing.copies, 1);
   EXPECT_EQ(drawing.pen.width, 0.5);
   EXPECT_EQ(drawing.background, std::nullopt);
@@ -195,7 +195,7 @@ TEST(ConfigLoad, TellsAnUnknownAlternativeFromOneOfALaterVersion) {
 
 TEST(ConfigLoad, TakesTheWordInPlaceOfAList) {
   const auto [drawing, loaded] = load("output: a\nlayers: everything\n");
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_THAT(drawing.layers, ElementsAre("everything"));
 }
 
@@ -205,7 +205,7 @@ TEST(ConfigLoad, ReadsANullSectionAsOneWithoutKeys) {
 
 TEST(ConfigLoad, SetsAnOptionalBackToNull) {
   const auto [drawing, loaded] = load("output: a\nbackground: b\n", {"background=null"});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(drawing.background, std::nullopt);
 }
 
@@ -225,8 +225,8 @@ TEST(ConfigLoad, TellsAFileThatCannotBeRead) {
   Drawing drawing;
   const Loaded missing = load_file(fields_of(drawing), "no/such.yaml");
   ASSERT_EQ(missing.faults.size(), 1);
-  EXPECT_THAT(missing.faults[0], testing::HasSubstr("no/such.yaml"));
-  EXPECT_THAT(missing.faults[0], testing::HasSubstr("No such file or directory"));
+  EXPECT_THAT(missing.faults.texts()[0], testing::HasSubstr("no/such.yaml"));
+  EXPECT_THAT(missing.faults.texts()[0], testing::HasSubstr("No such file or directory"));
   EXPECT_EQ(load_file(fields_of(drawing), CPX_SOURCE_DIR).faults.size(), 1);
 }
 
@@ -234,7 +234,7 @@ TEST(ConfigOverride, WinsOverTheFileAndTheLaterOverTheEarlier) {
   const auto [drawing, loaded] =
       load("output: a\npen: {width: 1, erasable: true}\nlayers: [a, b]\n",
            {"pen.width=2", "pen.width=3", "layers=[c]", "shape.name=square", "shape.side=9"});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(drawing.pen.width, 3.0);
   EXPECT_TRUE(drawing.pen.erasable);
   EXPECT_THAT(drawing.layers, ElementsAre("c"));
@@ -243,14 +243,14 @@ TEST(ConfigOverride, WinsOverTheFileAndTheLaterOverTheEarlier) {
 
 std::vector<std::string> faults_of_sheet(std::string_view text) {
   sample::Sheet sheet;
-  return load_text(fields_of(sheet), text, "d.yaml", {}).faults;
+  return load_text(fields_of(sheet), text, "d.yaml", {}).faults.texts();
 }
 
 TEST(ConfigLoad, ASectionOfAnAlternativeIsReadBesideItAlone) {
   sample::Sheet sheet;
   const auto loaded =
       load_text(fields_of(sheet), "corners: {width: 2}\nshape: {name: square}\n", "d.yaml", {});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(sheet.corners.width, 2.0);
   EXPECT_THAT(faults_of_sheet("shape: {name: square}\n"), IsEmpty());
   EXPECT_THAT(faults_of_sheet("corners: {width: 2}\n"),
@@ -269,14 +269,14 @@ TEST(ConfigLoad, ASectionBesideAnUnknownAlternativeIsNoFaultOfItsOwn) {
 TEST(ConfigOverride, AMapAddsToItsSection) {
   const auto [drawing, loaded] =
       load("output: a\npen: {width: 1, erasable: true}\n", {"pen={width: 2}"});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(drawing.pen.width, 2.0);
   EXPECT_TRUE(drawing.pen.erasable);
 }
 
 TEST(ConfigOverride, KeepsEqualSignsAndQuotesOfTheValue) {
   const auto [drawing, loaded] = load("output: a\n", {"title=\"x = y: z\"", "background=a=b"});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_EQ(drawing.title, "x = y: z");
   EXPECT_EQ(drawing.background, "a=b");
 }
@@ -284,7 +284,7 @@ TEST(ConfigOverride, KeepsEqualSignsAndQuotesOfTheValue) {
 TEST(ConfigOverride, DoesNotChangeWhatAnAliasSharesWithIt) {
   const auto [drawing, loaded] =
       load("output: a\nlayers: &l [a]\npen: {tip: &t [1, 2]}\n", {"layers=[b]"});
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   EXPECT_THAT(drawing.layers, ElementsAre("b"));
 }
 
@@ -344,7 +344,7 @@ TEST(ConfigPath, HomeFolderStandsForALeadingTilde) {
                                   "output: ~/runs/x\ncache: null\nfolders: [~/a, /b/~, \"~\"]\n"
                                   "patterns: [~/shards/*.json, c]\ntitle: ~/x\n",
                                   "d.yaml", overrides);
-  EXPECT_THAT(loaded.faults, IsEmpty());
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty());
   const std::filesystem::path home = expand_home("~");
   EXPECT_EQ(places.output, home / "runs/x");
   EXPECT_EQ(places.cache, home / "cache.bin");
@@ -358,7 +358,7 @@ TEST(ConfigPath, HomeFolderOfAnotherIsAFault) {
   const Loaded loaded =
       load_text(fields_of(places), "output: ~ann/x\npatterns: [a, ~bo/*.json]\n", "d.yaml", {});
   EXPECT_THAT(
-      loaded.faults,
+      loaded.faults.texts(),
       ElementsAre("[d.yaml:1] output: got '~ann/x', expected '~/' for your own home folder, or "
                   "'./~ann/x' for a file of that name: another user's home folder needs its whole "
                   "path.",

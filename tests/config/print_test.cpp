@@ -61,7 +61,7 @@ TEST(ConfigPrint, LoadsBackToTheSameValues) {
   Drawing again;
   const std::string yaml = to_yaml(fields_of(drawing));
   const Loaded loaded = load_text(fields_of(again), yaml, "again.yaml");
-  EXPECT_THAT(loaded.faults, IsEmpty()) << yaml;
+  EXPECT_THAT(loaded.faults.texts(), IsEmpty()) << yaml;
   EXPECT_EQ(again.copies, drawing.copies);
   EXPECT_EQ(again.title, drawing.title);
   EXPECT_EQ(again.output, drawing.output);

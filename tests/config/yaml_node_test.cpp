@@ -14,15 +14,15 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 
 std::vector<std::string> faults_of(std::string_view text) {
-  std::vector<std::string> faults;
+  Faults faults;
   parse_yaml(text, "f", /*first_line=*/1, faults);
-  return faults;
+  return faults.texts();
 }
 
 YamlNodePtr parsed(std::string_view text) {
-  std::vector<std::string> faults;
+  Faults faults;
   const YamlNodePtr node = parse_yaml(text, "f", /*first_line=*/1, faults);
-  EXPECT_THAT(faults, IsEmpty()) << text;
+  EXPECT_THAT(faults.texts(), IsEmpty()) << text;
   return node;
 }
 
@@ -59,12 +59,13 @@ TEST(YamlNode, TellsTabsOfTheIndentation) {
 }
 
 TEST(YamlNode, KeepsWhatStandsBesideDuplicatesAndTabs) {
-  std::vector<std::string> faults;
+  Faults faults;
   const YamlNodePtr node =
       parse_yaml("a: 1\na: 2\n[x]: 3\nb:\n\tc: 4\n", "f", /*first_line=*/1, faults);
-  EXPECT_THAT(faults, ElementsAre("[f:5] the indentation: got a tab, expected spaces.",
-                                  "[f:2] a: the key is given twice: expected once (first: f:1).",
-                                  "[f:3] a key: got an empty list, expected a text."));
+  EXPECT_THAT(faults.texts(),
+              ElementsAre("[f:5] the indentation: got a tab, expected spaces.",
+                          "[f:2] a: the key is given twice: expected once (first: f:1).",
+                          "[f:3] a key: got an empty list, expected a text."));
   ASSERT_NE(node, nullptr);
   ASSERT_EQ(node->entries.size(), 2);
   EXPECT_EQ(text_at(node, "a"), "1");

@@ -27,7 +27,7 @@ class JsonStreamTest : public ScratchFolderTest {
     for (const JsonValue& value : items.values) {
       lines.push_back(without_folder(value.place() + " " + value.json()));
     }
-    for (const std::string& fault : items.faults) lines.push_back(without_folder(fault));
+    for (const Fault& fault : items.faults) lines.push_back(without_folder(fault.text()));
     return lines;
   }
 };
@@ -136,7 +136,7 @@ TEST_F(JsonStreamTest, LargeValuesAreReadWhole) {
   }
   for (const std::string& content : {list + "]", lines}) {
     const JsonItems items = read_json_items(write("a.json", content), "record");
-    EXPECT_THAT(items.faults, IsEmpty());
+    EXPECT_THAT(items.faults.texts(), IsEmpty());
     ASSERT_EQ(items.values.size(), 5);
     EXPECT_EQ(items.values[4].text(), std::string(400'007, 'e'));
   }

@@ -55,7 +55,7 @@ class ChatMasks : public testing_support::ScratchFolderTest,
       const std::vector<std::filesystem::path> files = {
           write("one.json", json::array({{{"messages", messages}}}).dump())};
       const SupervisedContent content = read_supervised(files, &encoder);
-      ASSERT_TRUE(content.faults.empty()) << content.faults.front();
+      ASSERT_TRUE(content.faults.empty()) << content.faults.begin()->text();
       const MaskedText text = SupervisedEncoder(encoder).encode(content.texts.at(0));
       auto mask = row.at("mask").get<std::vector<int>>();
       mask.front() = 0;
@@ -82,7 +82,7 @@ TEST_P(ChatMasks, PairsAreSplitAsTrlSplitsThem) {
     const std::vector<std::filesystem::path> files = {
         write("one.json", json::array({pair}).dump())};
     const PreferenceContent content = read_preferences(files, "{input}", &chat);
-    ASSERT_TRUE(content.faults.empty()) << content.faults.front();
+    ASSERT_TRUE(content.faults.empty()) << content.faults.begin()->text();
     const PreferenceItem& item = content.items.at(0);
     const PairEncoder encoder(chat, /*max_prompt_tokens=*/0);
     const std::array<std::string, 2> answers = {item.chosen.at(0), item.rejected.at(0)};

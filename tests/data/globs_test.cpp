@@ -18,11 +18,11 @@ class GlobTest : public ScratchFolderTest {
   std::vector<std::string> expand(std::vector<std::string> patterns) {
     for (std::string& pattern : patterns) pattern = (folder_ / pattern).string();
     std::vector<std::string> names;
-    faults_.clear();
-    for (const fs::path& file : expand_globs(patterns, faults_)) {
+    Faults faults;
+    for (const fs::path& file : expand_globs(patterns, faults)) {
       names.push_back(without_folder(file.string()));
     }
-    for (std::string& fault : faults_) fault = without_folder(fault);
+    faults_ = without_folder(faults).texts();
     return names;
   }
 

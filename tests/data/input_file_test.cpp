@@ -16,7 +16,7 @@ class InputFileTest : public ScratchFolderTest {
  protected:
   InputContent read(const std::string& name, std::string_view content) const {
     InputContent result = read_inputs(write(name, content));
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     for (Input& input : result.inputs) input.where = without_folder(input.where);
     return result;
   }
@@ -24,7 +24,7 @@ class InputFileTest : public ScratchFolderTest {
 
 TEST_F(InputFileTest, LinesOfATextFileAreInputsWithTheirLine) {
   const auto content = read("a.txt", "\xEF\xBB\xBFone\r\n\n \t\n  two\\nlines");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.inputs.size(), 2);
   EXPECT_EQ(content.inputs[0].text, "one");
   EXPECT_EQ(content.inputs[0].where, "a.txt: line 1");
@@ -39,7 +39,7 @@ TEST_F(InputFileTest, ObjectsGiveTextGroupIdAndThemselves) {
            "{\"text\": \"one\", \"group\": \"g\", \"id\": 7}\n\n"
            "{\"text\": \"a label\", \"input\": \"two\\\\nlines\", \"id\": \"x\", \"z\": [1, 0.5]}\n"
            "\"three\"\n");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.inputs.size(), 3);
   EXPECT_EQ(content.inputs[0].text, "one");
   EXPECT_EQ(content.inputs[0].group, "g");
@@ -56,7 +56,7 @@ TEST_F(InputFileTest, ObjectsGiveTextGroupIdAndThemselves) {
 
 TEST_F(InputFileTest, OptionalKeysMayBeNullOrNumbers) {
   const auto content = read("a.json", R"({"input": null, "text": "one", "group": 3, "id": null})");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.inputs.size(), 1);
   EXPECT_EQ(content.inputs[0].text, "one");
   EXPECT_EQ(content.inputs[0].group, "3");
@@ -78,7 +78,7 @@ TEST_F(InputFileTest, NumbersOfTheObjectKeepTheirDigits) {
 TEST_F(InputFileTest, RecordsOfAShardAreInputs) {
   const auto content = read("a.json", R"([{"input": "i", "group": "g", "id": "g-1",
       "paraphrases": ["n"], "paraphrases_toxic": {"t": 0.5}}, "plain"])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.inputs.size(), 2);
   EXPECT_EQ(content.inputs[0].text, "i");
   EXPECT_EQ(content.inputs[0].where, "a.json: input 1");
@@ -89,7 +89,7 @@ TEST_F(InputFileTest, FaultsHaveTheirPlace) {
   EXPECT_THAT(
       read("a.json", R"([3, {"text": 4}, {"texts": "x"}, {"input": "ok", "group": {}, "id": []},
                          {"input": " \\n"}, "", {"text": "x", "text": "y"}, "good"])")
-          .faults,
+          .faults.texts(),
       ElementsAre(
           "[a.json: input 1] is 3, expected a text or an object with one.",
           "[a.json: input 2] 'text' is 4, expected a text.",
@@ -100,28 +100,29 @@ TEST_F(InputFileTest, FaultsHaveTheirPlace) {
           "[a.json: input 5] 'input' is ' \\n', expected a text that is not blank.",
           "[a.json: input 6] is '', expected a text that is not blank.",
           "[a.json: input 7] 'text' is there twice, expected once."));
-  EXPECT_THAT(read("a.jsonl", "\"x\"\n{\"text\": \n").faults,
+  EXPECT_THAT(read("a.jsonl", "\"x\"\n{\"text\": \n").faults.texts(),
               ElementsAre(testing::StartsWith("[a.jsonl: input 2, line 2] is not valid JSON: ")));
 }
 
 TEST_F(InputFileTest, FilesThatHoldNothingUsableAreFaults) {
-  EXPECT_THAT(read("a.txt", "\n \n").faults,
+  EXPECT_THAT(read("a.txt", "\n \n").faults.texts(),
               ElementsAre("[a.txt] got no line with text, expected a text a line."));
-  EXPECT_THAT(read("a.txt", "x\n \\n\\n\n").faults,
+  EXPECT_THAT(read("a.txt", "x\n \\n\\n\n").faults.texts(),
               ElementsAre("[a.txt: line 2] is ' \\n\\n', expected a text that is not blank."));
-  EXPECT_THAT(read("a.jsonl", "").faults,
+  EXPECT_THAT(read("a.jsonl", "").faults.texts(),
               ElementsAre("[a.jsonl] got an empty file, expected inputs."));
-  EXPECT_THAT(read("a.json", "[]").faults,
+  EXPECT_THAT(read("a.json", "[]").faults.texts(),
               ElementsAre("[a.json] got an empty list, expected inputs."));
   EXPECT_THAT(
-      read("b.txt", "ok\n\xFF").faults,
+      read("b.txt", "ok\n\xFF").faults.texts(),
       ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 3, expected UTF-8. "
                   "Convert the file, for example with iconv."));
-  EXPECT_THAT(read("a.csv", "x").faults, ElementsAre(testing::StartsWith(
-                                             "[a.csv] the file is a table of comma-separated "
-                                             "values, expected plain text or JSON. Convert it: ")));
   EXPECT_THAT(
-      read_inputs(folder_ / "none.txt").faults,
+      read("a.csv", "x").faults.texts(),
+      ElementsAre(testing::StartsWith("[a.csv] the file is a table of comma-separated "
+                                      "values, expected plain text or JSON. Convert it: ")));
+  EXPECT_THAT(
+      read_inputs(folder_ / "none.txt").faults.texts(),
       ElementsAre(testing::EndsWith("none.txt: cannot be read: No such file or directory.")));
 }
 

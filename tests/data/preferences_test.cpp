@@ -24,13 +24,13 @@ class PreferencesTest : public ScratchFolderTest {
                          const std::string& prompt_template = "Q {input}: ") const {
     const std::vector<fs::path> files = {write(name, content)};
     PreferenceContent result = read_preferences(files, prompt_template);
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     for (PreferenceItem& item : result.items) item.where = without_folder(item.where);
     return result;
   }
 
   std::vector<std::string> faults(const std::string& name, std::string_view content) const {
-    return read(name, content).faults;
+    return read(name, content).faults.texts();
   }
 };
 
@@ -39,7 +39,7 @@ TEST_F(PreferencesTest, LinesWithPromptChosenAndRejectedAreItems) {
       read("a.jsonl",
            "{\"prompt\": \"Say {input} \\\\n\", \"chosen\": \" yes\", \"rejected\": \"no\"}\n\n"
            "{\"prompt\": \"\", \"chosen\": \"a\", \"rejected\": [\"b\", \"c\"], \"x\": 1}\n");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 2);
   EXPECT_EQ(content.items[0].prompt, "Say {input} \\n");  // neither filled nor unescaped
   EXPECT_THAT(content.items[0].chosen, ElementsAre(" yes"));
@@ -53,7 +53,7 @@ TEST_F(PreferencesTest, LinesWithPromptChosenAndRejectedAreItems) {
 TEST_F(PreferencesTest, AnInputIsPutIntoTheTemplate) {
   const auto content = read("a.json", R"([{"input": "a {x}", "chosen": "c", "rejected": "r"}])",
                             std::string(kPublishedPromptTemplate));
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 1);
   EXPECT_EQ(content.items[0].prompt, "### Input: ```a {x}```\n ### Output: ");
 }
@@ -77,7 +77,7 @@ TEST_F(PreferencesTest, NeutralTextsOfContrastRecordsAreChosenAndToxicOnesReject
       {"input": "one\\n", "id": 7, "paraphrases": ["n1\\n", "n2"], "paraphrases_toxic": ["t"]},
       {"input": " ", "paraphrases": ["n"], "paraphrases_toxic": ["t"]},
       {"paraphrases": {"n": 0.5}, "paraphrases_toxic": {"t": 0.5}}])");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.num_without_input, 2);
   ASSERT_EQ(content.items.size(), 1);
   EXPECT_EQ(content.items[0].prompt, "Q one\n: ");
@@ -102,7 +102,7 @@ TEST_F(PreferencesTest, PromptsNeedNoAnswers) {
       write("b.json", R"([{"input": "i", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])"),
       write("c.json", R"([{"input": "first key"}])")};
   const PreferenceContent content = read_prompts(files, "[{input}]");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 4);
   EXPECT_EQ(content.items[0].prompt, "p");
   EXPECT_THAT(content.items[0].rejected, IsEmpty());
@@ -118,9 +118,9 @@ TEST_F(PreferencesTest, PromptsWithFaultsAreFaults) {
       write("a.jsonl", "{\"prompt\": \"p\", \"rejected\": 1}\n{\"rejected\": \"r\"}\n"),
       write("b.json", R"([{"text": "x"}])")};
   PreferenceContent content = read_prompts(files, "{input}");
-  for (std::string& fault : content.faults) fault = without_folder(fault);
+  content.faults = without_folder(content.faults);
   EXPECT_THAT(content.items, IsEmpty());
-  EXPECT_THAT(content.faults,
+  EXPECT_THAT(content.faults.texts(),
               ElementsAre("[a.jsonl: record 1, line 1] 'rejected' is 1, expected a text or a list "
                           "of texts.",
                           "[a.jsonl: record 2, line 2] 'prompt' is missing (keys: rejected), "
@@ -142,7 +142,7 @@ TEST_F(PreferencesTest, FaultsHaveTheirPlaceAndLeaveTheItemOut) {
                             "{\"prompt\"\n");
   EXPECT_EQ(content.items.size(), 1);
   EXPECT_THAT(
-      content.faults,
+      content.faults.texts(),
       ElementsAre(
           HasSubstr("[a.jsonl: record 8, line 8] is not valid JSON: "),
           "[a.jsonl: record 2, line 2] 'rejected' is missing (keys: prompt, chosen, reject), "
@@ -176,7 +176,7 @@ TEST_F(PreferencesTest, PromptsNeedNoSideMoreThanTheyHave) {
   const std::vector<fs::path> files = {
       write("a.json", R"([{"input": "i", "paraphrases": ["n"]}])")};
   const PreferenceContent content = read_prompts(files, "{input}");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.items.size(), 1);
 }
 
@@ -215,7 +215,7 @@ TEST_F(PreferencesTest, ConversationsAreRendered) {
   const TextEncoder encoder = chat_encoder();
   const std::vector<fs::path> files = {write("a.json", kTalk)};
   const PreferenceContent content = read_preferences(files, "{input}", &encoder);
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 2);
   EXPECT_EQ(content.items[0].prompt, "u:hi;a:");
   EXPECT_THAT(content.items[0].chosen, ElementsAre("yes;"));
@@ -227,7 +227,7 @@ TEST_F(PreferencesTest, ConversationsAreRendered) {
 
 TEST_F(PreferencesTest, WithoutAnEncoderConversationsAreLookedAt) {
   const auto content = read("a.json", kTalk);
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(content.items, IsEmpty());
   EXPECT_THAT(
       faults("b.json", R"([{"prompt": "p", "chosen": [{"role": "a", "content": "c"}],
@@ -244,7 +244,7 @@ class LabelledTest : public PreferencesTest {
     const TextEncoder encoder = chat_encoder();
     const std::vector<fs::path> files = {write(name, content)};
     PreferenceContent result = read_labelled(files, "Q {input}: ", &encoder);
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     return result;
   }
 };
@@ -253,7 +253,7 @@ TEST_F(LabelledTest, ALabelSaysWhichSideACompletionIsOn) {
   const auto content = read_labels("a.jsonl",
                                    "{\"prompt\": \"p\", \"completion\": \" a\", \"label\": true}\n"
                                    "{\"input\": \"i\", \"completion\": \"b\", \"label\": false}\n");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 2);
   EXPECT_EQ(content.items[0].prompt, "p");
   EXPECT_THAT(content.items[0].chosen, ElementsAre(" a"));
@@ -267,7 +267,7 @@ TEST_F(LabelledTest, ConversationsMayHaveLabels) {
   const auto content = read_labels("a.json", R"([{"prompt": [{"role": "user", "content": "hi"}],
                                  "completion": [{"role": "assistant", "content": "no"}],
                                  "label": false}])");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.items.size(), 1);
   EXPECT_EQ(content.items[0].prompt, "u:hi;a:");
   EXPECT_THAT(content.items[0].rejected, ElementsAre("no;"));
@@ -276,12 +276,12 @@ TEST_F(LabelledTest, ConversationsMayHaveLabels) {
 TEST_F(LabelledTest, PairsAndContrastRecordsGiveBothSides) {
   const auto pairs = read_labels("a.json", R"([{"prompt": "p", "chosen": "c", "rejected": "r"},
                                                {"prompt": "q", "rejected": ["s", "t"]}])");
-  EXPECT_THAT(pairs.faults, IsEmpty());
+  EXPECT_THAT(pairs.faults.texts(), IsEmpty());
   ASSERT_EQ(pairs.items.size(), 2);
   EXPECT_THAT(pairs.items[0].chosen, ElementsAre("c"));
   EXPECT_THAT(pairs.items[1].rejected, ElementsAre("s", "t"));
   const auto records = read_labels("b.json", R"([{"input": "i", "paraphrases_toxic": ["t"]}])");
-  EXPECT_THAT(records.faults, IsEmpty());
+  EXPECT_THAT(records.faults.texts(), IsEmpty());
   ASSERT_EQ(records.items.size(), 1);
   EXPECT_THAT(records.items[0].rejected, ElementsAre("t"));
 }
@@ -292,7 +292,7 @@ TEST_F(LabelledTest, FaultsNameRecordAndKey) {
                   "{\"prompt\": \"p\", \"completion\": \"c\"}\n"
                   "{\"prompt\": \"p\", \"completion\": \"\", \"label\": 1}\n"
                   "{\"prompt\": \"p\", \"label\": true}\n")
-          .faults,
+          .faults.texts(),
       ElementsAre("[a.jsonl: record 1, line 1] 'label' is missing (keys: prompt, completion), "
                   "expected true or false.",
                   "[a.jsonl: record 2, line 2] 'label' is 1, expected true or false.",
@@ -300,7 +300,7 @@ TEST_F(LabelledTest, FaultsNameRecordAndKey) {
                   "blank.",
                   "[a.jsonl: record 3, line 3] 'completion' is missing (keys: prompt, label), "
                   "expected a text."));
-  EXPECT_THAT(read_labels("b.json", R"([{"text": "x"}])").faults,
+  EXPECT_THAT(read_labels("b.json", R"([{"text": "x"}])").faults.texts(),
               ElementsAre("[b.json] got the keys text, expected objects with 'completion' and "
                           "'label', or with 'chosen' and 'rejected', or contrast records with "
                           "'paraphrases' and 'paraphrases_toxic'."));

@@ -22,9 +22,7 @@ class ShardTest : public ScratchFolderTest {
   }
 
   std::vector<std::string> faults(const std::string& name, std::string_view content) const {
-    std::vector<std::string> found = read(name, content).faults;
-    for (std::string& fault : found) fault = without_folder(fault);
-    return found;
+    return without_folder(read(name, content).faults).texts();
   }
 };
 
@@ -32,7 +30,7 @@ TEST_F(ShardTest, ListLayoutIsRead) {
   const ShardContent content = read("a.json", R"([{"input": "i", "group": "g", "id": "g-1",
       "paraphrases": ["n1", "n2"], "paraphrases_toxic": ["t1"], "paraphrases_toxigenscore": [0.5]},
       {"input": "", "group": "h", "id": "h-1", "paraphrases": ["n"], "paraphrases_toxic": ["t"]}])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.records.size(), 2);
   const Record& record = content.records[0];
   EXPECT_EQ(record.input, "i");
@@ -47,7 +45,7 @@ TEST_F(ShardTest, ListLayoutIsRead) {
 TEST_F(ShardTest, ScoredLayoutKeepsTheOrderOfTheFile) {
   const ShardContent content = read("a.json", R"([{"id": "x",
       "paraphrases": {"zebra": 0.9, "apple": 0.1, "mango": 1}, "paraphrases_toxic": {"t": null}}])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(content.records.at(0).neutral, ElementsAre("zebra", "apple", "mango"));
   EXPECT_THAT(content.records.at(0).toxic, ElementsAre("t"));
 }
@@ -58,7 +56,7 @@ TEST_F(ShardTest, JsonLinesAreReadWithTheirLineAndBlankLinesPassedOver) {
                                     "{\"id\": 7, \"paraphrases\": [\"n\"], "
                                     "\"paraphrases_toxic\": [\"t\"]}\r\n\r\n  \n"
                                     "{\"paraphrases\": [\"n\"], \"paraphrases_toxic\": [\"t\"]}");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.records.size(), 2);
   EXPECT_EQ(content.records[0].id, "7");
   EXPECT_EQ(without_folder(content.records[0].where), "a.jsonl: record 1, line 1 (id '7')");
@@ -68,7 +66,7 @@ TEST_F(ShardTest, JsonLinesAreReadWithTheirLineAndBlankLinesPassedOver) {
 TEST_F(ShardTest, InputGroupAndIdMayBeMissing) {
   const ShardContent content =
       read("a.json", R"([{"paraphrases": ["n"], "paraphrases_toxic": ["t"]}])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.records.at(0).input, "");
   EXPECT_EQ(content.records.at(0).group, "");
   EXPECT_EQ(content.records.at(0).id, "");
@@ -105,7 +103,7 @@ TEST(Escape, IsUndoneByUnescapeButForALiteralLineBreak) {
 TEST_F(ShardTest, TextsAreUnescaped) {
   const ShardContent content = read("a.json", R"([{"input": "x\\ny", "id": "a\\nb",
       "paraphrases": ["p\\nq"], "paraphrases_toxic": {"r\\\\s": 0}}])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.records.at(0).input, "x\ny");
   EXPECT_EQ(content.records.at(0).id, "a\\nb");
   EXPECT_THAT(content.records.at(0).neutral, ElementsAre("p\nq"));
@@ -142,14 +140,14 @@ TEST_F(ShardTest, ASideThatIsNotNeededMayBeMissing) {
       {"paraphrases": ["n"], "paraphrases_toxic": null},
       {"paraphrases": ["n"], "paraphrases_toxic": []}, {"paraphrases_toxic": ["t"]}])")};
   const ShardContent either = read_shards(files, {.neutral = false, .toxic = false});
-  EXPECT_THAT(either.faults, IsEmpty());
+  EXPECT_THAT(either.faults.texts(), IsEmpty());
   ASSERT_EQ(either.records.size(), 4);
   EXPECT_THAT(either.records[0].toxic, IsEmpty());
   EXPECT_THAT(either.records[3].toxic, ElementsAre("t"));
   const ShardContent neutral = read_shards(files, {.neutral = true, .toxic = false});
   EXPECT_EQ(neutral.records.size(), 3);
   ASSERT_EQ(neutral.faults.size(), 1);
-  EXPECT_THAT(neutral.faults[0], testing::HasSubstr("record 4] 'paraphrases' is missing"));
+  EXPECT_THAT(neutral.faults.texts()[0], testing::HasSubstr("record 4] 'paraphrases' is missing"));
   // What is there is looked at.
   EXPECT_EQ(read_shards(std::vector<fs::path>{write("b.json", R"([{"paraphrases": ["n"],
                             "paraphrases_toxic": 3}])")},
@@ -162,7 +160,7 @@ TEST_F(ShardTest, ARecordNeedsASideInAnyCase) {
   const ShardContent content = read_shards(std::vector<fs::path>{write("a.json", R"([{"id": 1}])")},
                                            {.neutral = false, .toxic = false});
   ASSERT_EQ(content.faults.size(), 1);
-  EXPECT_EQ(without_folder(content.faults[0]),
+  EXPECT_EQ(without_folder(content.faults.texts()[0]),
             "[a.json: record 1 (id '1')] 'paraphrases' is missing (keys: id), expected a list of "
             "texts or an object {text: score}.");
 }
@@ -173,7 +171,7 @@ TEST_F(ShardTest, OptionalKeysMayBeNullOrNumbers) {
       {"input": null, "group": null, "id": null, "paraphrases": ["n"], "paraphrases_toxic": ["t"]},
       {"input": 4, "group": 12345678901234567890123, "id": 1.50, "paraphrases": ["n"],
        "paraphrases_toxic": ["t"]}])");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.records[0].input, "");
   EXPECT_EQ(content.records[0].group, "");
   EXPECT_EQ(without_folder(content.records[0].where), "a.json: record 1");
@@ -283,7 +281,7 @@ TEST_F(ShardTest, AFileThatCannotBeReadIsAFault) {
   const std::vector<fs::path> files = {folder_ / "none.json"};
   const ShardContent content = read_shards(files);
   ASSERT_EQ(content.faults.size(), 1);
-  EXPECT_EQ(without_folder(content.faults[0]),
+  EXPECT_EQ(without_folder(content.faults.texts()[0]),
             "[read] none.json: cannot be read: No such file or directory.");
 }
 
@@ -310,13 +308,13 @@ TEST_F(ShardTest, LongValuesAreCutInMessagesBetweenCharacters) {
 }
 
 TEST(Shards, DemoDataHasNoFault) {
-  std::vector<std::string> faults;
+  Faults faults;
   const std::vector<std::string> patterns = {CPX_SOURCE_DIR "/data/demo/train/*.json",
                                              CPX_SOURCE_DIR "/data/demo/heldout/*.json"};
   const auto files = expand_globs(patterns, faults);
   const ShardContent content = read_shards(files);
-  EXPECT_THAT(faults, IsEmpty());
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(faults.texts(), IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_EQ(content.records.size(), 56);
 }
 

@@ -42,7 +42,7 @@ class SupervisedFiles : public testing_support::ScratchFolderTest {
     const std::vector<fs::path> files = {write(name, content)};
     const TextEncoder encoder = encoder_of(chat_template);
     SupervisedContent result = read_supervised(files, &encoder);
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     for (SupervisedText& text : result.texts) text.where = without_folder(text.where);
     return result;
   }
@@ -53,13 +53,13 @@ class SupervisedFiles : public testing_support::ScratchFolderTest {
 
 TEST_F(SupervisedFiles, TextsAreReadAsTheyStand) {
   const auto lines = read("a.txt", "one \\n\n\n  two\n");
-  EXPECT_THAT(lines.faults, IsEmpty());
+  EXPECT_THAT(lines.faults.texts(), IsEmpty());
   ASSERT_EQ(lines.texts.size(), 2);
   EXPECT_EQ(lines.texts[0].text, "one \\n");
   EXPECT_EQ(lines.texts[1].text, "  two");
   EXPECT_EQ(lines.texts[1].where, "a.txt: line 3");
   const auto json = read("a.json", R"(["x", {"text": "y\n", "label": 1}])");
-  EXPECT_THAT(json.faults, IsEmpty());
+  EXPECT_THAT(json.faults.texts(), IsEmpty());
   ASSERT_EQ(json.texts.size(), 2);
   EXPECT_EQ(json.texts[1].text, "y\n");
   EXPECT_EQ(json.texts[1].where, "a.json: record 2");
@@ -67,7 +67,7 @@ TEST_F(SupervisedFiles, TextsAreReadAsTheyStand) {
 
 TEST_F(SupervisedFiles, CompletionsFollowTheirPrompts) {
   const auto content = read("a.jsonl", "{\"prompt\": \"\", \"completion\": \" c\"}\n");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.texts.size(), 1);
   EXPECT_EQ(content.texts[0].form, SupervisedForm::kCompletion);
   EXPECT_EQ(content.texts[0].text, " c");
@@ -77,7 +77,7 @@ TEST_F(SupervisedFiles, CompletionsFollowTheirPrompts) {
 TEST_F(SupervisedFiles, CompletionsMayBeMessages) {
   const auto content = read("a.json", R"([{"prompt": [{"role": "user", "content": "hi"}],
                                           "completion": [{"role": "assistant", "content": "yo"}]}])");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.texts.size(), 1);
   EXPECT_EQ(content.texts[0].prompt, "U:hi;A:");
   EXPECT_EQ(content.texts[0].text, "yo</s>;");
@@ -89,7 +89,7 @@ TEST_F(SupervisedFiles, OfConversationsTheAssistantsTurnsAreLearned) {
       R"([{"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"},
                         {"role": "user", "content": "go"}, {"role": "assistant", "content": "ok"}]}])";
   const auto content = read("a.json", record);
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   ASSERT_EQ(content.texts.size(), 1);
   const std::string& text = content.texts[0].text;
   EXPECT_EQ(text, "U:hi;A:yo</s>;U:go;A:ok</s>;");
@@ -127,7 +127,7 @@ TEST_F(SupervisedFiles, ATemplateThatChangesWhatCameBeforeIsAFault) {
       read("a.json", record,
            "{% for m in messages %}{{ m.role[0] }}:"
            "{% if loop.last or m.role == 'user' %}{{ m.content }}{% endif %};{% endfor %}")
-          .faults,
+          .faults.texts(),
       ElementsAre(
           "[a.json: record 1] message 3: the chat template renders the messages before it "
           "as 'yo;' and, with it, as ';u:go;' there, expected the same beginning: where the "
@@ -137,13 +137,14 @@ TEST_F(SupervisedFiles, ATemplateThatChangesWhatCameBeforeIsAFault) {
 
 TEST_F(SupervisedFiles, FaultsNameRecordAndKey) {
   EXPECT_THAT(
-      read("a.jsonl", "{\"text\": \"x\"}\n{\"text\": \" \"}\n{\"input\": \"x\"}\n7\n").faults,
+      read("a.jsonl", "{\"text\": \"x\"}\n{\"text\": \" \"}\n{\"input\": \"x\"}\n7\n")
+          .faults.texts(),
       ElementsAre("[a.jsonl: record 2, line 2] 'text' is ' ', expected a text that is not blank.",
                   "[a.jsonl: record 3, line 3] 'text' is missing (keys: input), expected a text.",
                   "[a.jsonl: record 4, line 4] is 7, expected an object."));
   EXPECT_THAT(
       read("b.jsonl", "{\"prompt\": \"p\", \"completion\": \"\"}\n{\"completion\": \"c\"}\n")
-          .faults,
+          .faults.texts(),
       ElementsAre("[b.jsonl: record 1, line 1] 'completion' is '', expected a text that is "
                   "not blank.",
                   "[b.jsonl: record 2, line 2] 'prompt' is missing (keys: completion), "
@@ -151,7 +152,7 @@ TEST_F(SupervisedFiles, FaultsNameRecordAndKey) {
   EXPECT_THAT(
       read("c.json", R"([{"messages": []}, {"messages": [{"role": "user"}]}, {"messages": ["x"]},
                          {"messages": [{"role": "assistant", "content": "x", "tool_calls": [1]}]}])")
-          .faults,
+          .faults.texts(),
       ElementsAre(
           "[c.json: record 1] 'messages' is [], expected a list of messages.",
           "[c.json: record 2] 'messages[0].content' is missing.",
@@ -160,7 +161,7 @@ TEST_F(SupervisedFiles, FaultsNameRecordAndKey) {
           "[c.json: record 4] 'messages[0].tool_calls' is [1], expected none: tool calls are "
           "not rendered."));
   EXPECT_THAT(
-      read("d.json", R"([{"quote": "x"}])").faults,
+      read("d.json", R"([{"quote": "x"}])").faults.texts(),
       ElementsAre("[d.json] got the keys quote, expected texts, or objects with 'text', with "
                   "'prompt' and 'completion', or with 'messages'."));
 }
@@ -168,7 +169,7 @@ TEST_F(SupervisedFiles, FaultsNameRecordAndKey) {
 TEST_F(SupervisedFiles, AConversationThatTheTemplateRefusesIsAFault) {
   EXPECT_THAT(read("a.json", R"([{"messages": [{"role": "user", "content": "x"}]}])",
                    "{{ raise_exception('no') }}")
-                  .faults,
+                  .faults.texts(),
               ElementsAre("[a.json: record 1] the model's chat template refuses this conversation: "
                           "no"));
 }

@@ -16,14 +16,14 @@ class TextFileTest : public ScratchFolderTest {
  protected:
   TextFileContent read(const std::string& name, std::string_view content) const {
     TextFileContent result = read_texts(write(name, content));
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     return result;
   }
 };
 
 TEST_F(TextFileTest, LinesOfATextFileAreTexts) {
   const auto content = read("a.txt", "\xEF\xBB\xBFone \\n\r\n\n \t\n  two\nthree");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(content.texts, ElementsAre("one \\n", "  two", "three"));
 }
 
@@ -34,18 +34,18 @@ TEST_F(TextFileTest, JsonListAndLinesAreTexts) {
 }
 
 TEST_F(TextFileTest, FaultsHaveTheirPlace) {
-  EXPECT_THAT(read("a.json", R"(["one", 2, {}])").faults,
+  EXPECT_THAT(read("a.json", R"(["one", 2, {}])").faults.texts(),
               ElementsAre("[a.json: text 2] is 2, expected a text, or an object with the key "
                           "'text'.",
                           "[a.json: text 3] 'text' is missing (keys: none), expected a text."));
   EXPECT_THAT(
-      read("a.jsonl", "{\"texts\": \"one\"}\n\n{\"text\": 3}\n").faults,
+      read("a.jsonl", "{\"texts\": \"one\"}\n\n{\"text\": 3}\n").faults.texts(),
       ElementsAre("[a.jsonl: text 1, line 1] 'text' is missing (keys: texts), expected a text.",
                   "[a.jsonl: text 2, line 3] 'text' is 3, expected a text."));
-  EXPECT_THAT(read("a.txt", "\n \n").faults,
+  EXPECT_THAT(read("a.txt", "\n \n").faults.texts(),
               ElementsAre("[a.txt] got no line with text, expected a text a line."));
   EXPECT_THAT(
-      read("b.txt", "ok\n\xFF").faults,
+      read("b.txt", "ok\n\xFF").faults.texts(),
       ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 3, expected UTF-8. "
                   "Convert the file, for example with iconv."));
 }
@@ -71,10 +71,10 @@ TEST_F(TextFileTest, LineEndsOfAllKindsAreRead) {
 
 TEST_F(TextFileTest, TablesAndCompressedFilesAreToldAsSuch) {
   EXPECT_THAT(
-      read("a.csv", "one").faults,
+      read("a.csv", "one").faults.texts(),
       ElementsAre(testing::StartsWith("[a.csv] the file is a table of comma-separated "
                                       "values, expected plain text or JSON. Convert it: ")));
-  EXPECT_THAT(read("a.json", "\x1F\x8B\x08").faults,
+  EXPECT_THAT(read("a.json", "\x1F\x8B\x08").faults.texts(),
               ElementsAre("[a.json] the file is compressed by gzip, expected plain text or JSON. "
                           "Unpack it: gzip -dk 'a.json'"));
 }
@@ -90,7 +90,7 @@ class PromptTextsTest : public ScratchFolderTest {
   TextFileContent read(const std::string& name, std::string_view content,
                        const std::vector<std::string>& keys = usual_prompt_keys()) const {
     TextFileContent result = read_texts(write(name, content), keys);
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     return result;
   }
 };
@@ -103,7 +103,7 @@ TEST_F(PromptTextsTest, StandUnderTheFirstKeyThatAnObjectHas) {
            "{\"input\": \"no\", \"text\": \"three\"}\n"
            "{\"input\": \"four\", \"prompt\": null}\n"
            "\"five\"\n");
-  EXPECT_THAT(content.faults, IsEmpty());
+  EXPECT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(content.texts, ElementsAre("one", "two", "three", "four", "five"));
   EXPECT_THAT(read("a.txt", "one\ntwo\n").texts, ElementsAre("one", "two"));
 }
@@ -116,13 +116,13 @@ TEST_F(PromptTextsTest, AKeyMayHaveDotsOrLeadIntoObjects) {
 
 TEST_F(PromptTextsTest, FaultsNameTheKeys) {
   EXPECT_THAT(
-      read("a.jsonl", "{\"prompt\": {\"texts\": \"x\"}}\n{\"a\": 1, \"b\": 2}\n7\n").faults,
+      read("a.jsonl", "{\"prompt\": {\"texts\": \"x\"}}\n{\"a\": 1, \"b\": 2}\n7\n").faults.texts(),
       ElementsAre("[a.jsonl: text 1, line 1] 'prompt' is {\"texts\":\"x\"}, expected a text.",
                   "[a.jsonl: text 2, line 2] 'prompt' is missing (keys: a, b), expected a text "
                   "under one of the keys prompt, prompt.text, text, input.",
                   "[a.jsonl: text 3, line 3] is 7, expected a text, or an object with one of the "
                   "keys prompt, prompt.text, text, input."));
-  EXPECT_THAT(read("a.json", R"([{"text": "x"}])", {"question"}).faults,
+  EXPECT_THAT(read("a.json", R"([{"text": "x"}])", {"question"}).faults.texts(),
               ElementsAre("[a.json: text 1] 'question' is missing (keys: text), expected a text."));
 }
 

@@ -16,7 +16,7 @@ class PromptFileTest : public ScratchFolderTest {
  protected:
   PromptContent read(const std::string& name, std::string_view content) const {
     PromptContent result = read_prompts(write(name, content));
-    for (std::string& fault : result.faults) fault = without_folder(fault);
+    result.faults = without_folder(result.faults);
     for (data::Input& input : result.inputs) input.where = without_folder(input.where);
     return result;
   }
@@ -40,7 +40,7 @@ TEST_F(PromptFileTest, SentencesOfPublishedListsAreInputsOnceEach) {
                             "\n\n"
                             R"(- we walked - all of us\n- it rained\n- the bus was late\n- )"
                             "\n");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(texts(content),
               ElementsAre("the bus was late", "we walked - all of us", "it rained"));
   EXPECT_THAT(ids(content), ElementsAre("mental_dis-0", "mental_dis-1", "mental_dis-2"));
@@ -54,14 +54,14 @@ TEST_F(PromptFileTest, ALineThatIsNoListAmongListsIsAFault) {
   const auto content = read("hate_a.txt", "- one\\n- two\nthree\n- four\n");
   EXPECT_THAT(texts(content), ElementsAre("one", "two", "four"));
   EXPECT_THAT(
-      content.faults,
+      content.faults.texts(),
       ElementsAre("[hate_a.txt: line 2] got a line that does not begin with '- ', expected "
                   "a list like the first line: '- one\\n- two' (or a file without lists)."));
 }
 
 TEST_F(PromptFileTest, LinesWithADashButWithoutLineBreaksAreTexts) {
   const auto content = read("notes.txt", "- one\n- two\n- one\nthree\\n- four\n");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(texts(content), ElementsAre("- one", "- two", "- one", "three\n- four"));
   EXPECT_THAT(ids(content), ElementsAre("notes-0", "notes-1", "notes-2", "notes-3"));
   EXPECT_EQ(content.num_repeated, 0);
@@ -71,7 +71,7 @@ TEST_F(PromptFileTest, RecordsKeepTheirIdAndGetANormalisedGroup) {
   const auto content = read("hate_native_american.jsonl",
                             "{\"input\": \"one\", \"group\": \"physical_disability\", \"id\": 5}\n"
                             "{\"text\": \"- two\\\\n- three\"}\n");
-  ASSERT_THAT(content.faults, IsEmpty());
+  ASSERT_THAT(content.faults.texts(), IsEmpty());
   EXPECT_THAT(texts(content), ElementsAre("one", "- two\n- three"));  // lists are of .txt alone
   EXPECT_THAT(ids(content), ElementsAre("5", "native-american-1"));
   EXPECT_EQ(content.inputs[0].group, "physical_dis");
@@ -79,10 +79,10 @@ TEST_F(PromptFileTest, RecordsKeepTheirIdAndGetANormalisedGroup) {
 }
 
 TEST_F(PromptFileTest, FaultsOfTheFileAreToldWithItsLine) {
-  EXPECT_THAT(read("a.txt", " \n").faults,
+  EXPECT_THAT(read("a.txt", " \n").faults.texts(),
               ElementsAre("[a.txt] got no line with text, expected a text a line."));
   EXPECT_THAT(
-      read("b.txt", "- one\\n- two\n- \xFF\n").faults,
+      read("b.txt", "- one\\n- two\n- \xFF\n").faults.texts(),
       ElementsAre("[b.txt: line 2] not UTF-8: got the byte 0xFF at offset 15, expected UTF-8. "
                   "Convert the file, for example with iconv."));
 }

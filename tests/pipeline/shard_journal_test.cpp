@@ -112,7 +112,7 @@ TEST_F(ShardJournalTest, TrainingReadsTheTextsThatWereKept) {
   EXPECT_EQ(summary.num_records, 3);
   EXPECT_THAT(summary.left_out, IsEmpty());
   const data::ShardContent shard = data::read_shards(std::vector<fs::path>{folder_ / "out.json"});
-  ASSERT_THAT(shard.faults, IsEmpty());
+  ASSERT_THAT(shard.faults.texts(), IsEmpty());
   ASSERT_EQ(shard.records.size(), 3);
   for (size_t i = 0; i < 3; ++i) {
     const data::Input input = three_inputs()[i];
@@ -164,7 +164,7 @@ TEST_F(ShardJournalTest, JsonLinesHoldTheSameRecords) {
   journal.finish();
   const auto list = data::read_shards(std::vector<fs::path>{folder_ / "out.json"});
   const auto lines = data::read_shards(std::vector<fs::path>{folder_ / "out.jsonl"});
-  EXPECT_THAT(lines.faults, IsEmpty());
+  EXPECT_THAT(lines.faults.texts(), IsEmpty());
   ASSERT_EQ(lines.records.size(), 3);
   EXPECT_EQ(lines.records[2].neutral, list.records[2].neutral);
 }
@@ -353,7 +353,7 @@ TEST_F(ShardJournalTest, InputsWithoutParaphrasesAreLeftOutAndReported) {
                           "1 copy of the input)"));
   EXPECT_EQ(summary.too_few.size(), 2);
   const auto shard = data::read_shards(std::vector<fs::path>{folder_ / "out.json"});
-  EXPECT_THAT(shard.faults, IsEmpty());
+  EXPECT_THAT(shard.faults.texts(), IsEmpty());
   ASSERT_EQ(shard.records.size(), 2);
   EXPECT_EQ(shard.records[1].id, "travel-2");
   const Json meta = Json::parse(read_text_file(folder_ / "out.json.meta"));

@@ -13,9 +13,9 @@
 
 #include <gtest/gtest.h>
 
-#include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
 #include "cpx/recipes/train_config.h"
+#include "tests/support/errors.h"
 
 namespace cpx::recipes {
 namespace migrate_page_test {
@@ -78,15 +78,12 @@ std::string objective_of(const std::string& section) {
 
 // The faults of the least config with these overrides.
 std::vector<std::string> faults_of(const std::vector<std::string>& overrides) {
-  try {
+  return testing_support::faults_of([&] {
     parse_train_config(
         "model: {path: m}\ndata: {train: [d.json]}\ntraining: {output: out}\n"
         "reward: {words: [kind]}\n",
         "t.yaml", overrides);
-  } catch (const ConfigError& error) {
-    return error.faults();
-  }
-  return {};
+  });
 }
 
 TEST(MigratePage, NamesOnlyKeysOfTheSectionsObjective) {

@@ -15,6 +15,7 @@
 #include "cpx/recipes/train.h"
 #include "src/recipes/contrast_data.h"
 #include "src/recipes/objective.h"
+#include "tests/support/errors.h"
 #include "tests/support/folders.h"
 
 namespace cpx::recipes {
@@ -106,14 +107,8 @@ TEST(ToyObjective, ItsKeysAreThoseOfTheConfig) {
   const char* const least =
       "model: {path: m}\ndata: {train: [d.json]}\ntraining: {output: out}\n"
       "objective: {name: toy, weight: 0}\n";
-  try {
-    parse_train_config(least, "t.yaml", {}, kTable);
-    FAIL() << "nothing was thrown";
-  } catch (const ConfigError& error) {
-    EXPECT_THAT(
-        error.faults(),
-        testing::ElementsAre("[t.yaml:4] objective.weight: got '0', expected a number > 0."));
-  }
+  EXPECT_THAT(testing_support::faults_of([&] { parse_train_config(least, "t.yaml", {}, kTable); }),
+              testing::ElementsAre("[t.yaml:4] objective.weight: got '0', expected a number > 0."));
 }
 
 TEST(ToyObjective, OthersDoNotKnowIt) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "cpx/core/error.h"
+#include "cpx/core/faults.h"
 
 namespace cpx::testing_support {
 
@@ -27,15 +28,16 @@ std::string message_of(Call&& call) {
   return kNothingThrown;
 }
 
-/// All faults of the ConfigError that `call` throws; empty where it throws none.
+/// The lines of all faults of the ConfigError that `call` throws; empty where it throws none.
 template <class Call>
 std::vector<std::string> faults_of(Call&& call) {
+  Faults faults;
   try {
     std::forward<Call>(call)();
   } catch (const ConfigError& error) {
-    return error.faults();
+    faults.append(error.faults());
   }
-  return {};
+  return faults.texts();
 }
 
 /// An input with a fault and the message that it gets: a row of a table of tests.

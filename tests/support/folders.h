@@ -82,6 +82,12 @@ class ScratchFolderTest : public testing::Test {
   std::string without_folder(std::string text) const {
     return scratch_.without_folder(std::move(text));
   }
+  /// The same of each line.
+  Faults without_folder(const Faults& faults) const {
+    Faults result;
+    for (const Fault& fault : faults) result.add_line(without_folder(fault.text()));
+    return result;
+  }
 
   /// message_of() the DataError that `call` throws, without the folder.
   template <class Call>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "cpx/config/fields.h"
+#include "cpx/core/faults.h"
 
 namespace cpx::config {
 
@@ -35,7 +36,7 @@ class Sources {
 
 struct Loaded {
   Sources sources;
-  std::vector<std::string> faults;  // in the order of the file; empty: all values are good
+  Faults faults = {};  // in the order of the file; empty: all values are good
 };
 
 /// Fills `section` from YAML text that came from `file_name` (for messages) and then from

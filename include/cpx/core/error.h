@@ -18,16 +18,28 @@ class DataError : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
+/// One thing that is wrong; `Faults` (core/faults.h) collects them.
+struct Fault {
+  std::string where = {};  // the file and line, or the flag; empty: `message` begins with it
+  std::string key = {};    // of a config ("adapter.rank"), or the flag; empty: it is about no key
+  std::string message = {};
+
+  /// The line for the user: "[where] key: message", without what is empty.
+  std::string text() const;
+};
+
 /// The configuration or the command line is wrong; carries all faults at once, one line each.
 class ConfigError : public std::runtime_error {
  public:
-  explicit ConfigError(std::vector<std::string> faults);
-  explicit ConfigError(const std::string& fault) : ConfigError(std::vector<std::string>{fault}) {}
+  explicit ConfigError(std::vector<Fault> faults);
+  explicit ConfigError(const std::string& line)
+      : ConfigError(std::vector<Fault>{{.message = line}}) {}
 
-  const std::vector<std::string>& faults() const { return faults_; }
+  /// Never empty.
+  const std::vector<Fault>& faults() const { return faults_; }
 
  private:
-  std::vector<std::string> faults_;
+  std::vector<Fault> faults_;
 };
 
 /// Formats the message and throws it as an `E`.

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpx/core/faults.h"
 #include "cpx/core/json.h"
 #include "cpx/core/text_file.h"
 
@@ -70,14 +71,13 @@ bool holds_json(const std::filesystem::path& file);
 
 /// Calls `use` with each value of a file. Faults of the file, and each DataError that `use` throws,
 /// are added to `faults`; nothing is thrown.
-void for_each_json(const std::filesystem::path& file, std::string_view noun,
-                   std::vector<std::string>& faults,
+void for_each_json(const std::filesystem::path& file, std::string_view noun, Faults& faults,
                    const std::function<void(const JsonValue&)>& use);
 
 /// All values of a file, and its faults.
 struct JsonItems {
   std::vector<JsonValue> values;
-  std::vector<std::string> faults;
+  Faults faults;
 };
 
 /// Reads the whole file; nothing is thrown.

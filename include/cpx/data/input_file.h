@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "cpx/core/faults.h"
+
 namespace cpx::data {
 
 struct Input {
@@ -23,7 +25,7 @@ struct Input {
 struct InputContent {
   std::vector<Input> inputs = {};
   /// "[file: line or input] ...: got ..., expected ...".
-  std::vector<std::string> faults = {};
+  Faults faults = {};
 };
 
 /// Reads one text per line (blank lines are skipped), or JSON lists and JSON lines (see

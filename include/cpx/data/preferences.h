@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpx/core/faults.h"
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
 
@@ -36,8 +37,8 @@ struct PreferenceItem {
 /// Items in the order of the files, and every fault found.
 struct PreferenceContent {
   std::vector<PreferenceItem> items = {};
-  int64_t num_without_input = 0;         // records of shards left out for lack of an input
-  std::vector<std::string> faults = {};  // as in ShardContent
+  int64_t num_without_input = 0;  // records of shards left out for lack of an input
+  Faults faults = {};             // as in ShardContent
 };
 
 /// Makes one item from each record: the prompt is `prompt_template` with the input of the record in

@@ -8,6 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "cpx/core/faults.h"
+
 namespace cpx::data {
 
 /// One record of a shard; texts are unescaped and keep the order of the file. Missing and null keys
@@ -28,7 +30,7 @@ struct ShardContent {
   std::vector<Record> records;
   /// "[file: record i (id 'x')] 'key' is ..., expected ...", with a line number for JSONL. A file
   /// with many faults contributes the first twenty and one line with the number of the rest.
-  std::vector<std::string> faults;
+  Faults faults;
 };
 
 /// The sides that a job requires. A record needs at least one in any case.

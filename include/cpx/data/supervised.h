@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpx/core/faults.h"
 #include "cpx/data/conversation.h"
 #include "cpx/data/packed_batch.h"
 #include "cpx/data/pair_encoder.h"
@@ -38,7 +39,7 @@ struct SupervisedText {
 /// Texts in the order of the files, and every fault found.
 struct SupervisedContent {
   std::vector<SupervisedText> texts = {};
-  std::vector<std::string> faults = {};  // as in ShardContent
+  Faults faults = {};  // as in ShardContent
 };
 
 /// True where read_supervised() is to read the file: it is a text a line, or the first record with

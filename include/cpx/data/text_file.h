@@ -6,13 +6,15 @@
 #include <string>
 #include <vector>
 
+#include "cpx/core/faults.h"
+
 namespace cpx::data {
 
 /// The texts of a file in order, and every fault found.
 struct TextFileContent {
   std::vector<std::string> texts;
   /// "[file: text i] ... is ..., expected ...", with a line number for JSONL.
-  std::vector<std::string> faults;
+  Faults faults;
 };
 
 /// Reads one text per line (blank lines are skipped), or JSON lists and JSON lines (see

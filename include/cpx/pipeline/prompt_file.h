@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cpx/core/faults.h"
 #include "cpx/data/input_file.h"
 
 namespace cpx::pipeline {
@@ -16,7 +17,7 @@ namespace cpx::pipeline {
 struct PromptContent {
   std::vector<data::Input> inputs = {};
   int64_t num_repeated = 0;  // repeated sentences of lists, left out
-  std::vector<std::string> faults = {};
+  Faults faults = {};
 };
 
 /// Reads everything that data::read_inputs() reads, and the published prompt format (ToxiGen): a

@@ -16,6 +16,7 @@
 
 #include "cpx/config/fields.h"
 #include "cpx/config/load.h"
+#include "cpx/core/faults.h"
 #include "cpx/recipes/objective_choice.h"
 #include "cpx/training/schedule.h"
 #include "cpx/training/selection.h"
@@ -162,8 +163,8 @@ TrainConfig parse_train_config(std::string_view text, const std::string& file_na
 
 /// A config together with what is wrong with it.
 struct CheckedTrainConfig {
-  TrainConfig config;               // values with a fault keep their defaults
-  std::vector<std::string> faults;  // empty: the config is good
+  TrainConfig config;  // values with a fault keep their defaults
+  Faults faults = {};  // empty: the config is good
 };
 
 /// As load_train_config(), with the faults handed back instead of thrown (for --validate, which
