@@ -28,8 +28,6 @@ NAMESPACE_END = re.compile(r"^\}\s*//\s*namespace\b")
 TYPE = re.compile(
     r"^(?:template\s*<.*>\s*)?(?:struct|class|enum(?:\s+class)?)\s+(\w+)(?![^{]*;)|^using\s+(\w+)\s*=|^TORCH_MODULE\((\w+)\)"
 )
-# Names that two namespaces share so far; no new one is added.
-TWINS = {"Prompt"}
 
 
 class Module:
@@ -235,7 +233,7 @@ def check_type_names(root, faults):
         for namespace, name, number in public_types(path):
             place = f"{path.relative_to(root)}:{number}"
             other, other_place = first.setdefault(name, (namespace, place))
-            if other != namespace and name not in TWINS:
+            if other != namespace:
                 faults.append(
                     f"{place}: the public type '{name}' is in {namespace}, and in {other} too ({other_place}); "
                     "expected a name of its own"

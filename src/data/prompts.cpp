@@ -34,9 +34,9 @@ Prompts::Prompts(std::span<const PreferenceItem> items, const TextEncoder& encod
                  const PromptOptions& options)
     : options_(options) {
   check_options(options);
-  std::vector<Prompt> all;
+  std::vector<EncodedPrompt> all;
   for (int64_t i = 0; i < std::ssize(items); ++i) {
-    Prompt prompt{
+    EncodedPrompt prompt{
         .ids = tokenizer::at_place(items[i].where, [&] { return encode(items[i], i, encoder); }),
         .item = i};
     if (std::ssize(prompt.ids) >= options.min_tokens) all.push_back(std::move(prompt));
@@ -79,7 +79,7 @@ int64_t Prompts::draw_length(int64_t number) const {
   return options_.min_tokens + static_cast<int64_t>(rng.below(choices));
 }
 
-void Prompts::hold_out(std::vector<Prompt> all) {
+void Prompts::hold_out(std::vector<EncodedPrompt> all) {
   const int64_t count = std::ssize(all);
   const auto num_held_out =
       static_cast<int64_t>(std::lround(options_.held_out * static_cast<double>(count)));

@@ -113,7 +113,7 @@ std::string PromptData::ends() const {
 std::string PromptData::lengths() const {
   int64_t tokens = 0;
   int64_t longest = 0;
-  for (const data::Prompt& prompt : prompts_.train()) {
+  for (const data::EncodedPrompt& prompt : prompts_.train()) {
     tokens += std::ssize(prompt.ids);
     longest = std::max(longest, std::ssize(prompt.ids));
   }
@@ -132,7 +132,7 @@ std::string PromptData::not_counted(const nn::ModelShape& model) const {
   constexpr double kMib = 1024.0 * 1024.0;
   const RolloutKeys& rollout = keys_.rollout;
   int64_t longest = 0;
-  for (const data::Prompt& prompt : prompts_.train()) {
+  for (const data::EncodedPrompt& prompt : prompts_.train()) {
     longest = std::max(longest, std::ssize(prompt.ids));
   }
   const int64_t tokens = rollout.batch_size * (longest + rollout.sampling.max_new_tokens);
@@ -166,7 +166,7 @@ void PromptData::print_examples(int64_t count) const {
   const std::vector<int64_t> order = prompts_.epoch_order(/*epoch=*/0);
   const auto shown = std::min(order.size(), static_cast<size_t>(count));
   for (size_t i = 0; i < shown; ++i) {
-    const data::Prompt& prompt = prompts_.train()[static_cast<size_t>(order[i])];
+    const data::EncodedPrompt& prompt = prompts_.train()[static_cast<size_t>(order[i])];
     std::cout << fmt::format("{}Prompt {} of {} (epoch 0): {}, {} tokens\n", i > 0 ? "\n" : "",
                              i + 1, order.size(), places_[static_cast<size_t>(prompt.item)],
                              prompt.ids.size())

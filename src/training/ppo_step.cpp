@@ -132,7 +132,7 @@ int64_t rollouts_per_epoch(int64_t num_prompts, const PpoStepOptions& options) {
 class PpoStep::Impl {
  public:
   Impl(const nn::CausalLm& model, const data::Prompts& prompts,
-       std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
+       std::span<const data::EncodedPrompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
        RewardModel reward, const PpoStepOptions& options)
       : prompts_(prompts),
         eval_prompts_(eval_prompts),
@@ -243,7 +243,7 @@ class PpoStep::Impl {
   }
 
   const data::Prompts& prompts_;
-  std::span<const data::Prompt> eval_prompts_;
+  std::span<const data::EncodedPrompt> eval_prompts_;
   const tokenizer::Tokenizer& tokenizer_;
   RewardModel reward_;
   PpoStepOptions options_;
@@ -513,7 +513,7 @@ EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
   RolloutOptions sampling = options_.rollout;
   if (options_.evaluation == EvaluationSampling::kGreedy) sampling.temperature = 0.0;
   std::vector<NumberedPrompt> prompts;
-  for (const data::Prompt& prompt : eval_prompts_) {
+  for (const data::EncodedPrompt& prompt : eval_prompts_) {
     prompts.push_back({.ids = prompt.ids, .number = std::ssize(prompts)});
   }
   std::vector<Response> responses;
@@ -554,8 +554,9 @@ EvaluationResult PpoStep::Impl::evaluate(nn::CausalLm& model) {
 // ---- The task -----------------------------------------------------------------------------------
 
 PpoStep::PpoStep(const nn::CausalLm& model, const data::Prompts& prompts,
-                 std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
-                 RewardModel reward, const PpoStepOptions& options)
+                 std::span<const data::EncodedPrompt> eval_prompts,
+                 const tokenizer::Tokenizer& tokenizer, RewardModel reward,
+                 const PpoStepOptions& options)
     : impl_(std::make_unique<Impl>(model, prompts, eval_prompts, tokenizer, std::move(reward),
                                    options)) {}
 

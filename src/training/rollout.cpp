@@ -121,7 +121,7 @@ struct JoinedIds {
 
 }  // namespace
 
-void check_rollout(std::span<const data::Prompt> prompts, const RolloutOptions& options,
+void check_rollout(std::span<const data::EncodedPrompt> prompts, const RolloutOptions& options,
                    int64_t max_position) {
   if (options.min_new_tokens < 1 || options.max_new_tokens < options.min_new_tokens) {
     throw_<ConfigError>(
@@ -131,7 +131,9 @@ void check_rollout(std::span<const data::Prompt> prompts, const RolloutOptions& 
   }
   generation::check(sampling_options(options));
   int64_t length = 0;
-  for (const data::Prompt& prompt : prompts) length = std::max(length, std::ssize(prompt.ids));
+  for (const data::EncodedPrompt& prompt : prompts) {
+    length = std::max(length, std::ssize(prompt.ids));
+  }
   if (length + options.max_new_tokens > max_position) {
     throw_<DataError>(
         "[rollout] prompts of up to {} tokens and {} new ones: got {}, expected at most {} (the "

@@ -36,9 +36,9 @@ std::vector<PreferenceItem> long_items(int count) {
   return items;
 }
 
-std::vector<int64_t> items_of(const std::vector<Prompt>& prompts) {
+std::vector<int64_t> items_of(const std::vector<EncodedPrompt>& prompts) {
   std::vector<int64_t> items;
-  for (const Prompt& prompt : prompts) items.push_back(prompt.item);
+  for (const EncodedPrompt& prompt : prompts) items.push_back(prompt.item);
   return items;
 }
 
@@ -49,7 +49,7 @@ TEST(Prompts, TextsAreCutAndShorterOnesLeftOut) {
   const Prompts prompts(items, make(), {.min_tokens = 4, .max_tokens = 4});
   EXPECT_EQ(prompts.num_short(), 1);
   EXPECT_THAT(items_of(prompts.train()), ElementsAre(1, 2, 3));
-  for (const Prompt& prompt : prompts.train()) {
+  for (const EncodedPrompt& prompt : prompts.train()) {
     EXPECT_THAT(prompt.ids, ElementsAre(kBos, 'a', 'b', 'c'));
   }
   EXPECT_THAT(prompts.held_out(), IsEmpty());
@@ -58,7 +58,7 @@ TEST(Prompts, TextsAreCutAndShorterOnesLeftOut) {
 TEST(Prompts, ATextShorterThanItsDrawnLengthStaysWhole) {
   const std::vector<PreferenceItem> items(50, {.prompt = "abc"});
   const Prompts prompts(items, make(), {.min_tokens = 2, .max_tokens = 9});
-  for (const Prompt& prompt : prompts.train()) {
+  for (const EncodedPrompt& prompt : prompts.train()) {
     EXPECT_LE(prompt.ids.size(), 4);
     EXPECT_GE(prompt.ids.size(), 2);
   }
@@ -74,14 +74,14 @@ TEST(Prompts, EosIsNotPartOfAPrompt) {
 
 TEST(Prompts, ZeroMaxTokensLeavesTextsWhole) {
   const Prompts prompts(long_items(3), make(), {.min_tokens = 1, .max_tokens = 0});
-  for (const Prompt& prompt : prompts.train()) EXPECT_EQ(prompt.ids.size(), 61);
+  for (const EncodedPrompt& prompt : prompts.train()) EXPECT_EQ(prompt.ids.size(), 61);
 }
 
 // 11 lengths over 5500 prompts: 500 each are expected (standard deviation 21.3); 5 of them.
 TEST(Prompts, LengthsAreDrawnEquallyOftenAndIncludeBothEnds) {
   std::map<size_t, int> counts;
   const Prompts prompts(long_items(5500), make(), {.seed = 3});
-  for (const Prompt& prompt : prompts.train()) ++counts[prompt.ids.size()];
+  for (const EncodedPrompt& prompt : prompts.train()) ++counts[prompt.ids.size()];
   EXPECT_EQ(counts.size(), 11);
   EXPECT_EQ(counts.begin()->first, 30);
   EXPECT_EQ(counts.rbegin()->first, 40);
@@ -92,7 +92,7 @@ TEST(Prompts, ALengthDependsOnSeedAndItemAlone) {
   const std::vector<PreferenceItem> items = long_items(40);
   const auto lengths = [](const Prompts& prompts) {
     std::vector<size_t> result;
-    for (const Prompt& prompt : prompts.train()) result.push_back(prompt.ids.size());
+    for (const EncodedPrompt& prompt : prompts.train()) result.push_back(prompt.ids.size());
     return result;
   };
   const std::vector<size_t> of_all = lengths(Prompts(items, make(), {.seed = 1}));

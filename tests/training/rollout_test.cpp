@@ -26,7 +26,7 @@ using testing_support::message_of;
 
 std::vector<NumberedPrompt> numbered(const data::Prompts& prompts) {
   std::vector<NumberedPrompt> all;
-  for (const data::Prompt& prompt : prompts.train()) {
+  for (const data::EncodedPrompt& prompt : prompts.train()) {
     all.push_back({.ids = prompt.ids, .number = std::ssize(all)});
   }
   return all;

@@ -24,7 +24,7 @@ struct PromptOptions {
 };
 
 /// The first tokens of a text. BOS is among them if the tokenizer adds it; EOS never is.
-struct Prompt {
+struct EncodedPrompt {
   std::vector<tokenizer::TokenId> ids = {};
   int64_t item = 0;  // the item it comes from
 };
@@ -40,9 +40,9 @@ class Prompts {
   Prompts(std::span<const PreferenceItem> items, const TextEncoder& encoder,
           const PromptOptions& options);
 
-  const std::vector<Prompt>& train() const { return train_; }
+  const std::vector<EncodedPrompt>& train() const { return train_; }
   /// The prompts kept for evaluation; the seed alone decides which. In the order of the items.
-  const std::vector<Prompt>& held_out() const { return held_out_; }
+  const std::vector<EncodedPrompt>& held_out() const { return held_out_; }
   /// Number of texts that were too short.
   int64_t num_short() const { return num_short_; }
 
@@ -54,11 +54,11 @@ class Prompts {
   std::vector<tokenizer::TokenId> encode(const PreferenceItem& item, int64_t number,
                                          const TextEncoder& encoder) const;
   int64_t draw_length(int64_t number) const;
-  void hold_out(std::vector<Prompt> all);
+  void hold_out(std::vector<EncodedPrompt> all);
 
   PromptOptions options_;
-  std::vector<Prompt> train_;
-  std::vector<Prompt> held_out_;
+  std::vector<EncodedPrompt> train_;
+  std::vector<EncodedPrompt> held_out_;
   int64_t num_short_ = 0;
 };
 

@@ -148,7 +148,7 @@ class PpoStep : public StepTask {
   /// for its sizes and device. Throws ConfigError for sizes that do not fit together, and DataError
   /// where the prompts are too few for one rollout, or too long for the model.
   PpoStep(const nn::CausalLm& model, const data::Prompts& prompts,
-          std::span<const data::Prompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
+          std::span<const data::EncodedPrompt> eval_prompts, const tokenizer::Tokenizer& tokenizer,
           RewardModel reward, const PpoStepOptions& options);
   ~PpoStep() override;
 

@@ -50,7 +50,7 @@ struct Response {
 
 /// Throws DataError where the longest of `prompts` and the longest response do not fit into
 /// `max_position` tokens (the model's context), and ConfigError for options out of their ranges.
-void check_rollout(std::span<const data::Prompt> prompts, const RolloutOptions& options,
+void check_rollout(std::span<const data::EncodedPrompt> prompts, const RolloutOptions& options,
                    int64_t max_position);
 
 /// One response to each prompt, in their order: a function of the model, the prompts and (options,
