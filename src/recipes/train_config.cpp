@@ -81,7 +81,10 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
 }
 
 void OptimizerOptions::visit_fields(FieldVisitor& visit) {
-  visit.field("name", name, "The optimizer");
+  visit.field(
+      "name", name,
+      "The optimizer; adamw_8bit has the averages of tensors of 4096 values or more in 8 bits, as "
+      "bitsandbytes has them: a quarter of their memory");
   visit.field("lr", lr, "Highest learning rate", {.above = 0});
   visit.field("betas", betas, "Decay of the averages of gradient and squared gradient",
               {.at_least = 0, .below = 1});

@@ -108,7 +108,8 @@ training::TrainerOptions trainer_options(const TrainConfig& config) {
                     .beta2 = optimizer.betas[1],
                     .epsilon = optimizer.eps,
                     .weight_decay = optimizer.weight_decay,
-                    .lora_plus_ratio = optimizer.lora_plus_ratio},
+                    .lora_plus_ratio = optimizer.lora_plus_ratio,
+                    .has_8bit_state = optimizer.has_8bit_state()},
           .max_grad_norm = optimizer.max_grad_norm,
           .schedule = config.schedule,
           .evaluate_every = config.evaluation.every_steps,
@@ -130,6 +131,24 @@ torch::Dtype resolve_dtype(TrainConfig& config, const torch::Device& device) {
   return chosen;
 }
 
+// "adamw_8bit, 1.9 MiB of averages; 60 of 120 tensors in 8 bits (those of 4096 values or more)".
+std::string optimizer_text(const TrainConfig& config, const models::Llama& model) {
+  int64_t bytes = 0;
+  int64_t num_8bit = 0;
+  const auto parameters = model.trainable();
+  for (const auto& parameter : parameters) {
+    const int64_t num_values = parameter.value.numel();
+    bytes += training::adamw_state_bytes(num_values, config.optimizer.has_8bit_state());
+    if (num_values >= training::kMin8BitValues) ++num_8bit;
+  }
+  const std::string text =
+      fmt::format("{}, {:.2f} MiB of averages", config::enum_name(config.optimizer.name),
+                  static_cast<double>(bytes) / 1024.0 / 1024.0);
+  if (!config.optimizer.has_8bit_state()) return text;
+  return fmt::format("{}; {} of {} tensors in 8 bits (those of {} values or more)", text, num_8bit,
+                     parameters.size(), training::kMin8BitValues);
+}
+
 void log_start(const TrainCommand& command, const TrainConfig& config, const models::Llama& model,
                const RunData& data, const training::TrainerOptions& options) {
   int64_t trainable = 0;
@@ -138,6 +157,7 @@ void log_start(const TrainCommand& command, const TrainConfig& config, const mod
            tensor::dtype_name(model.dtype()), tensor::device_description(model.device()));
   log_info("adapter rank {}, {:.2f} M values on {}", config.adapter.rank,
            static_cast<double>(trainable) / 1e6, fmt::join(config.adapter.target_modules, ", "));
+  log_info("optimizer {}", optimizer_text(config, model));
   log_info("data    {}", data.train()->summary());
   log_info("tokens  {}", data.train()->ends());
   const RunLength length = run_length(config, data.train()->num_units());

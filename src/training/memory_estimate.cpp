@@ -12,6 +12,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/nn/linear.h"
+#include "cpx/training/adamw.h"
 
 namespace cpx::training {
 
@@ -127,6 +128,19 @@ class Counter {
 
   int64_t adapter_values() const {
     return num_adapter_values(shape_, question_.rank, question_.target_modules);
+  }
+
+  int64_t optimizer() const {
+    const auto state_bytes = [this](int64_t num_values) {
+      return adamw_state_bytes(num_values, question_.has_8bit_optimizer);
+    };
+    int64_t bytes = 0;
+    for (const LinearKind& kind : linear_kinds(shape_)) {
+      bytes +=
+          num_targeted(kind, shape_, question_.target_modules) *
+          (state_bytes(question_.rank * kind.inputs) + state_bytes(question_.rank * kind.outputs));
+    }
+    return bytes;
   }
 
   // What one block keeps: see the save_for_backward() of each function.
@@ -272,7 +286,7 @@ MemoryEstimate estimate_memory(const MemoryQuestion& question) {
   MemoryEstimate estimate{.weights = counter.weights(),
                           .adapter = adapter,
                           .gradients = adapter,
-                          .optimizer = 2 * adapter,
+                          .optimizer = counter.optimizer(),
                           .activations = counter.saved() + working,
                           .logits = logits + counter.token_nll_saved()};
   if (question.is_on_cpu) {

@@ -558,6 +558,15 @@ TEST(TrainConfig, GivenKeysMayNotContradictAnInitialAdapter) {
                           "v_proj] (from runs/first). Leave the key out."));
 }
 
+TEST(TrainConfig, TheOptimizerIsAdamwOrTheSameIn8Bits) {
+  EXPECT_FALSE(least_config().optimizer.has_8bit_state());
+  EXPECT_TRUE(least_config({"optimizer.name=adamw_8bit"}).optimizer.has_8bit_state());
+  EXPECT_THAT(faults_of_overrides({"optimizer.name=adamw_bnb_8bit"}),
+              ElementsAre("[command line: optimizer.name=adamw_bnb_8bit] optimizer.name: got "
+                          "'adamw_bnb_8bit', expected one of adamw, adamw_8bit. Did you mean "
+                          "'adamw_8bit'?"));
+}
+
 TEST(TrainConfig, DifferencesNameWhatMayNotChangeOnResume) {
   const TrainConfig saved = least_config();
   EXPECT_THAT(config_differences(saved, saved), IsEmpty());

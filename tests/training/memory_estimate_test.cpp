@@ -100,6 +100,21 @@ TEST(MemoryEstimate, OptimizerTakesTwiceTheAdapter) {
   EXPECT_EQ(estimate.optimizer, 2 * 28 * 4);
 }
 
+// Rank 64 on Mistral's q and v: per block A of q and of v 64 * 4096 values, B of q as many, B of v
+// 64 * 1024. In 8 bits a value takes two bytes, and a block of 256 values two floats.
+TEST(MemoryEstimate, OptimizerIn8BitsTakesAQuarter) {
+  auto question = mistral_question();
+  question.has_8bit_optimizer = true;
+  const int64_t values = 32 * 64 * (3 * 4096 + 1024);
+  EXPECT_EQ(estimate_memory(question).optimizer, 2 * values + 2 * 4 * values / 256);
+}
+
+TEST(MemoryEstimate, SmallTensorsStayInFloat32) {
+  auto question = tiny_question();
+  question.has_8bit_optimizer = true;
+  EXPECT_EQ(estimate_memory(question).optimizer, 2 * 28 * 4);
+}
+
 // Computed are 8 of the 10 tokens. Saved by the block for each: two norms of 4 numbers and a scale,
 // q 4, k 2, v 2, gate and up 12, the input of q and v 4, two low-rank of 2; and the last norm: 8 *
 // (10

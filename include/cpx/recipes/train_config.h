@@ -38,8 +38,10 @@ constexpr std::array<std::string_view, 4> enum_names(TextTemplate) {
   return {"plain", "llama2", "tulu", "chat"};
 }
 
-enum class OptimizerKind { kAdamw };
-constexpr std::array<std::string_view, 1> enum_names(OptimizerKind) { return {"adamw"}; }
+enum class OptimizerKind { kAdamw, kAdamw8bit };
+constexpr std::array<std::string_view, 2> enum_names(OptimizerKind) {
+  return {"adamw", "adamw_8bit"};
+}
 
 enum class Recompute { kAuto, kNone, kFull };
 constexpr std::array<std::string_view, 3> enum_names(Recompute) { return {"auto", "none", "full"}; }
@@ -89,6 +91,9 @@ struct OptimizerOptions {
   double weight_decay = 0.001;
   double max_grad_norm = 0.3;
   double lora_plus_ratio = 1.0;
+
+  /// True where the averages of large tensors are in 8 bits.
+  bool has_8bit_state() const { return name == OptimizerKind::kAdamw8bit; }
 
   void visit_fields(config::FieldVisitor& visit);
 };

@@ -29,6 +29,8 @@ struct MemoryQuestion {
   /// q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, lm_head, or all-linear.
   std::vector<std::string> target_modules = {"q_proj", "v_proj"};
   double dropout = 0.0;
+  /// AdamWOptions::has_8bit_state.
+  bool has_8bit_optimizer = false;
 
   /// Of the largest micro batch: tokens, texts, and tokens of its longest text.
   int64_t num_tokens = 0;
@@ -49,7 +51,7 @@ struct MemoryEstimate {
   int64_t weights = 0;
   int64_t adapter = 0;
   int64_t gradients = 0;    // of the adapter
-  int64_t optimizer = 0;    // two averages of each adapter value
+  int64_t optimizer = 0;    // two averages of each adapter value, in float32 or 8 bits
   int64_t activations = 0;  // kept for the backward pass, and the largest working set beside them
   int64_t logits = 0;       // a piece of the logits, and the token NLL's stored gradient
   int64_t compiled = 0;     // kernels that oneDNN compiled, in half types on the CPU
