@@ -23,7 +23,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // What cpx-train writes: lines of a step each, folders of adapters, event files.
-constexpr std::array<std::string_view, 2> kLineFiles = {"metrics.jsonl", "samples.jsonl"};
+constexpr std::array<std::string_view, 3> kLineFiles = {"metrics.jsonl", "samples.jsonl",
+                                                        "generations.jsonl"};
 constexpr std::array<std::string_view, 4> kRunFolders = {"checkpoints", "best", "final",
                                                          "tensorboard"};
 constexpr std::array<std::string_view, 9> kAdapterFiles = {

@@ -17,6 +17,7 @@
 #include "cpx/tensor/device.h"
 #include "cpx/tokenizer/limited.h"
 #include "cpx/tokenizer/text_ends.h"
+#include "stop_tokens.h"
 
 namespace cpx::recipes {
 
@@ -26,9 +27,6 @@ using generation::Continuation;
 using generation::Prompt;
 using tokenizer::ChatMessage;
 using tokenizer::TokenId;
-
-// Tokens with which chat models end an answer, where EOS is another.
-constexpr const char* kAnswerEnds[] = {"<|im_end|>", "<|eot_id|>", "<end_of_turn>"};
 
 // The texts of the samples that are being written.
 class RunningTexts {
@@ -209,19 +207,9 @@ generation::TextGeneratorOptions TextWriter::generator_options(const WriterRun& 
                                            .log_probs = decoding_.log_probs};
   options.batch_size =
       std::clamp<int64_t>(run.num_prompts * decoding_.samples, 1, options.batch_size);
-  std::ranges::copy(stop_ids(), std::back_inserter(options.sampling.stop_ids));
+  std::ranges::copy(stop_token_ids(model_->config(), *tokenizer_, uses_chat_),
+                    std::back_inserter(options.sampling.stop_ids));
   return options;
-}
-
-// What transformers' generate() stops at, and the ends of chat answers.
-std::vector<int64_t> TextWriter::stop_ids() const {
-  std::vector<int64_t> ids = model_->config().stop_token_ids;
-  if (const auto eos = tokenizer_->eos_id()) ids.push_back(*eos);
-  for (const char* piece : kAnswerEnds) {
-    const auto id = tokenizer_->find(piece);
-    if (uses_chat_ && id && tokenizer_->is_special(*id)) ids.push_back(*id);
-  }
-  return ids;
 }
 
 }  // namespace cpx::recipes

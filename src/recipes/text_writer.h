@@ -77,7 +77,6 @@ class TextWriter {
   void check_length(std::string_view where, int64_t num_tokens) const;
   std::vector<int64_t> encoded(const std::string& text, bool adds_special) const;
   generation::TextGeneratorOptions generator_options(const WriterRun& run) const;
-  std::vector<int64_t> stop_ids() const;
 
   const Decoding& decoding_;
   std::shared_ptr<const tokenizer::Tokenizer> tokenizer_;

@@ -62,7 +62,7 @@ void DataOptions::visit_fields(FieldVisitor& visit) {
               {.is_path = true});
   visit.field("retain", retain,
               "Files of plain texts (a text a line; JSON texts, or objects with text) that are "
-              "held where the base has them; objective.retain is their weight",
+              "kept close to the base; objective.retain is their weight",
               {.is_path = true});
   visit.field("template", text_template,
               "Form that texts are put in: plain as they are; chat is the model's own");
@@ -116,6 +116,7 @@ void TrainingOptions::visit_fields(FieldVisitor& visit) {
       "What the backward pass computes again instead of keeping: full takes less memory and "
       "more time; auto decides by the memory at hand",
       {.free_on_resume = true});
+  visit.field("save_samples", save_samples, "Texts that the model writes during the run");
 }
 
 void EvaluationOptions::visit_fields(FieldVisitor& visit) {
@@ -128,6 +129,23 @@ void EvaluationOptions::visit_fields(FieldVisitor& visit) {
       "metric", metric,
       "Says which checkpoint is best: loss (lower), separation (higher) or ratio (higher) of "
       "toxic against neutral text; of ppo loss, or the responses' mean score (higher)");
+}
+
+void SampleOptions::visit_fields(FieldVisitor& visit) {
+  visit.field(
+      "prompts", prompts,
+      "Prompts, put into the form of data.template, that the model continues greedily during "
+      "the run, into generations.jsonl of its folder; none, and no prompt_file: off",
+      {.free_on_resume = true});
+  visit.field("prompt_file", prompt_file,
+              "A file of more prompts: one a line, or JSON as cpx-generate reads it; null: none",
+              {.free_on_resume = true});
+  visit.field("every_steps", every_steps,
+              "Optimizer steps between texts; besides, they are written before the first and after "
+              "the last step; null: as evaluation.every_steps; 0: off",
+              {.at_least = 0, .free_on_resume = true});
+  visit.field("max_new_tokens", max_new_tokens, "A text ends after so many tokens",
+              {.at_least = 1, .free_on_resume = true});
 }
 
 void CheckpointOptions::visit_fields(FieldVisitor& visit) {
@@ -158,6 +176,11 @@ void TrainConfig::visit_fields(FieldVisitor& visit) {
   visit.field("evaluation", evaluation, "Evaluation on `data.eval` during the run");
   visit.field("checkpoint", checkpoint, "What is kept to go on from");
   visit.field("logging", logging, "What is shown and written of each step");
+}
+
+int64_t TrainConfig::generation_every_steps() const {
+  const SampleOptions& samples = training.save_samples;
+  return samples.has_prompts() ? samples.every_steps.value_or(evaluation.every_steps) : 0;
 }
 
 bool AdapterOptions::targets_all_linear() const {
@@ -359,6 +382,18 @@ void add_schedule_notices(const training::ScheduleOptions& schedule, ConfigNotic
                    "only schedule.name polynomial has it");
 }
 
+void add_sample_notices(const TrainConfig& config, ConfigNotices& notices) {
+  const SampleOptions& keys = config.training.save_samples;
+  notices.add_idle(!keys.has_prompts(),
+                   {"training.save_samples.every_steps", "training.save_samples.max_new_tokens"},
+                   "there are no training.save_samples.prompts");
+  notices.add_idle(
+      keys.has_prompts() && config.generation_every_steps() == 0,
+      {"training.save_samples.prompts", "training.save_samples.prompt_file",
+       "training.save_samples.max_new_tokens"},
+      keys.every_steps ? "training.save_samples.every_steps is 0" : "evaluation.every_steps is 0");
+}
+
 }  // namespace
 
 std::vector<std::string> train_config_notices(const TrainConfig& config) {
@@ -366,10 +401,14 @@ std::vector<std::string> train_config_notices(const TrainConfig& config) {
   config.objective->look_for_notices(config, notices);
   const bool has_texts = !config.data.eval.empty() || config.objective->holds_out();
   const bool is_never_evaluated = config.evaluation.every_steps == 0;
-  notices.add_idle(!has_texts, {"evaluation.every_steps"}, "there is no data.eval");
+  const SampleOptions& samples = config.training.save_samples;
+  const bool paces_samples = samples.has_prompts() && !samples.every_steps;
+  notices.add_idle(!has_texts && !paces_samples, {"evaluation.every_steps"},
+                   "there is no data.eval");
   notices.add_idle(is_never_evaluated, {"data.eval"}, "evaluation.every_steps is 0");
   notices.add_idle(!has_texts || is_never_evaluated, {"evaluation.metric", "checkpoint.keep_best"},
                    "there is no evaluation");
+  add_sample_notices(config, notices);
   add_schedule_notices(config.schedule, notices);
   notices.add_idle(config.checkpoint.every_steps == 0, {"checkpoint.keep_last"},
                    "checkpoint.every_steps is 0");
@@ -402,7 +441,8 @@ std::string train_config_help() {
 std::string train_config_markdown() {
   TrainConfig defaults;
   return "<!-- SPDX-License-Identifier: Apache-2.0 -->\n"
-         "<!-- Made from src/recipes/train_config.cpp; the test TrainConfigDocs rewrites it. -->\n"
+         "<!-- Made from the lists of keys in src/recipes/ and of each objective; the test "
+         "TrainConfigDocs rewrites it. -->\n"
          "# The config of cpx-train\n\n"
          "YAML; every key can be set on the command line as `key=value`, with the value in YAML "
          "(lists are\n`[x, y]`). Keys that are not listed are errors. Where a key counts or "

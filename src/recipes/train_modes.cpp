@@ -12,6 +12,7 @@
 #include "cpx/formats/model_config.h"
 #include "cpx/models/load.h"
 #include "cpx/training/checkpoint.h"
+#include "generation_prompts.h"
 #include "objective.h"
 #include "repeated_texts.h"
 #include "run_folder.h"
@@ -66,6 +67,7 @@ class Validation {
         notices_.push_back(std::move(line));
       }
     }
+    check_generation();
     collect_faults(faults_, [&] { adopt_adapter(config_); });
     check_own_model();
     check_output();
@@ -105,6 +107,17 @@ class Validation {
       encoder_ =
           std::make_shared<data::TextEncoder>(models::read_tokenizer(config_.model.path),
                                               encode_options(config_, command_.chat_template));
+    });
+  }
+
+  void check_generation() {
+    if (faults_.has_fault_at("training.save_samples")) return;
+    if (config_.generation_every_steps() == 0) return;
+    if (!model_ || encoder_ == nullptr) return;
+    collect_faults(faults_, [&] {
+      ReadPrompts read = read_generation_prompts(config_, *encoder_, *model_);
+      faults_.append(read.faults);
+      lines_.emplace_back("samples", generation_line(config_, read.options));
     });
   }
 

@@ -25,6 +25,7 @@
 #include "cpx/training/trainer.h"
 #include "exit_status.h"
 #include "fingerprint.h"
+#include "generation_prompts.h"
 #include "memory_plan.h"
 #include "objective.h"
 #include "reference_model.h"
@@ -38,9 +39,8 @@ namespace cpx::recipes {
 
 namespace {
 
-std::unique_ptr<RunData> read_all_data(const TrainConfig& config, const TrainCommand& command) {
-  const auto encoder = std::make_shared<data::TextEncoder>(
-      models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
+std::unique_ptr<RunData> read_all_data(const TrainConfig& config,
+                                       const std::shared_ptr<const data::TextEncoder>& encoder) {
   auto data = read_train_data(config, encoder);
   check_has_steps(config, data->train()->num_units(), data->train()->unit_name());
   if (!config.data.eval.empty()) {
@@ -115,6 +115,7 @@ training::TrainerOptions trainer_options(const TrainConfig& config) {
           .evaluate_every = config.evaluation.every_steps,
           .early_stopping_patience = config.evaluation.early_stopping_patience,
           .metric = config.evaluation.metric,
+          .generate_every = config.generation_every_steps(),
           .checkpoint_every = config.checkpoint.every_steps,
           .keep_last = config.checkpoint.keep_last,
           .keep_best = config.checkpoint.keep_best,
@@ -190,6 +191,7 @@ std::vector<std::pair<std::string, std::filesystem::path>> inputs_of(const Train
   };
   add("--template", command.chat_template);
   add("adapter.init_from", config.adapter.init_from);
+  add("training.save_samples.prompt_file", config.training.save_samples.prompt_file);
   if (const auto keys = config.objective->reference()) {
     add("objective.reference_adapter", keys->reference_adapter);
   }
@@ -253,6 +255,9 @@ void print_end(const training::TrainingResult& result, const TrainConfig& config
                              *state.best.value);
   }
   std::cout << fmt::format("metrics     {}\n", (output / "metrics.jsonl").string());
+  if (config.generation_every_steps() > 0) {
+    std::cout << fmt::format("texts       {}\n", (output / training::kGenerationsFile).string());
+  }
   if (config.logging.tensorboard) {
     std::cout << fmt::format("TensorBoard {}\n", (output / "tensorboard").string());
   }
@@ -278,7 +283,10 @@ int train(const TrainCommand& command) {
   const torch::Device device = tensor::resolve_device(command.device);
   const RunStart start = prepare_run_folder(command, config);
   if (start.removes_old_run) check_removal(command, config);
-  const auto data = read_all_data(config, command);
+  const auto encoder = std::make_shared<const data::TextEncoder>(
+      models::read_tokenizer(config.model.path), encode_options(config, command.chat_template));
+  const auto data = read_all_data(config, encoder);
+  const auto generations = make_generations(config, *encoder);
   const torch::Dtype dtype = resolve_dtype(config, device);
   const auto model = make_model(config, dtype, device);
 
@@ -297,7 +305,8 @@ int train(const TrainCommand& command) {
   const auto task = data->make_task({.model = model.get(),
                                      .reference = reference.reference,
                                      .base_cache = make_base_cache(config, *model)});
-  training::Trainer trainer(*model, *task, run_info(config, *data, *task), options);
+  training::Trainer trainer(*model, *task, run_info(config, *data, *task), options,
+                            generations.get());
   if (start.checkpoint) trainer.resume(*start.checkpoint);
   if (start.removes_old_run) remove_run(config.training.output);  // now that the new one can begin
   write_resolved_config(config.training.output, train_config_yaml(config));

@@ -226,14 +226,16 @@ void remove_checkpoints_after(const fs::path& run_folder, int64_t step) {
 
 bool holds_run(const fs::path& folder) {
   std::error_code error;
-  for (const char* name : {"metrics.jsonl", "samples.jsonl", "checkpoints", "best", "final"}) {
+  for (const char* name :
+       {"metrics.jsonl", "samples.jsonl", "generations.jsonl", "checkpoints", "best", "final"}) {
     if (fs::exists(folder / name, error)) return true;
   }
   return false;
 }
 
 void remove_leftovers(const fs::path& run_folder) {
-  for (const char* entry : {"best", "final", "metrics.jsonl", "samples.jsonl", "config.resolved"}) {
+  for (const char* entry : {"best", "final", "metrics.jsonl", "samples.jsonl", "generations.jsonl",
+                            "config.resolved"}) {
     remove_staging_in(run_folder, entry);
   }
   remove_staging_in(checkpoints_folder(run_folder), kPrefix);

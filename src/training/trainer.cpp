@@ -126,6 +126,7 @@ class Trainer::Session {
         task_(trainer.task_),
         info_(trainer.info_),
         options_(trainer.options_),
+        generations_(trainer.options_.generate_every > 0 ? trainer.generations_ : nullptr),
         optimizer_(trainer.optimizer_),
         state_(trainer.state_),
         steps_per_epoch_(steps_per_epoch(task_.num_micro_batches(), options_.accumulate)),
@@ -137,12 +138,15 @@ class Trainer::Session {
     // A run that was killed after its last checkpoint had no time for this.
     rotate_checkpoints(options_.output, options_.keep_last);
     task_.begin_run(options_.output, state_.step);
+    cut_metrics(options_.output / kGenerationsFile, state_.step > 0 ? state_.step : -1);
+    if (generations_ != nullptr) generations_->begin_run(options_.output);
     metrics_.emplace(options_.output, state_.step, options_.tensorboard);
     if (options_.log_every > 0) progress_.emplace("train", total_, state_.step);
   }
 
   TrainingResult run() {
     if (state_.step == 0 && evaluates()) evaluate();
+    if (state_.step == 0 && generations_ != nullptr) generations_->add(model_, state_.step);
     while (state_.step < total_ && !has_lost_patience()) {
       const bool is_profiled = begins_profile();
       if (interrupt_requested() || !train_step()) return interrupted();
@@ -295,12 +299,14 @@ class Trainer::Session {
     return true;
   }
 
-  // ---- Between the steps
-  // --------------------------------------------------------------------------
+  // ---- Between the steps -----------------------------------------------------------------------
 
   void after_step() {
     if (evaluates() && (is_due(options_.evaluate_every, state_.step) || is_last())) evaluate();
     const bool ends = is_last() || has_lost_patience();
+    if (generations_ != nullptr && (is_due(options_.generate_every, state_.step) || ends)) {
+      generations_->add(model_, state_.step);
+    }
     if (options_.checkpoint_every > 0 && (is_due(options_.checkpoint_every, state_.step) || ends)) {
       checkpoint();
     }
@@ -359,8 +365,7 @@ class Trainer::Session {
     }
   }
 
-  // ---- The end
-  // ------------------------------------------------------------------------------------
+  // ---- The end ---------------------------------------------------------------------------------
 
   TrainingResult interrupted() {
     optimizer_.zero_grad();
@@ -397,6 +402,7 @@ class Trainer::Session {
   StepTask& task_;
   const RunInfo& info_;
   const TrainerOptions& options_;
+  Generations* generations_;  // null: none
   AdamW& optimizer_;
   TrainerState& state_;
 
@@ -412,11 +418,12 @@ class Trainer::Session {
 };
 
 Trainer::Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info,
-                 const TrainerOptions& options)
+                 const TrainerOptions& options, Generations* generations)
     : model_(model),
       task_(task),
       info_(info),
       options_(options),
+      generations_(generations),
       adapter_(model.trainable()),
       optimizer_(all_trainable(adapter_, task), options.adamw) {
   CPX_CHECK(model.dtype() != torch::kFloat16,

@@ -121,6 +121,11 @@ training:
   seed: 42
   output: out
   recompute: auto
+  save_samples:
+    prompts: []
+    prompt_file: null
+    every_steps: null
+    max_new_tokens: 64
 evaluation:
   every_steps: 50
   early_stopping_patience: 0
@@ -522,6 +527,34 @@ TEST(TrainConfig, NoticesKeysWithoutEffect) {
                           "rollout.temperature is 0."));
 }
 
+TEST(TrainConfig, NoticesTextsThatAreNeverWritten) {
+  EXPECT_THAT(notices_of({"training.save_samples.every_steps=5"}),
+              ElementsAre("[command line: training.save_samples.every_steps=5] "
+                          "training.save_samples.every_steps: has no "
+                          "effect: there are no training.save_samples.prompts."));
+  EXPECT_THAT(
+      notices_of({"training.save_samples.prompts=[a]", "training.save_samples.every_steps=0"}),
+      ElementsAre(
+          "[command line: training.save_samples.prompts=[a]] training.save_samples.prompts: has no "
+          "effect: training.save_samples.every_steps is 0."));
+  EXPECT_THAT(notices_of({"training.save_samples.prompt_file=p.txt", "evaluation.every_steps=0"}),
+              ElementsAre("[command line: training.save_samples.prompt_file=p.txt] "
+                          "training.save_samples.prompt_file: "
+                          "has no effect: evaluation.every_steps is 0."));
+}
+
+TEST(TrainConfig, TextsComeWithEvaluationsUnlessTheyHaveACadence) {
+  EXPECT_EQ(least_config().generation_every_steps(), 0);
+  EXPECT_EQ(least_config({"training.save_samples.prompts=[a]"}).generation_every_steps(), 50);
+  EXPECT_EQ(
+      least_config({"training.save_samples.prompts=[a]", "training.save_samples.every_steps=7"})
+          .generation_every_steps(),
+      7);
+  // Without data.eval the cadence of evaluations has this effect.
+  EXPECT_THAT(notices_of({"training.save_samples.prompts=[a]", "evaluation.every_steps=10"}),
+              IsEmpty());
+}
+
 TEST(TrainConfig, KeysThatHaveTheirEffectOrTheirDefaultAreNotNoticed) {
   EXPECT_THAT(notices_of({"schedule.decay_ratio=0.2", "schedule.name=wsd"}), IsEmpty());
   EXPECT_THAT(notices_of({"schedule.decay_ratio=0.1", "evaluation.every_steps=50"}), IsEmpty());
@@ -585,11 +618,13 @@ TEST(TrainConfig, DifferencesNameWhatMayNotChangeOnResume) {
 TEST(TrainConfig, KeysFreeOnResumeAreLengthCadenceAndPlace) {
   EXPECT_THAT(
       keys_free_on_resume(),
-      UnorderedElementsAre("training.epochs", "training.max_steps", "training.output",
-                           "training.recompute", "evaluation.every_steps",
-                           "evaluation.early_stopping_patience", "checkpoint.every_steps",
-                           "checkpoint.keep_last", "checkpoint.keep_best", "logging.every_steps",
-                           "logging.tensorboard", "objective.cache_base", "objective.base_cache"));
+      UnorderedElementsAre(
+          "training.epochs", "training.max_steps", "training.output", "training.recompute",
+          "evaluation.every_steps", "evaluation.early_stopping_patience", "checkpoint.every_steps",
+          "checkpoint.keep_last", "checkpoint.keep_best", "logging.every_steps",
+          "logging.tensorboard", "training.save_samples.prompts",
+          "training.save_samples.prompt_file", "training.save_samples.every_steps",
+          "training.save_samples.max_new_tokens", "objective.cache_base", "objective.base_cache"));
 }
 
 TEST(TrainConfig, AnyBytesGiveAConfigOrFaults) {

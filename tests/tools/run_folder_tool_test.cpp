@@ -155,6 +155,8 @@ TEST_F(RunFolderTool, FilesWithARunsNamesAreNotTakenForOne) {
   const std::string end = ": it would be written over. Move it away.\n";
   EXPECT_EQ(message("metrics.jsonl"), begin + "metrics.jsonl' was not written by cpx-train" + end);
   EXPECT_EQ(message("samples.jsonl"), begin + "samples.jsonl' was not written by cpx-train" + end);
+  EXPECT_EQ(message("generations.jsonl"),
+            begin + "generations.jsonl' was not written by cpx-train" + end);
   EXPECT_EQ(message("final"), begin + "final' is no folder" + end);
   EXPECT_EQ(message("checkpoints"), begin + "checkpoints' is no folder" + end);
 }

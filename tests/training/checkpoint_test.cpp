@@ -184,6 +184,9 @@ TEST(Checkpoint, FolderWithMetricsOrCheckpointsHoldsARun) {
   const auto sampled = fresh_folder();
   std::ofstream(sampled / "samples.jsonl") << "";
   EXPECT_TRUE(holds_run(sampled));
+  const auto generated = fresh_folder();
+  std::ofstream(generated / "generations.jsonl") << "";
+  EXPECT_TRUE(holds_run(generated));
 }
 
 TEST(Checkpoint, FolderThatCannotBeMadeIsADataError) {

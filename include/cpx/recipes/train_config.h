@@ -98,6 +98,19 @@ struct OptimizerOptions {
   void visit_fields(config::FieldVisitor& visit);
 };
 
+/// Texts that the model writes during the run.
+struct SampleOptions {
+  std::vector<std::string> prompts;
+  std::optional<std::filesystem::path> prompt_file;
+  std::optional<int64_t> every_steps;  // none: as evaluation.every_steps
+  int64_t max_new_tokens = 64;
+
+  /// True where prompts are given, here or in a file.
+  bool has_prompts() const { return !prompts.empty() || prompt_file.has_value(); }
+
+  void visit_fields(config::FieldVisitor& visit);
+};
+
 struct TrainingOptions {
   int64_t epochs = 4;     // 0: no limit
   int64_t max_steps = 0;  // 0: no limit
@@ -106,6 +119,7 @@ struct TrainingOptions {
   int64_t seed = 42;
   std::filesystem::path output;
   Recompute recompute = Recompute::kAuto;
+  SampleOptions save_samples;
 
   void visit_fields(config::FieldVisitor& visit);
 };
@@ -150,6 +164,9 @@ struct TrainConfig {
   LoggingOptions logging;
 
   config::Sources sources;  // which keys were given, and where
+
+  /// Optimizer steps between texts after training.save_samples.prompts; 0: there are none.
+  int64_t generation_every_steps() const;
 
   void visit_fields(config::FieldVisitor& visit);
 };

@@ -82,8 +82,8 @@ void rotate_checkpoints(const std::filesystem::path& run_folder, int64_t keep_la
 /// Removes the checkpoints past `step`: a run that goes on from there writes its own.
 void remove_checkpoints_after(const std::filesystem::path& run_folder, int64_t step);
 
-/// True when the folder holds something of a run: metrics, samples, checkpoints, best or
-/// final.
+/// True when the folder holds something of a run: metrics, samples, generations, checkpoints, best
+/// or final.
 bool holds_run(const std::filesystem::path& folder);
 
 /// Removes what a run that was killed had begun to write.

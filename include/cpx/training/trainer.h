@@ -23,6 +23,7 @@
 #include "cpx/nn/causal_lm.h"
 #include "cpx/training/adamw.h"
 #include "cpx/training/checkpoint.h"
+#include "cpx/training/generations.h"
 #include "cpx/training/model_card.h"
 #include "cpx/training/schedule.h"
 #include "cpx/training/selection.h"
@@ -51,6 +52,8 @@ struct TrainerOptions {
   int64_t evaluate_every = 50;  // optimizer steps; besides, before the first and after the last
   int64_t early_stopping_patience = 0;  // evaluations without a better one that end the run
   SelectionMetric metric = SelectionMetric::kLoss;
+
+  int64_t generate_every = 0;  // optimizer steps; besides, before the first and after the last one
 
   int64_t checkpoint_every = 50;  // optimizer steps; besides, after the last one
   int64_t keep_last = 3;          // checkpoints
@@ -112,9 +115,11 @@ int64_t total_steps(int64_t num_micro_batches, const TrainerOptions& options);
 /// Trains the model's trainable tensors, and the task's own, on a task.
 class Trainer {
  public:
-  /// All must outlive the object. Throws std::invalid_argument for a model in float16, whose
-  /// gradients leave that type's range, and for a model with nothing to train.
-  Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info, const TrainerOptions& options);
+  /// Model, task and generations must outlive the object; null: no texts are written. Throws
+  /// std::invalid_argument for a model in float16, whose gradients leave that type's range, and for
+  /// a model with nothing to train.
+  Trainer(nn::CausalLm& model, StepTask& task, const RunInfo& info, const TrainerOptions& options,
+          Generations* generations = nullptr);
 
   /// Goes on from a checkpoint folder: adapter, optimizer, position, best so far. Throws DataError
   /// when it is damaged, and ConfigError, all differences at once, when its fingerprints differ.
@@ -133,6 +138,7 @@ class Trainer {
   StepTask& task_;
   RunInfo info_;
   TrainerOptions options_;
+  Generations* generations_;  // null: none
   std::vector<nn::NamedParameter> adapter_;
   AdamW optimizer_;  // of the adapter and the task's own tensors
   TrainerState state_;
