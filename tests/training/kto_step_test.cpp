@@ -204,13 +204,7 @@ TEST(KtoStep, TrainingLowersTheLoss) {
   TinyModel model;
   KtoStep step = make_step(items, encoder, {.has_evaluation = true}, {.beta = 1.0});
   const double before = step.evaluate(model).loss;
-  auto options = tiny_options(fresh_folder());
-  options.max_steps = 20;
-  options.epochs = 0;
-  options.accumulate = 1;
-  options.learning_rate = 1e-2;
-  Trainer trainer(model, step, tiny_info(), options);
-  trainer.run();
+  train_twenty_steps(model, step);
   EXPECT_LT(step.evaluate(model).loss, before - 0.05);
 }
 

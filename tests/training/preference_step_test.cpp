@@ -240,13 +240,7 @@ TEST(PreferenceStep, TrainingWidensTheMargin) {
   auto step_options = tiny_preferences(3);
   PreferenceStep step(pair_data(items, items, encoder, step_options), dpo_objective({}));
   const double before = step.evaluate(model).loss;
-  auto options = tiny_options(fresh_folder());
-  options.max_steps = 20;
-  options.epochs = 0;
-  options.accumulate = 1;
-  options.learning_rate = 1e-2;
-  Trainer trainer(model, step, tiny_info(), options);
-  trainer.run();
+  train_twenty_steps(model, step);
   EXPECT_LT(step.evaluate(model).loss, before - 0.1);
 }
 

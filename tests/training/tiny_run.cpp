@@ -269,6 +269,15 @@ fs::path fresh_folder() {
   return folder;
 }
 
+void train_twenty_steps(TinyModel& model, StepTask& task) {
+  auto options = tiny_options(fresh_folder());
+  options.max_steps = 20;
+  options.epochs = 0;
+  options.accumulate = 1;
+  options.learning_rate = 1e-2;
+  Trainer(model, task, tiny_info(), options).run();
+}
+
 torch::Tensor adapter_values(const fs::path& folder) {
   std::vector<torch::Tensor> values;
   for (const auto& factor : formats::read_peft(folder).factors) {
