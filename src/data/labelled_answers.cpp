@@ -2,10 +2,8 @@
 #include "cpx/data/labelled_answers.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "cpx/core/error.h"
-#include "cpx/core/random.h"
 #include "epoch_order.h"
 
 namespace cpx::data {
@@ -49,10 +47,7 @@ int64_t LabelledAnswers::num_of_side(const PreferenceItem& item, bool is_desirab
 
 std::vector<int64_t> LabelledAnswers::epoch_order(int64_t epoch) const {
   CPX_CHECK(epoch >= 0, "[labelled_answers] epoch: got {}, expected 0 or more.", epoch);
-  if (options_.shuffle) return data::epoch_order(num_answers(), options_.seed, epoch);
-  std::vector<int64_t> order(static_cast<size_t>(num_answers()));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  return order;
+  return visit_order(num_answers(), options_.shuffle, options_.seed, epoch);
 }
 
 DrawnAnswer LabelledAnswers::draw(int64_t number, int64_t epoch) const {
@@ -65,12 +60,9 @@ DrawnAnswer LabelledAnswers::draw(int64_t number, int64_t epoch) const {
   const int64_t desirable = num_of_side(items_[item], /*is_desirable=*/true);
   DrawnAnswer drawn{.item = item, .is_desirable = index < desirable};
   if (!drawn.is_desirable) index -= desirable;
-  drawn.answer = index;
-  if (!options_.shuffle) return drawn;
   const TextRole role = drawn.is_desirable ? TextRole::kPositive : TextRole::kHardNegative;
-  const CounterRng rng(options_.seed, {kTextStream, static_cast<uint64_t>(epoch),
-                                       static_cast<uint64_t>(item), static_cast<uint64_t>(role)});
-  const auto order = random_permutation(std::ssize(side_of(items_[item], drawn.is_desirable)), rng);
+  const auto order = text_order(std::ssize(side_of(items_[item], drawn.is_desirable)), role, item,
+                                options_.shuffle, options_.seed, epoch);
   drawn.answer = order[static_cast<size_t>(index)];
   return drawn;
 }

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "cpx/core/error.h"
-#include "cpx/core/random.h"
 #include "epoch_order.h"
 
 namespace cpx::data {
@@ -19,12 +18,6 @@ void check_options(const PairOptions& options) {
   CPX_CHECK(options.rejected_per_chosen >= 0,
             "[preference_pairs] rejected_per_chosen: got {}, expected 0 or more.",
             options.rejected_per_chosen);
-}
-
-std::vector<int64_t> numbers(int64_t n) {
-  std::vector<int64_t> result(static_cast<size_t>(n));
-  std::iota(result.begin(), result.end(), int64_t{0});
-  return result;
 }
 
 }  // namespace
@@ -59,16 +52,12 @@ int64_t PreferencePairs::num_pairings(const PreferenceItem& item) const {
 
 std::vector<int64_t> PreferencePairs::epoch_order(int64_t epoch) const {
   CPX_CHECK(epoch >= 0, "[preference_pairs] epoch: got {}, expected 0 or more.", epoch);
-  if (!options_.shuffle) return numbers(num_pairs());
-  return data::epoch_order(num_pairs(), options_.seed, epoch);
+  return visit_order(num_pairs(), options_.shuffle, options_.seed, epoch);
 }
 
 std::vector<int64_t> PreferencePairs::answer_order(int64_t n, TextRole role, int64_t item,
                                                    int64_t epoch) const {
-  if (!options_.shuffle) return numbers(n);
-  return random_permutation(
-      n, CounterRng(options_.seed, {kTextStream, static_cast<uint64_t>(epoch),
-                                    static_cast<uint64_t>(item), static_cast<uint64_t>(role)}));
+  return text_order(n, role, item, options_.shuffle, options_.seed, epoch);
 }
 
 DrawnPair PreferencePairs::draw(int64_t pair, int64_t epoch) const {

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 #include "cpx/core/error.h"
@@ -100,10 +99,7 @@ void Prompts::hold_out(std::vector<EncodedPrompt> all) {
 
 std::vector<int64_t> Prompts::epoch_order(int64_t epoch) const {
   CPX_CHECK(epoch >= 0, "[prompts] epoch: got {}, expected 0 or more.", epoch);
-  if (options_.shuffle) return data::epoch_order(std::ssize(train_), options_.seed, epoch);
-  std::vector<int64_t> order(train_.size());
-  std::iota(order.begin(), order.end(), int64_t{0});
-  return order;
+  return visit_order(std::ssize(train_), options_.shuffle, options_.seed, epoch);
 }
 
 }  // namespace cpx::data

@@ -2,7 +2,6 @@
 #include "cpx/data/supervised.h"
 
 #include <algorithm>
-#include <numeric>
 #include <optional>
 #include <utility>
 
@@ -250,10 +249,7 @@ MaskedText SupervisedEncoder::encode_conversation(const SupervisedText& text) co
 }
 
 std::vector<int64_t> supervised_order(int64_t n, bool shuffle, uint64_t seed, int64_t epoch) {
-  if (shuffle) return epoch_order(n, seed, epoch);
-  std::vector<int64_t> order(static_cast<size_t>(n));
-  std::iota(order.begin(), order.end(), int64_t{0});
-  return order;
+  return visit_order(n, shuffle, seed, epoch);
 }
 
 }  // namespace cpx::data

@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <set>
+#include <vector>
 
 namespace cpx::recipes {
 
@@ -12,6 +14,9 @@ struct BatchSize {
   int64_t tokens = 0;
   int64_t texts = 0;
   int64_t longest_text = 0;
+
+  /// Counts a text of `length` tokens.
+  void add_text(int64_t length);
 };
 
 /// Tokens of an average micro batch, the largest one, and with how many different numbers of rows
@@ -34,6 +39,13 @@ class BatchMeter {
   int64_t num_batches_ = 0;
   std::set<int64_t> row_counts_ = {};
 };
+
+/// Sizes of the micro batches of the first `num_epochs` epochs, each of `units_per_batch` units in
+/// the order of `order_of(epoch)`; `add_unit(batch, unit, epoch)` adds the texts of a unit.
+BatchSizes measure_epochs(
+    int64_t num_epochs, int64_t units_per_batch,
+    const std::function<std::vector<int64_t>(int64_t epoch)>& order_of,
+    const std::function<void(BatchSize& batch, int64_t unit, int64_t epoch)>& add_unit);
 
 /// Micro batches of two passes, the second after the first: their tokens add up, their memory does
 /// not.

@@ -204,26 +204,16 @@ std::string ContrastData::fingerprint() const {
 
 BatchSizes ContrastData::measure_batches(int64_t num_epochs) const {
   TextLengthCache cache(*encoder_);
-  BatchMeter meter;
-  for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const std::vector<int64_t> order = groups_->epoch_order(epoch);
-    for (size_t begin = 0; begin < order.size();) {
-      BatchSize batch;
-      const size_t end =
-          std::min(order.size(), begin + static_cast<size_t>(config_.training.groups));
-      for (; begin < end; ++begin) {
-        const auto drawn = groups_->draw(order[begin], epoch);
-        for (const int64_t length : text_lengths(drawn, cache)) {
-          batch.tokens += length;
-          batch.texts += 1;
-          batch.longest_text = std::max(batch.longest_text, length);
+  const BatchSizes sizes = measure_epochs(
+      num_epochs, config_.training.groups,
+      [this](int64_t epoch) { return groups_->epoch_order(epoch); },
+      [&](BatchSize& batch, int64_t number, int64_t epoch) {
+        for (const int64_t length : text_lengths(groups_->draw(number, epoch), cache)) {
+          batch.add_text(length);
         }
-      }
-      meter.add(batch);
-    }
-  }
-  if (retained_.texts.empty()) return meter.sizes();
-  return one_after_the_other(meter.sizes(),
+      });
+  if (retained_.texts.empty()) return sizes;
+  return one_after_the_other(sizes,
                              retained_sizes(retained_, *encoder_, objective_.retain->retain_texts));
 }
 

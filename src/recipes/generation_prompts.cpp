@@ -58,11 +58,7 @@ std::vector<int64_t> prompt_ids(const data::TextEncoder& encoder, const std::str
   const std::string text =
       is_chat ? encoder.chat_template().render(question, /*add_generation_prompt=*/true).text
               : encoder.render(prompt);
-  // A chat template writes its special tokens itself.
-  auto ids = encoder.tokenizer().encode(text, /*add_special_tokens=*/!is_chat).ids;
-  const auto eos = encoder.tokenizer().eos_id();
-  if (!is_chat && ids.size() > 1 && eos && ids.back() == *eos) ids.pop_back();
-  return {ids.begin(), ids.end()};
+  return open_ids(encoder.tokenizer(), text, /*adds_special=*/!is_chat);
 }
 
 void add_prompt(const GivenPrompt& prompt, const data::TextEncoder& encoder, int64_t context,

@@ -95,23 +95,12 @@ std::vector<std::string> LabelledTrainData::warnings() const {
 }
 
 BatchSizes LabelledTrainData::measure_batches(int64_t num_epochs) const {
-  BatchMeter meter;
-  const auto in_batch = static_cast<size_t>(config().training.groups);
-  for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const std::vector<int64_t> order = answers_->epoch_order(epoch);
-    for (size_t begin = 0; begin < order.size();) {
-      BatchSize batch;
-      for (const size_t end = std::min(order.size(), begin + in_batch); begin < end; ++begin) {
-        const int64_t length =
-            std::ssize(encode(answers_->draw(order[begin], epoch)).whole_text(0));
-        batch.tokens += length;
-        batch.texts += 1;
-        batch.longest_text = std::max(batch.longest_text, length);
-      }
-      meter.add(batch);
-    }
-  }
-  return meter.sizes();
+  return measure_epochs(
+      num_epochs, config().training.groups,
+      [this](int64_t epoch) { return answers_->epoch_order(epoch); },
+      [this](BatchSize& batch, int64_t number, int64_t epoch) {
+        batch.add_text(std::ssize(encode(answers_->draw(number, epoch)).whole_text(0)));
+      });
 }
 
 void LabelledTrainData::print_examples(int64_t count) const {

@@ -21,4 +21,13 @@ std::vector<int64_t> stop_token_ids(const formats::ModelConfig& model,
   return ids;
 }
 
+std::vector<int64_t> open_ids(const tokenizer::Tokenizer& tokenizer, const std::string& text,
+                              bool adds_special) {
+  const auto encoding = tokenizer.encode(text, adds_special);
+  std::vector<int64_t> ids(encoding.ids.begin(), encoding.ids.end());
+  const auto eos = tokenizer.eos_id();
+  if (adds_special && ids.size() > 1 && eos && ids.back() == *eos) ids.pop_back();
+  return ids;
+}
+
 }  // namespace cpx::recipes

@@ -135,22 +135,11 @@ std::vector<std::string> SupervisedTrainData::warnings() const {
 }
 
 BatchSizes SupervisedTrainData::measure_batches(int64_t num_epochs) const {
-  BatchMeter meter;
-  const auto in_batch = static_cast<size_t>(config_.training.groups);
-  for (int64_t epoch = 0; epoch < num_epochs; ++epoch) {
-    const std::vector<int64_t> texts = order(epoch);
-    for (size_t begin = 0; begin < texts.size();) {
-      BatchSize batch;
-      for (const size_t end = std::min(texts.size(), begin + in_batch); begin < end; ++begin) {
-        const int64_t length = lengths_[static_cast<size_t>(texts[begin])];
-        batch.tokens += length;
-        batch.texts += 1;
-        batch.longest_text = std::max(batch.longest_text, length);
-      }
-      meter.add(batch);
-    }
-  }
-  return meter.sizes();
+  return measure_epochs(
+      num_epochs, config_.training.groups, [this](int64_t epoch) { return order(epoch); },
+      [this](BatchSize& batch, int64_t number, int64_t /*epoch*/) {
+        batch.add_text(lengths_[static_cast<size_t>(number)]);
+      });
 }
 
 void SupervisedTrainData::print_examples(int64_t count) const {

@@ -106,9 +106,10 @@ std::vector<int64_t> TextWriter::ids_of(const std::string& prompt) const {
   if (uses_chat_) return ids_of(conversation_with(prompt));
   if (decoding_.prompt_form == "llama2" || decoding_.prompt_form == "tulu") {
     const auto frame = tokenizer::parse_prompt_template(decoding_.prompt_form);
-    return encoded(tokenizer::render_training_text(frame, prompt), /*adds_special=*/true);
+    return open_ids(*tokenizer_, tokenizer::render_training_text(frame, prompt),
+                    /*adds_special=*/true);
   }
-  return encoded(prompt, /*adds_special=*/true);
+  return open_ids(*tokenizer_, prompt, /*adds_special=*/true);
 }
 
 std::vector<int64_t> TextWriter::ids_of(std::string_view where,
@@ -122,7 +123,8 @@ std::vector<int64_t> TextWriter::ids_of(const std::vector<ChatMessage>& messages
   const auto spelling = [this](std::optional<TokenId> id) {
     return id ? tokenizer_->piece(*id) : std::string();
   };
-  return encoded(
+  return open_ids(
+      *tokenizer_,
       tokenizer::render_chat(chat_template_, messages,
                              /*add_generation_prompt=*/true, spelling(tokenizer_->bos_id()),
                              spelling(tokenizer_->eos_id())),
@@ -188,14 +190,6 @@ generation::TextGeneratorStatistics TextWriter::write(const WriterRun& run) {
     return prompt;
   };
   return generation::TextGenerator(*model_, generator_options(run)).run(next, listener);
-}
-
-std::vector<int64_t> TextWriter::encoded(const std::string& text, bool adds_special) const {
-  const auto encoding = tokenizer_->encode(text, adds_special);
-  std::vector<int64_t> ids(encoding.ids.begin(), encoding.ids.end());
-  const auto eos = tokenizer_->eos_id();
-  if (adds_special && ids.size() > 1 && eos && ids.back() == *eos) ids.pop_back();
-  return ids;
 }
 
 generation::TextGeneratorOptions TextWriter::generator_options(const WriterRun& run) const {

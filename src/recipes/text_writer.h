@@ -75,7 +75,6 @@ class TextWriter {
   std::vector<int64_t> ids_of(const std::string& prompt) const;
   std::vector<int64_t> ids_of(const std::vector<tokenizer::ChatMessage>& messages) const;
   void check_length(std::string_view where, int64_t num_tokens) const;
-  std::vector<int64_t> encoded(const std::string& text, bool adds_special) const;
   generation::TextGeneratorOptions generator_options(const WriterRun& run) const;
 
   const Decoding& decoding_;

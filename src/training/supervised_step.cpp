@@ -33,15 +33,6 @@ class SupervisedMicroBatch : public PackedMicroBatch {
   std::vector<objectives::TokenRange> tokens_;
 };
 
-MicroBatchInfo supervised_info(const data::PackedBatch& packed) {
-  MicroBatchInfo info{.num_tokens = packed.num_tokens,
-                      .num_padded_tokens = packed.num_padded_tokens};
-  info.counts.groups = packed.num_groups;
-  info.counts.positive_texts = std::ssize(packed.texts);
-  info.counts.positive_tokens = std::ssize(packed.rows);
-  return info;
-}
-
 // The texts of one purpose, training or evaluation.
 class SupervisedSource {
  public:
@@ -69,7 +60,7 @@ class SupervisedSource {
       texts.push_back({.ids = text.ids, .group = std::ssize(texts), .predicted = text.predicted});
     }
     auto packed = data::pack(texts);
-    auto info = supervised_info(packed);
+    auto info = packed_info(packed);
     info.records = std::move(records);
     return std::make_unique<SupervisedMicroBatch>(std::move(info), std::move(packed));
   }
