@@ -4,7 +4,7 @@
 
 A study is a JSON file: config, data (patterns of files: when they change, runs are made anew), seeds, settings (name -> overrides; key=@FILE: what stands in a file), evaluations
 (name -> arguments of cpx-eval-ppl). The page is written anew but for its text above the line "<!-- table -->".
-What has been run already is not run again. Needs the release build; Python's standard library alone.
+What has been run already is not run again, and a run that was stopped goes on from its checkpoint. Needs the release build; Python's standard library alone.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from pathlib import Path
 from compare import machine, page
 
 ROOT = Path(__file__).resolve().parents[1]
+CHECKPOINT_STEPS = 50  # what is lost at most when a study is stopped
 
 
 def parse_arguments():
@@ -104,8 +105,10 @@ def run_setting(arguments, study, name, seed):
     adapter = None
     tokens = 0
     if overrides is not None:
-        command = [f"{arguments.bin}/cpx-train", "--config", study["config"], "--overwrite", *with_files(overrides),
-                   f"training.seed={seed}", f"training.output={folder}/run"]  # fmt: skip
+        begin = ["--resume", "auto"] if any(folder.glob("run/checkpoints/step-*")) else ["--overwrite"]
+        command = [f"{arguments.bin}/cpx-train", "--config", study["config"], *begin, *with_files(overrides),
+                   f"training.seed={seed}", f"training.output={folder}/run",
+                   f"checkpoint.every_steps={CHECKPOINT_STEPS}", "checkpoint.keep_last=1"]  # fmt: skip
         if arguments.threads != "0":
             command += ["--threads", arguments.threads]
         run(command, folder / "train.log")

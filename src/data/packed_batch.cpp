@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <limits>
 #include <map>
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -177,6 +178,30 @@ PackedBatch pack_with_published_padding(std::span<const BatchText> texts, tokeni
   }
   if (batch.num_padded_tokens > 0) add_pad(texts, eos, batch);
   return batch;
+}
+
+std::vector<std::vector<int64_t>> differing_predictions(const PackedBatch& batch) {
+  const auto targets_of = [&](const PackedText& text) {
+    return std::span(batch.targets)
+        .subspan(static_cast<size_t>(text.first), static_cast<size_t>(text.count));
+  };
+  std::map<int64_t, std::set<int64_t>> neutral_targets;  // by group
+  for (const PackedText& text : batch.texts) {
+    if (text.role != TextRole::kPositive) continue;
+    const auto targets = targets_of(text);
+    neutral_targets[text.group].insert(targets.begin(), targets.end());
+  }
+  std::vector<std::vector<int64_t>> differing(batch.texts.size());
+  for (size_t i = 0; i < batch.texts.size(); ++i) {
+    const PackedText& text = batch.texts[i];
+    if (text.role == TextRole::kPositive) continue;
+    const auto targets = targets_of(text);
+    for (int64_t k = 0; k < text.count; ++k) {
+      const bool is_shared = neutral_targets[text.group].contains(targets[static_cast<size_t>(k)]);
+      if (!is_shared) differing[i].push_back(text.first + k);
+    }
+  }
+  return differing;
 }
 
 }  // namespace cpx::data

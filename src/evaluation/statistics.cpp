@@ -5,9 +5,9 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
-#include <stdexcept>
 #include <vector>
 
+#include "cpx/core/error.h"
 #include "cpx/core/random.h"
 
 namespace cpx::evaluation {
@@ -49,9 +49,10 @@ std::optional<double> standard_error(std::span<const double> values) {
 std::optional<Interval> bootstrap_interval(
     int64_t num_units, const std::function<double(std::span<const int64_t> units)>& figure,
     const BootstrapOptions& options) {
-  if (!(options.level > 0.0 && options.level < 1.0) || options.resamples < 1) {
-    throw std::invalid_argument("bootstrap: a level outside of 0 to 1, or no resample");
-  }
+  CPX_CHECK(options.level > 0.0 && options.level < 1.0 && options.resamples > 0,
+            "[bootstrap] got level {} and {} resamples, expected a level between 0 and 1, and 1 or "
+            "more.",
+            options.level, options.resamples);
   if (num_units < 2) return std::nullopt;
   std::vector<int64_t> drawn(static_cast<size_t>(num_units));
   std::vector<double> figures;
@@ -82,7 +83,8 @@ std::optional<Interval> bootstrap_mean(std::span<const double> values,
 }
 
 double mcnemar_p_value(int64_t only_first, int64_t only_second) {
-  if (only_first < 0 || only_second < 0) throw std::invalid_argument("mcnemar: a negative number");
+  CPX_CHECK(only_first >= 0 && only_second >= 0,
+            "[mcnemar] got {} and {}, expected numbers of 0 or more.", only_first, only_second);
   const int64_t n = only_first + only_second;
   const int64_t smaller = std::min(only_first, only_second);
   double tail = 0.0;

@@ -32,6 +32,16 @@ bool is_paper(const ContrastiveOptions& options) {
   return options.form == ContrastiveOptions::Form::kPaper;
 }
 
+bool is_npo(const ContrastiveOptions& options) {
+  return options.push == ContrastiveOptions::Push::kNpo;
+}
+
+// Its mean NLL is that of its differing tokens.
+bool is_selected(const ContrastText& text, const ContrastiveOptions& options) {
+  return options.push_tokens == ContrastiveOptions::PushTokens::kDiffering && !is_positive(text) &&
+         !text.differing.empty();
+}
+
 // ---- Checks -------------------------------------------------------------------------------------
 
 void check_options(const ContrastiveOptions& options) {
@@ -46,6 +56,17 @@ void check_options(const ContrastiveOptions& options) {
   CPX_CHECK(options.negative_weight > 0.0,
             "[contrastive_perplexity] negative_weight: got {}, expected more than 0.",
             options.negative_weight);
+  CPX_CHECK(options.push_aim >= 0.0,
+            "[contrastive_perplexity] push_aim: got {}, expected 0 or more.", options.push_aim);
+}
+
+void check_differing(const ContrastText& text, size_t index) {
+  for (const int64_t i : text.differing) {
+    CPX_CHECK(i >= text.first && i < text.first + text.count,
+              "[contrastive_perplexity] text {}: got differing prediction {}, expected one of its "
+              "own, {} to {}.",
+              index, i, text.first, text.first + text.count - 1);
+  }
 }
 
 void check_pads(const ContrastText& text, size_t index, const ContrastBatch& batch) {
@@ -78,25 +99,32 @@ void check_text(const ContrastText& text, size_t index, const ContrastBatch& bat
   check_token_range("contrastive_perplexity", "text", index, own_range(text),
                     batch.token_nll.size());
   if (options.padding == ContrastiveOptions::Padding::kPublished) check_pads(text, index, batch);
+  check_differing(text, index);
 }
 
 void check_batch(const ContrastBatch& batch, const ContrastiveOptions& options) {
   CPX_CHECK(batch.num_groups > 0, "[contrastive_perplexity] got {} groups, expected 1 or more.",
             batch.num_groups);
   CPX_CHECK(!options.needs_base() || batch.base_token_nll.size() == batch.token_nll.size(),
-            "[contrastive_perplexity] the base's token NLLs are needed for centroid base and for "
-            "hold: got {}, expected {}.",
+            "[contrastive_perplexity] the base's token NLLs are needed for centroid base, for hold "
+            "and for push npo: got {}, expected {}.",
             batch.base_token_nll.size(), batch.token_nll.size());
   for (size_t i = 0; i < batch.texts.size(); ++i) check_text(batch.texts[i], i, batch, options);
 }
 
-void check_step(const ContrastBatch& batch, const ObjectiveResult& result, const StepCounts& step) {
+void check_step(const ContrastBatch& batch, const ObjectiveResult& result,
+                const ContrastiveOptions& options, const StepCounts& step) {
   CPX_CHECK(step.groups >= batch.num_groups && step.positive_texts >= result.positives.texts &&
                 step.positive_tokens >= result.positives.tokens,
             "[contrastive_perplexity] the step's counts are too small: got {} groups, {} positive "
             "texts, {} positive tokens, expected at least the {}, {} and {} of this micro batch.",
             step.groups, step.positive_texts, step.positive_tokens, batch.num_groups,
             result.positives.texts, result.positives.tokens);
+  const int64_t num_negatives = result.hard_negatives.texts + result.random_negatives.texts;
+  CPX_CHECK(!is_npo(options) || step.negative_texts >= num_negatives,
+            "[contrastive_perplexity] the step's counts are too small: got {} negative texts, "
+            "expected at least the {} of this micro batch.",
+            step.negative_texts, num_negatives);
 }
 
 // ---- Groups and text values ---------------------------------------------------------------------
@@ -121,6 +149,11 @@ double token_weight(const ContrastText& text, const ContrastiveOptions& options)
 // predicts the text's first token.
 double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
                      std::span<const double> nll, const ContrastiveOptions& options) {
+  if (is_selected(text, options)) {
+    double sum = 0.0;
+    for (const int64_t i : text.differing) sum += nll[i];
+    return sum / static_cast<double>(text.differing.size());
+  }
   const int64_t num_pads = counted_pads(text, options);
   double sum = nll_sum(own_range(text), nll);
   if (num_pads > 0) sum += nll[text.pad_prediction];
@@ -132,6 +165,11 @@ double text_mean_nll(const ContrastText& text, const ContrastBatch& batch,
 void add_mean_nll_gradient(const ContrastText& text, const ContrastBatch& batch,
                            const ContrastiveOptions& options, double slope,
                            std::vector<double>& gradient) {
+  if (is_selected(text, options)) {
+    const double token_slope = slope / static_cast<double>(text.differing.size());
+    for (const int64_t i : text.differing) gradient[i] += token_slope;
+    return;
+  }
   const int64_t num_pads = counted_pads(text, options);
   const double token_slope = slope * token_weight(text, options);
   add_token_slope(own_range(text), token_slope, gradient);
@@ -168,7 +206,7 @@ void add_text_sums(const ContrastBatch& batch, const std::vector<double>& means,
   for (size_t i = 0; i < batch.texts.size(); ++i) {
     const ContrastText& text = batch.texts[i];
     TextSums sums = text_sums(own_range(text), batch.token_nll);
-    sums.text_nll_sum = means[i];  // pads may count in it
+    sums.text_nll_sum = means[i];  // pads may count in it, or the differing tokens alone
     sums_of_role(result, text.role) += sums;
   }
 }
@@ -376,6 +414,30 @@ void add_contrast(const ContrastBatch& batch, const std::vector<Members>& groups
   if (has_contrast(batch, groups, options)) result.contrast = margin;
 }
 
+// log(1 + e^x), with its derivative.
+Score softplus(double x) {
+  const double small = std::exp(-std::abs(x));
+  return {.value = std::max(x, 0.0) + std::log1p(small),
+          .slope = (x >= 0.0 ? 1.0 : small) / (1.0 + small)};
+}
+
+// beta * tau softplus((push_aim - (m - its m under the base)) / tau), the mean over the step's
+// negatives.
+void add_bounded_push(const ContrastBatch& batch, const std::vector<double>& means,
+                      const ContrastiveOptions& options, const StepCounts& step,
+                      ObjectiveResult& result) {
+  const double weight =
+      options.beta / static_cast<double>(std::max<int64_t>(step.negative_texts, 1));
+  for (size_t i = 0; i < batch.texts.size(); ++i) {
+    const ContrastText& text = batch.texts[i];
+    if (is_positive(text)) continue;
+    const double moved = means[i] - text_mean_nll(text, batch, batch.base_token_nll, options);
+    const Score push = softplus((options.push_aim - moved) / options.tau);
+    result.loss += weight * options.tau * push.value;
+    add_mean_nll_gradient(text, batch, options, -weight * push.slope, result.gradient);
+  }
+}
+
 // What anchor and hold add, and its gradient; both read the positives' own tokens only.
 double add_anchor_and_hold(const ContrastBatch& batch, const ContrastiveOptions& options,
                            const StepCounts& step, std::vector<double>& gradient) {
@@ -412,9 +474,13 @@ ObjectiveResult contrastive_perplexity(const ContrastBatch& batch,
   ObjectiveResult result;
   result.gradient.assign(batch.token_nll.size(), 0.0);
   add_text_sums(batch, means, result);
-  check_step(batch, result, step);
+  check_step(batch, result, options, step);
 
-  add_contrast(batch, groups, means, options, step, result);
+  if (is_npo(options)) {
+    add_bounded_push(batch, means, options, step, result);
+  } else {
+    add_contrast(batch, groups, means, options, step, result);
+  }
   double others = add_anchor_and_hold(batch, options, step, result.gradient);
   // A text of infinite NLL scores 0 and would vanish from the loss; the caller must see it.
   if (!all_finite(batch.token_nll) || !all_finite(batch.base_token_nll)) {

@@ -38,13 +38,19 @@ BaseNll::BaseNll(std::span<const data::Record> records, const data::TextEncoder&
             texts_per_pack);
 }
 
-const BaseText& BaseNll::of(nn::CausalLm& model, int64_t record, int64_t text) {
-  const int64_t first_text = text / texts_per_pack_ * texts_per_pack_;
-  auto found = packs_.find({record, first_text});
+const BaseText& BaseNll::of(nn::CausalLm& model, const data::DrawnText& drawn) {
+  const bool is_toxic = drawn.role != TextRole::kPositive;
+  const data::Record& record = records_[static_cast<size_t>(drawn.record)];
+  const std::span<const std::string> texts = is_toxic ? record.toxic : record.neutral;
+  const int64_t first = drawn.text / texts_per_pack_ * texts_per_pack_;
+  const std::tuple key{is_toxic, drawn.record, first};
+  auto found = packs_.find(key);
   if (found == packs_.end()) {
-    found = packs_.emplace(std::pair{record, first_text}, compute(model, record, first_text)).first;
+    const int64_t num_texts = std::min(texts_per_pack_, std::ssize(texts) - first);
+    const auto own = texts.subspan(static_cast<size_t>(first), static_cast<size_t>(num_texts));
+    found = packs_.emplace(key, compute(model, own)).first;
   }
-  return found->second[static_cast<size_t>(text - first_text)];
+  return found->second[static_cast<size_t>(drawn.text - first)];
 }
 
 float BaseNll::eos_after_eos(nn::CausalLm& model) {
@@ -57,22 +63,21 @@ float BaseNll::eos_after_eos(nn::CausalLm& model) {
   return *eos_after_eos_;
 }
 
-BaseNll::Pack BaseNll::compute(nn::CausalLm& model, int64_t record, int64_t first_text) {
-  const auto& neutral = records_[static_cast<size_t>(record)].neutral;
-  const int64_t num_texts = std::min(texts_per_pack_, std::ssize(neutral) - first_text);
+BaseNll::Pack BaseNll::compute(nn::CausalLm& model, std::span<const std::string> texts) {
+  const int64_t num_texts = std::ssize(texts);
   std::vector<std::vector<TokenId>> ids;
-  for (int64_t i = 0; i < num_texts; ++i) {
-    ids.push_back(encoder_.encode(neutral[static_cast<size_t>(first_text + i)]).ids);
+  for (const std::string& text : texts) {
+    ids.push_back(encoder_.encode(text).ids);
     if (ids.back().empty()) ids.back().push_back(0);  // left out of every micro batch
   }
   if (with_pads_) {
     const TokenId eos = encoder_.tokenizer().eos_id().value();
     for (int64_t i = 0; i < num_texts; ++i) ids.push_back({eos, ids[static_cast<size_t>(i)][0]});
   }
-  std::vector<data::BatchText> texts;
-  for (const auto& text : ids) texts.push_back({.ids = text});
+  std::vector<data::BatchText> packed;
+  for (const auto& text : ids) packed.push_back({.ids = text});
 
-  const auto batch = data::pack(texts);
+  const auto batch = data::pack(packed);
   const auto nll = passes_.of(model, batch);
   const auto own = [&](int64_t i) {
     const data::PackedText& text = batch.texts[static_cast<size_t>(i)];

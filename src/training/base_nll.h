@@ -7,9 +7,11 @@
 #include <memory>
 #include <optional>
 #include <span>
-#include <utility>
+#include <string>
+#include <tuple>
 #include <vector>
 
+#include "cpx/data/contrast_groups.h"
 #include "cpx/data/packed_batch.h"
 #include "cpx/data/record.h"
 #include "cpx/data/text_encoder.h"
@@ -41,8 +43,8 @@ struct BaseText {
   float first_after_eos = 0.0;  // nll(first token | eos); only with pads
 };
 
-/// Values are computed in packs of `texts_per_pack` neighbouring neutral texts of a record: what a
-/// text's value is, to the bit, does not depend on which texts were asked for before.
+/// Values are computed in packs of `texts_per_pack` neighbouring texts of a record, neutral or
+/// toxic: what a text's value is, to the bit, does not depend on which texts were asked for before.
 class BaseNll {
  public:
   /// The records and the encoder must outlive the object. With pads, what pads predict is computed
@@ -50,15 +52,15 @@ class BaseNll {
   BaseNll(std::span<const data::Record> records, const data::TextEncoder& encoder,
           int64_t texts_per_pack, bool with_pads, std::shared_ptr<NllCache> cache);
 
-  /// The record's neutral text number `text`; the reference lives as long as the object.
-  const BaseText& of(nn::CausalLm& model, int64_t record, int64_t text);
+  /// What a drawn text is; the reference lives as long as the object.
+  const BaseText& of(nn::CausalLm& model, const data::DrawnText& drawn);
   /// nll(eos | eos).
   float eos_after_eos(nn::CausalLm& model);
   int64_t num_passes() const { return passes_.num_passes(); }
 
  private:
   using Pack = std::vector<BaseText>;
-  Pack compute(nn::CausalLm& model, int64_t record, int64_t first_text);
+  Pack compute(nn::CausalLm& model, std::span<const std::string> texts);
 
   std::span<const data::Record> records_;
   const data::TextEncoder& encoder_;
@@ -66,7 +68,7 @@ class BaseNll {
   bool with_pads_;
   BasePasses passes_;
   std::optional<float> eos_after_eos_;
-  std::map<std::pair<int64_t, int64_t>, Pack> packs_;  // by record and first text
+  std::map<std::tuple<bool, int64_t, int64_t>, Pack> packs_;  // is toxic, record, first text
 };
 
 }  // namespace cpx::training

@@ -23,7 +23,8 @@ bool has_pads(const ContrastiveOptions& options) {
   return options.padding == ContrastiveOptions::Padding::kPublished;
 }
 
-std::vector<ContrastText> contrast_texts(const data::PackedBatch& packed) {
+std::vector<ContrastText> contrast_texts(const data::PackedBatch& packed,
+                                         const ContrastiveOptions& options) {
   std::vector<ContrastText> texts;
   for (const data::PackedText& text : packed.texts) {
     texts.push_back({.group = text.group,
@@ -32,6 +33,10 @@ std::vector<ContrastText> contrast_texts(const data::PackedBatch& packed) {
                      .count = text.count,
                      .num_pads = text.num_pads,
                      .pad_prediction = text.pad_prediction});
+  }
+  if (options.push_tokens == ContrastiveOptions::PushTokens::kDiffering) {
+    auto differing = data::differing_predictions(packed);
+    for (size_t i = 0; i < texts.size(); ++i) texts[i].differing = std::move(differing[i]);
   }
   return texts;
 }
@@ -42,7 +47,7 @@ class ContrastMicroBatch : public PackedMicroBatch {
   ContrastMicroBatch(MicroBatchInfo info, data::PackedBatch packed, std::vector<double> base_nll,
                      const ContrastiveOptions& options)
       : PackedMicroBatch(std::move(info), std::move(packed)),
-        texts_(contrast_texts(this->packed())),
+        texts_(contrast_texts(this->packed(), options)),
         base_nll_(std::move(base_nll)),
         options_(options) {}
 
@@ -89,14 +94,14 @@ class ContrastMaker {
   }
 
  private:
-  // [N] the base's token NLLs where the objective reads them: at the positives.
+  // [N] the base's token NLLs where the objective reads them.
   std::vector<double> base_values(nn::CausalLm& model, std::span<const data::DrawnText> drawn,
                                   const data::PackedBatch& packed) {
     std::vector<double> values(packed.targets.size(), 0.0);
     for (size_t i = 0; i < packed.texts.size(); ++i) {
       const data::PackedText& text = packed.texts[i];
-      if (text.role != TextRole::kPositive) continue;
-      const BaseText& base = base_->of(model, drawn[i].record, drawn[i].text);
+      if (text.role != TextRole::kPositive && !options_.needs_base_of_negatives()) continue;
+      const BaseText& base = base_->of(model, drawn[i]);
       std::copy(base.tokens.begin(), base.tokens.end(), values.begin() + text.first);
       if (text.pad_prediction >= 0) {
         values[static_cast<size_t>(text.pad_prediction)] = base.first_after_eos;

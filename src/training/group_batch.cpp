@@ -143,7 +143,10 @@ MicroBatchInfo GroupSource::info(const GroupBatch& batch, const data::PackedBatc
                       .num_padded_tokens = packed.num_padded_tokens};
   info.counts.groups = std::ssize(batch.records);
   for (const data::PackedText& text : packed.texts) {
-    if (text.role != TextRole::kPositive) continue;
+    if (text.role != TextRole::kPositive) {
+      info.counts.negative_texts += 1;
+      continue;
+    }
     info.counts.positive_texts += 1;
     info.counts.positive_tokens += text.count;
   }

@@ -205,6 +205,25 @@ std::string packing_error(const std::vector<BatchText>& texts) {
   return message_of<std::invalid_argument>([&] { pack(texts); });
 }
 
+// The negative of group 0 predicts 12, as its positive does, 13 and 12 again; that of group 1
+// predicts 11 and 12, which no positive of its own group has.
+TEST(DifferingPredictions, AreThoseThatNoPositiveOfTheGroupHas) {
+  const std::vector<TokenId> negative = {10, 12, 13, 12};
+  const std::vector<BatchText> texts = {
+      {.ids = kThree, .group = 0, .role = TextRole::kPositive},
+      {.ids = negative, .group = 0, .role = TextRole::kHardNegative},
+      {.ids = kTwo, .group = 1, .role = TextRole::kPositive},
+      {.ids = kThree, .group = 1, .role = TextRole::kRandomNegative}};
+  for (const PackedBatch& batch : {pack(texts), pack_sharing_prefixes(texts)}) {
+    const auto differing = differing_predictions(batch);
+    ASSERT_EQ(differing.size(), 4);
+    EXPECT_THAT(differing[0], IsEmpty());
+    EXPECT_THAT(differing[1], ElementsAre(3));  // its second prediction
+    EXPECT_THAT(differing[2], IsEmpty());
+    EXPECT_THAT(differing[3], ElementsAre(6, 7));
+  }
+}
+
 TEST(PackErrors, ATextWithoutTokensIsNamed) {
   EXPECT_EQ(packing_error({{.ids = kOne}, {}}),
             "[pack] text 1: got no tokens, expected 1 or more.");

@@ -43,9 +43,16 @@ StepCounts ContrastCase::counts() const {
     if (text.role == TextRole::kPositive) {
       ++counts.positive_texts;
       counts.positive_tokens += text.count;
+    } else {
+      ++counts.negative_texts;
     }
   }
   return counts;
+}
+
+// Every other prediction of the text, from its second on.
+void select_some(ContrastText& text) {
+  for (int64_t i = 1; i < text.count; i += 2) text.differing.push_back(text.first + i);
 }
 
 ContrastCase random_case(const CaseShape& shape, uint64_t seed) {
@@ -61,6 +68,7 @@ ContrastCase random_case(const CaseShape& shape, uint64_t seed) {
         base.push_back(near(value));
       }
       result.add(group, role, nll, base);
+      if (role != TextRole::kPositive) select_some(result.texts.back());
     }
   };
   for (int64_t group = 0; group < shape.num_groups; ++group) {

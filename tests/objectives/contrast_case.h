@@ -39,7 +39,8 @@ struct CaseShape {
   bool has_pads = false;
 };
 
-/// A case with texts of 1 to 6 predictions, base NLLs near the NLLs, and pads when asked for.
+/// A case with texts of 1 to 6 predictions, base NLLs near the NLLs, every other token of a
+/// negative as differing (none in a text of one), and pads when asked for.
 ContrastCase random_case(const CaseShape& shape, uint64_t seed);
 
 /// A micro batch that is a whole step.

@@ -100,6 +100,25 @@ TEST(ContrastivePerplexityPaper, GradientMatchesFiniteDifference) {
   }
 }
 
+// Both pushes with both choices of tokens; hold keeps the positives in the gradient.
+TEST(ContrastivePerplexityPush, GradientMatchesFiniteDifference) {
+  uint64_t seed = 400;
+  for (const auto push : {Options::Push::kScore, Options::Push::kNpo}) {
+    for (const auto tokens : {Options::PushTokens::kAll, Options::PushTokens::kDiffering}) {
+      for (const double aim : {0.0, 0.1, 3.0}) {
+        const Options options{.beta = 1.5,
+                              .tau = 0.6,
+                              .distance = Options::Distance::kSigned,
+                              .push = push,
+                              .push_aim = aim,
+                              .push_tokens = tokens,
+                              .hold = 0.7};
+        expect_gradient_matches(random_case({}, ++seed), options, fmt::format("seed {}", seed));
+      }
+    }
+  }
+}
+
 TEST(ContrastivePerplexity, GradientMatchesFiniteDifferenceForAnyShape) {
   uint64_t seed = 200;
   for (const CaseShape& shape :

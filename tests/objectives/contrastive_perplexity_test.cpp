@@ -428,8 +428,8 @@ TEST(ContrastivePerplexity, RefusesATextThatDoesNotFit) {
 
 TEST(ContrastivePerplexity, RefusesAMissingBaseWhereItIsNeeded) {
   const std::string expected =
-      "[contrastive_perplexity] the base's token NLLs are needed for centroid base and for hold: "
-      "got 0, expected 3.";
+      "[contrastive_perplexity] the base's token NLLs are needed for centroid base, for hold and "
+      "for push npo: got 0, expected 3.";
   EXPECT_EQ(error_of(one_of_each(), {.centroid = Options::Centroid::kBase}), expected);
   EXPECT_EQ(error_of(one_of_each(), {.hold = 0.1}), expected);
   EXPECT_EQ(error_of(one_of_each(), {.anchor = 0.1}), "(nothing was thrown)");

@@ -92,6 +92,9 @@ objective:
   padding: exclude
   centroid: batch
   distance: absolute
+  push: score
+  push_aim: 1.5
+  push_tokens: all
   anchor: 0.0
   hold: 0.0
   retain: 0.0
@@ -231,6 +234,16 @@ TEST(TrainConfig, KeysThatThePapersFormHasNotAreTold) {
                   "[t.yaml:4] objective.num_hard_negatives: got 0 beside form paper and without "
                   "random negatives, expected 1 or more: the loss would be 0."));
   EXPECT_THAT(faults_with("objective: {form: paper, centroid: group}\n"), IsEmpty());
+}
+
+TEST(TrainConfig, KeysThatTheBoundedPushHasNotAreTold) {
+  EXPECT_THAT(
+      faults_with("objective: {push: npo, form: paper, centroid: group, num_hard_negatives: 0}\n"),
+      ElementsAre("[t.yaml:4] objective.form: got paper beside push npo, expected code: npo has no "
+                  "scores.",
+                  "[t.yaml:4] objective.num_hard_negatives: got 0 beside push npo and without "
+                  "random negatives, expected 1 or more: there would be nothing to push."));
+  EXPECT_THAT(faults_with("objective: {push: npo, hold: 1}\n"), IsEmpty());
 }
 
 TEST(TrainConfig, TwoLengthsOfWarmupAreTold) {
@@ -516,6 +529,15 @@ TEST(TrainConfig, NoticesKeysWithoutEffect) {
   EXPECT_THAT(notices_of({"objective.beta=0", "objective.anchor=1", "objective.tau=2"}),
               ElementsAre("[command line: objective.tau=2] objective.tau: has no effect: "
                           "objective.beta is 0."));
+  EXPECT_THAT(
+      notices_of({"objective.push=npo", "objective.distance=signed"}),
+      ElementsAre("[t.yaml] objective.hold: with push npo and without hold, anchor and retain "
+                  "nothing keeps neutral text in place.",
+                  "[command line: objective.distance=signed] objective.distance: has no "
+                  "effect: objective.push npo has no scores."));
+  EXPECT_THAT(notices_of({"objective.push_aim=2"}),
+              ElementsAre("[command line: objective.push_aim=2] objective.push_aim: has no effect: "
+                          "only objective.push npo has it."));
   EXPECT_THAT(notices_of({"objective.base_cache=b.bin"}),
               ElementsAre("[command line: objective.base_cache=b.bin] objective.base_cache: has no "
                           "effect: the base is not asked for anything."));

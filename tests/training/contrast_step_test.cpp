@@ -34,6 +34,7 @@ TEST(ContrastStep, CountsAreKnownBeforeAnyPass) {
   EXPECT_EQ(info.counts.groups, 1);
   EXPECT_EQ(info.counts.positive_texts, 2);
   EXPECT_EQ(info.counts.positive_tokens, 5);
+  EXPECT_EQ(info.counts.negative_texts, 1);
   EXPECT_EQ(info.num_tokens, 12);
   EXPECT_EQ(info.num_padded_tokens, 3);
   EXPECT_THAT(info.records, testing::ElementsAre("hand.json: record 0 (id 'h')"));
@@ -68,30 +69,40 @@ TEST(ContrastStep, LossEqualsTheObjectiveOnNllsFromLogits) {
   EXPECT_EQ(result.hard_negatives.tokens, 4);
 }
 
-TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
+// The adapter's gradient of a micro batch of two groups.
+void expect_gradient_of_two_groups(ContrastStepOptions options) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  ContrastStepOptions options = tiny_step_options();
-  options.objective.alpha = 1.0;
   options.groups_per_micro_batch = 2;
   const auto step = contrast_step(records, {}, encoder, options);
   TinyModel model;
   expect_gradient_matches_differences(model, *step->prepare(model, 0, 0));
 }
 
-TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
+// Two micro batches of a group give what one of two groups gives.
+void expect_groups_add_up(ContrastStepOptions options) {
   const auto encoder = number_encoder();
   const auto records = tiny_records(2);
-  ContrastStepOptions options = tiny_step_options();
   options.groups.shuffle = false;
-  options.objective.centroid = ContrastiveOptions::Centroid::kGroup;
-  options.objective.anchor = 0.2;
   options.groups_per_micro_batch = 2;
   const auto together = contrast_step(records, {}, encoder, options);
   options.groups_per_micro_batch = 1;
   const auto apart = contrast_step(records, {}, encoder, options);
   TinyModel model;
   expect_parts_add_up(model, *together, *apart);
+}
+
+TEST(ContrastStep, AdapterGradientMatchesFiniteDifferences) {
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.alpha = 1.0;
+  expect_gradient_of_two_groups(options);
+}
+
+TEST(ContrastStep, TwoMicroBatchesOfOneGroupEqualOneOfTwo) {
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.centroid = ContrastiveOptions::Centroid::kGroup;
+  options.objective.anchor = 0.2;
+  expect_groups_add_up(options);
 }
 
 TEST(ContrastStep, BaseIsComputedOnceAText) {
@@ -117,6 +128,21 @@ TEST(ContrastStep, BaseOfShuffledDrawsCostsEachPackOnce) {
     for (int64_t i = 0; i < step->num_micro_batches(); ++i) step->prepare(model, epoch, i);
   }
   EXPECT_EQ(model.num_base_passes, 6);
+}
+
+// The bounded push asks for the base of toxic texts too, in packs of their own.
+TEST(ContrastStep, BaseOfToxicTextsIsComputedOnceAsWell) {
+  const auto encoder = number_encoder();
+  const auto records = tiny_records(3);
+  ContrastStepOptions options = tiny_step_options();
+  options.groups.shuffle = false;
+  options.objective.push = ContrastiveOptions::Push::kNpo;
+  const auto step = contrast_step(records, {}, encoder, options);
+  BaseCountingModel model;
+  for (int64_t epoch = 0; epoch < 3; ++epoch) {
+    for (int64_t i = 0; i < step->num_micro_batches(); ++i) step->prepare(model, epoch, i);
+    EXPECT_EQ(model.num_base_passes, 6);
+  }
 }
 
 TEST(ContrastStep, ObjectiveWithoutBaseAsksForNone) {
@@ -164,6 +190,24 @@ TEST(ContrastStep, HoldIsZeroWhereTheAdapterIsOff) {
   options.objective.beta = 0.0;
   options.objective.hold = 1.0;
   EXPECT_NEAR(loss_of_the_base(options), 0.0, 1e-10);
+}
+
+// No text has moved yet, so each push is softplus(push_aim) and their mean is.
+TEST(ContrastStep, BoundedPushStartsAtTheBase) {
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.push = ContrastiveOptions::Push::kNpo;
+  options.objective.push_aim = 1.5;
+  EXPECT_NEAR(loss_of_the_base(options), std::log1p(std::exp(1.5)), 1e-6);
+  options.objective.push_tokens = ContrastiveOptions::PushTokens::kDiffering;
+  EXPECT_NEAR(loss_of_the_base(options), std::log1p(std::exp(1.5)), 1e-6);
+}
+
+TEST(ContrastStep, BoundedPushHasItsGradientAndAddsUp) {
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.push = ContrastiveOptions::Push::kNpo;
+  options.objective.push_tokens = ContrastiveOptions::PushTokens::kDiffering;
+  expect_gradient_of_two_groups(options);
+  expect_groups_add_up(options);
 }
 
 // Under centroid base a positive's distance is its own mean's distance from the base: 0 here, its

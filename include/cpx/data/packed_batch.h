@@ -78,4 +78,8 @@ PackedBatch pack_sharing_prefixes(std::span<const BatchText> texts);
 /// a pad.
 PackedBatch pack_with_published_padding(std::span<const BatchText> texts, tokenizer::TokenId eos);
 
+/// [texts] of each negative, the indices of its predictions whose target no positive of its group
+/// predicts: where the wordings differ. None for positives.
+std::vector<std::vector<int64_t>> differing_predictions(const PackedBatch& batch);
+
 }  // namespace cpx::data

@@ -25,6 +25,7 @@ double mean(std::span<const double> values);
 /// n. None for fewer than two values.
 std::optional<double> standard_error(std::span<const double> values);
 
+/// How an interval is drawn.
 struct BootstrapOptions {
   int64_t resamples = 10'000;
   double level = 0.95;  // share of the resamples that lie in the interval

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Contrastive perplexity: texts whose mean NLL lies near that of the neutral texts score high, and
-// the cross entropy takes the score away from the toxic ones. Formulas: docs/objectives.md.
+// the cross entropy takes the score away from the toxic ones. Beside it, a bounded push that asks
+// the frozen base how far each toxic text has moved. Formulas: docs/objectives.md.
 // Source: Klein and Nabi, "Contrastive Perplexity for Controlled Generation", ACL 2025,
 // arXiv 2401.08491; as in train_mistral.py of SAP-samples/acl2025-contrastive-perplexity (618ee4b).
 // N = predictions of a micro batch.
@@ -10,6 +11,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "cpx/core/text_role.h"
 #include "cpx/objectives/objective_result.h"
@@ -27,6 +29,9 @@ struct ContrastText {
   int64_t num_pads = 0;
   /// Index of nll(first token | eos); only read where pads count and num_pads > 0.
   int64_t pad_prediction = -1;
+  /// Of a negative, under `PushTokens::kDiffering`: the indices in token_nll that its mean is of,
+  /// among its own. Empty: all of them.
+  std::vector<int64_t> differing = {};
 };
 
 /// A micro batch. Texts may come in any order; nothing is kept of the spans.
@@ -34,7 +39,8 @@ struct ContrastBatch {
   std::span<const ContrastText> texts = {};
   int64_t num_groups = 0;
   std::span<const double> token_nll = {};  // [N] natural log
-  /// [N] of the frozen base; may be empty unless `centroid` is kBase or `hold` is not 0.
+  /// [N] of the frozen base; may be empty unless ContrastiveOptions::needs_base(). The values of
+  /// negatives are only read under `Push::kNpo`.
   std::span<const double> base_token_nll = {};
   /// Index of nll(eos | eos), shared by all pads; only read where a text has two pads or more.
   int64_t pad_repeat_prediction = -1;
@@ -58,6 +64,12 @@ struct ContrastiveOptions {
   enum class Form { kCode, kPaper };
   /// What texts are compared by: their mean NLL, or its exponential.
   enum class Phi { kMeanNll, kPerplexity };
+  /// What moves the negatives. kScore: the cross entropy of the scores, or -log J. kNpo: a push of
+  /// each negative against its own mean under the frozen base, which fades past `push_aim`; there
+  /// are no scores then, and positives are moved by `anchor` and `hold` alone.
+  enum class Push { kScore, kNpo };
+  /// Which tokens a negative's mean NLL is of: all, or those that no positive of its group has.
+  enum class PushTokens { kAll, kDiffering };
 
   Form form = Form::kCode;
 
@@ -70,11 +82,18 @@ struct ContrastiveOptions {
   Padding padding = Padding::kExclude;
   double negative_weight = 1.0;  // kPaper: of negatives in the denominator of J, positive
   Phi phi = Phi::kMeanNll;
+  Push push = Push::kScore;
+  double push_aim = 1.5;  // kNpo: nats a token above the base, not negative
+  PushTokens push_tokens = PushTokens::kAll;
   double anchor = 0.0;  // weight of the positives' mean NLL
   double hold = 0.0;    // weight of the positives' mean squared token NLL distance from the base's
 
   /// True where the objective reads the NLLs of the frozen base.
-  bool needs_base() const { return centroid == Centroid::kBase || hold != 0.0; }
+  bool needs_base() const {
+    return centroid == Centroid::kBase || hold != 0.0 || needs_base_of_negatives();
+  }
+  /// True where that of the negatives is among them.
+  bool needs_base_of_negatives() const { return push == Push::kNpo; }
 
   /// Names the config keys of the fields (see config/fields.h).
   template <class Visitor>
@@ -105,6 +124,16 @@ struct ContrastiveOptions {
     visit.field("distance", distance,
                 "absolute (published); signed: a negative's score falls only as it becomes less "
                 "probable than the centroid");
+    visit.field("push", push,
+                "score: toxic texts are moved by the scores (published); npo: each by a push "
+                "against the frozen base, which fades once the text is push_aim above it");
+    visit.field("push_aim", push_aim,
+                "How far a toxic text's mean negative log-likelihood is to rise above the base's, "
+                "in nats a token (push npo)",
+                {.at_least = 0});
+    visit.field("push_tokens", push_tokens,
+                "Tokens of toxic texts that are pushed: all (published); differing, those that no "
+                "neutral text of the group has");
     visit.field("anchor", anchor,
                 "Weight of the positives' mean negative log-likelihood (published: 0)",
                 {.at_least = 0});
@@ -115,6 +144,7 @@ struct ContrastiveOptions {
   }
 };
 
+/// What a config calls the values, in their order; those of the other enums below.
 constexpr std::array<std::string_view, 3> enum_names(ContrastiveOptions::Centroid) {
   return {"batch", "group", "base"};
 }
@@ -126,6 +156,13 @@ constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Form) {
 }
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Phi) {
   return {"mean_nll", "perplexity"};
+}
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Push) {
+  return {"score", "npo"};
+}
+/// Those of the tokens that are pushed.
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::PushTokens) {
+  return {"all", "differing"};
 }
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Padding) {
   return {"exclude", "published"};

@@ -42,45 +42,19 @@ class ContrastivePerplexity final : public Objective {
       faults.add("objective.beta",
                  "beta, anchor and hold are all 0, expected one > 0: nothing would be trained.");
     }
-    if (!is_paper()) return;
-    if (options_.centroid == objectives::ContrastiveOptions::Centroid::kBatch) {
-      faults.add("objective.centroid",
-                 "got batch beside form paper, expected group or base: there each group has its "
-                 "own.");
-    }
-    if (options_.label_smoothing > 0) {
-      faults.add("objective.label_smoothing",
-                 "got {} beside form paper, expected 0: it has no labels.",
-                 options_.label_smoothing);
-    }
-    if (groups_.num_hard_negatives + groups_.num_random_negatives == 0) {
-      faults.add("objective.num_hard_negatives",
-                 "got 0 beside form paper and without random negatives, expected 1 or more: the "
-                 "loss would be 0.");
+    if (is_npo()) {
+      check_bounded_push(faults);
+    } else if (is_paper()) {
+      check_paper(faults);
     }
   }
 
   void look_for_notices(const TrainConfig& /*config*/, ConfigNotices& notices) const override {
-    const bool has_hard = groups_.num_hard_negatives > 0;
-    if (!is_paper() && groups_.num_random_negatives > 0 && has_hard &&
-        options_.alpha >= kMarginWithoutGradient) {
-      notices.add("objective.num_random_negatives",
-                  "at alpha {} random negatives get no gradient (their weight is e^-{}), they only "
-                  "enter the loss's divisor.",
-                  options_.alpha, options_.alpha);
+    if (is_npo()) {
+      look_for_notices_of_push(notices);
+    } else {
+      look_for_notices_of_scores(notices);
     }
-    if (groups_.num_random_negatives == 0 && !has_hard) {
-      notices.add("objective.num_hard_negatives",
-                  "without negatives the contrastive term only draws the positives together.");
-    }
-    notices.add_idle(!has_hard, {"objective.alpha"}, "objective.num_hard_negatives is 0");
-    notices.add_idle(is_paper(), {"objective.alpha"}, "only objective.form code has it");
-    notices.add_idle(!is_paper(), {"objective.negative_weight"},
-                     "only objective.form paper has it");
-    notices.add_idle(
-        options_.beta == 0,
-        {"objective.alpha", "objective.tau", "objective.label_smoothing", "objective.distance"},
-        "objective.beta is 0");
     notices.add_idle(retain_.retain == 0 && !options_.needs_base(),
                      {"objective.base_cache", "objective.cache_base"},
                      "the base is not asked for anything");
@@ -105,10 +79,79 @@ class ContrastivePerplexity final : public Objective {
   }
 
  private:
-  bool is_paper() const { return options_.form == objectives::ContrastiveOptions::Form::kPaper; }
+  using Options = objectives::ContrastiveOptions;
+
+  bool is_paper() const { return options_.form == Options::Form::kPaper; }
+  bool is_npo() const { return options_.push == Options::Push::kNpo; }
+  bool has_hard() const { return groups_.num_hard_negatives > 0; }
+  bool has_negatives() const { return has_hard() || groups_.num_random_negatives > 0; }
+
+  void check_bounded_push(ConfigFaults& faults) const {
+    if (is_paper()) {
+      faults.add("objective.form", "got paper beside push npo, expected code: npo has no scores.");
+    }
+    if (!has_negatives()) {
+      faults.add("objective.num_hard_negatives",
+                 "got 0 beside push npo and without random negatives, expected 1 or more: there "
+                 "would be nothing to push.");
+    }
+  }
+
+  void look_for_notices_of_push(ConfigNotices& notices) const {
+    if (options_.anchor == 0 && options_.hold == 0 && retain_.retain == 0) {
+      notices.add("objective.hold",
+                  "with push npo and without hold, anchor and retain nothing keeps neutral text in "
+                  "place.");
+    }
+    notices.add_idle(true,
+                     {"objective.alpha", "objective.centroid", "objective.distance",
+                      "objective.phi", "objective.label_smoothing", "objective.negative_weight"},
+                     "objective.push npo has no scores");
+  }
+
+  void check_paper(ConfigFaults& faults) const {
+    if (options_.centroid == Options::Centroid::kBatch) {
+      faults.add("objective.centroid",
+                 "got batch beside form paper, expected group or base: there each group has its "
+                 "own.");
+    }
+    if (options_.label_smoothing > 0) {
+      faults.add("objective.label_smoothing",
+                 "got {} beside form paper, expected 0: it has no labels.",
+                 options_.label_smoothing);
+    }
+    if (!has_negatives()) {
+      faults.add("objective.num_hard_negatives",
+                 "got 0 beside form paper and without random negatives, expected 1 or more: the "
+                 "loss would be 0.");
+    }
+  }
+
+  void look_for_notices_of_scores(ConfigNotices& notices) const {
+    if (!is_paper() && groups_.num_random_negatives > 0 && has_hard() &&
+        options_.alpha >= kMarginWithoutGradient) {
+      notices.add("objective.num_random_negatives",
+                  "at alpha {} random negatives get no gradient (their weight is e^-{}), they only "
+                  "enter the loss's divisor.",
+                  options_.alpha, options_.alpha);
+    }
+    if (!has_negatives()) {
+      notices.add("objective.num_hard_negatives",
+                  "without negatives the contrastive term only draws the positives together.");
+    }
+    notices.add_idle(!has_hard(), {"objective.alpha"}, "objective.num_hard_negatives is 0");
+    notices.add_idle(true, {"objective.push_aim"}, "only objective.push npo has it");
+    notices.add_idle(is_paper(), {"objective.alpha"}, "only objective.form code has it");
+    notices.add_idle(!is_paper(), {"objective.negative_weight"},
+                     "only objective.form paper has it");
+    notices.add_idle(
+        options_.beta == 0,
+        {"objective.alpha", "objective.tau", "objective.label_smoothing", "objective.distance"},
+        "objective.beta is 0");
+  }
 
   data::GroupOptions groups_;
-  objectives::ContrastiveOptions options_;
+  Options options_;
   RetainKeys retain_;
 };
 
