@@ -40,6 +40,23 @@ Ranking rank(std::span<const double> values) {
   return ranking;
 }
 
+constexpr int64_t kMostExact = 8;  // values of the smaller sample
+
+// P(U <= u) for samples of `m` and `n` values without ties, all orders equally likely. The number
+// of orders with U = k is the coefficient of q^k in the Gaussian binomial coefficient (m + n, m),
+// the product over i = 1 to m of (1 - q^(n + i)) / (1 - q^i).
+double exact_lower_tail(int64_t m, int64_t n, int64_t u) {
+  std::vector<double> counts(static_cast<size_t>(u) + 1, 0.0);
+  counts[0] = 1.0;
+  double num_orders = 1.0;
+  for (int64_t i = 1; i <= m; ++i) {
+    for (int64_t k = u; k >= n + i; --k) counts[k] -= counts[k - n - i];
+    for (int64_t k = i; k <= u; ++k) counts[k] += counts[k - i];
+    num_orders *= static_cast<double>(n + i) / static_cast<double>(i);
+  }
+  return std::reduce(counts.begin(), counts.end()) / num_orders;
+}
+
 // P(|Z| > z) for a standard normal Z, and 1 where the continuity correction made z negative.
 double two_sided(double z) { return std::min(1.0, std::erfc(z / std::numbers::sqrt2)); }
 
@@ -47,7 +64,8 @@ double two_sided(double z) { return std::min(1.0, std::erfc(z / std::numbers::sq
 
 std::vector<double> mid_ranks(std::span<const double> values) { return rank(values).ranks; }
 
-std::optional<MannWhitney> mann_whitney(std::span<const double> x, std::span<const double> y) {
+std::optional<MannWhitney> mann_whitney(std::span<const double> x, std::span<const double> y,
+                                        PValueMethod method) {
   if (x.empty() || y.empty()) return std::nullopt;
   std::vector<double> all(x.begin(), x.end());
   all.insert(all.end(), y.begin(), y.end());
@@ -61,6 +79,14 @@ std::optional<MannWhitney> mann_whitney(std::span<const double> x, std::span<con
       std::accumulate(ranking.ranks.begin(), ranking.ranks.begin() + std::ssize(x), 0.0);
   const double u = rank_sum - num_x * (num_x + 1.0) / 2.0;
 
+  const int64_t smaller = std::min(std::ssize(x), std::ssize(y));
+  if (method == PValueMethod::kExactIfSmall && smaller <= kMostExact && ranking.tie_sum == 0.0) {
+    const int64_t larger = std::max(std::ssize(x), std::ssize(y));
+    const auto lower = std::llround(std::min(u, num_pairs - u));
+    return MannWhitney{.separation = u / num_pairs,
+                       .p_value = std::min(1.0, 2.0 * exact_lower_tail(smaller, larger, lower)),
+                       .is_exact = true};
+  }
   const double tie_term = ranking.tie_sum / (num_all * (num_all - 1.0));
   const double variance = num_pairs / 12.0 * (num_all + 1.0 - tie_term);
   const double excess = std::max(u, num_pairs - u) - num_pairs / 2.0 - 0.5;

@@ -2,11 +2,13 @@
 #include "cpx/objectives/mann_whitney.h"
 
 #include <cmath>
+#include <fstream>
 #include <gmock/gmock.h>
 #include <limits>
 #include <numbers>
 
 #include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
 
 #include "tests/support/errors.h"
 
@@ -65,6 +67,43 @@ TEST(MannWhitney, SeparationIsOneOrZeroWhenTheSamplesDoNotMeet) {
 TEST(MannWhitney, AnEmptySampleGivesNoNumber) {
   EXPECT_FALSE(mann_whitney(std::vector<double>{1.0}, {}).has_value());
   EXPECT_FALSE(mann_whitney({}, std::vector<double>{1.0}).has_value());
+}
+
+// Orders of 2 and 3 values by U: 1, 1, 2, 2, 2, 1, 1 of 10. Here U is 1: p = 2 * (1 + 1) / 10.
+TEST(MannWhitney, TheExactPValueIsTheOneComputedByHand) {
+  const std::vector<double> x = {1.0, 3.0};
+  const std::vector<double> y = {2.0, 4.0, 5.0};
+  const MannWhitney exact = mann_whitney(x, y, PValueMethod::kExactIfSmall).value();
+  EXPECT_TRUE(exact.is_exact);
+  EXPECT_NEAR(exact.p_value, 0.4, 1e-15);
+  EXPECT_EQ(exact.separation, 1.0 / 6.0);
+  EXPECT_FALSE(mann_whitney(x, y)->is_exact);
+  const MannWhitney backward = mann_whitney(y, x, PValueMethod::kExactIfSmall).value();
+  EXPECT_EQ(backward.p_value, exact.p_value);
+}
+
+TEST(MannWhitney, InTheMiddleTheExactPValueIsOne) {
+  const std::vector<double> x = {1.0, 4.0};
+  const std::vector<double> y = {2.0, 3.0};
+  EXPECT_EQ(mann_whitney(x, y, PValueMethod::kExactIfSmall)->p_value, 1.0);
+}
+
+// scripts/fixtures/make_safety_score.py
+TEST(MannWhitney, BothPValuesEqualScipy) {
+  std::ifstream file(CPX_SOURCE_DIR "/tests/fixtures/objectives/mann_whitney.json");
+  const auto cases = nlohmann::json::parse(file);
+  ASSERT_GE(cases.size(), 10u);
+  for (const auto& one : cases) {
+    SCOPED_TRACE(one["name"].get<std::string>());
+    const std::vector<double> x = one["x"];
+    const std::vector<double> y = one["y"];
+    const MannWhitney found = mann_whitney(x, y, PValueMethod::kExactIfSmall).value();
+    const double p_value = one["p_value"];
+    EXPECT_NEAR(found.separation, one["separation"].get<double>(), 1e-15);
+    EXPECT_NEAR(found.p_value, p_value, 1e-12 * p_value);
+    EXPECT_EQ(found.is_exact, one["is_exact"]);
+    EXPECT_NEAR(mann_whitney(x, y)->p_value, one["p_value_normal"].get<double>(), 1e-14);
+  }
 }
 
 }  // namespace mann_whitney_test
