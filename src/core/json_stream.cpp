@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/core/json_stream.h"
 
+#include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "cpx/core/text.h"
@@ -50,6 +52,34 @@ class ValueEnd {
   bool is_closed_ = false;
 };
 
+// Python's words for numbers, and what they are read as. The longest come first.
+constexpr std::pair<std::string_view, std::string_view> kPythonNumbers[] = {
+    {"-Infinity", "-1.7976931348623157e308"},
+    {"Infinity", "1.7976931348623157e308"},
+    {"NaN", "null"}};
+
+// JSON with the numbers of the standard: kPythonNumbers replaced outside of texts.
+std::string with_standard_numbers(std::string_view text) {
+  std::string result;
+  bool is_in_text = false;
+  for (size_t i = 0; i < text.size();) {
+    const auto* word = std::ranges::find_if(kPythonNumbers, [&](const auto& one) {
+      return !is_in_text && text.substr(i).starts_with(one.first);
+    });
+    if (word != std::end(kPythonNumbers)) {
+      result += word->second;
+      i += word->first.size();
+    } else if (is_in_text && text[i] == '\\') {
+      result += text.substr(i, 2);
+      i += 2;
+    } else {
+      if (text[i] == '"') is_in_text = !is_in_text;
+      result += text[i++];
+    }
+  }
+  return result;
+}
+
 bool is_named_as_lines(const std::filesystem::path& file) {
   const auto ending = file.extension();
   return ending == ".jsonl" || ending == ".ndjson" || ending == ".jsonlines";
@@ -57,8 +87,9 @@ bool is_named_as_lines(const std::filesystem::path& file) {
 
 }  // namespace
 
-JsonStream::JsonStream(const std::filesystem::path& file, std::string_view noun)
-    : pieces_(file), name_(file.string()), noun_(noun) {
+JsonStream::JsonStream(const std::filesystem::path& file, std::string_view noun,
+                       JsonNumbers numbers)
+    : pieces_(file), name_(file.string()), noun_(noun), numbers_(numbers) {
   fill();
   offset_ = pieces_.num_skipped();
   open();
@@ -142,7 +173,9 @@ JsonValue JsonStream::parse(size_t size, std::string place) {
     for (const char c : text.substr(0, *bad)) line += c == '\n';
     throw DataError(not_utf8(fmt::format("[{}]", name_), line, text[*bad], origin.offset + *bad));
   }
-  return JsonValue::parse(std::move(place), text, origin);
+  return JsonValue::parse(std::move(place),
+                          numbers_ == JsonNumbers::kPython ? with_standard_numbers(text) : text,
+                          origin);
 }
 
 void JsonStream::fail_at_line(std::string_view what, std::string_view expected) {
@@ -204,9 +237,9 @@ bool holds_json(const std::filesystem::path& file) {
 }
 
 void for_each_json(const std::filesystem::path& file, std::string_view noun, Faults& faults,
-                   const std::function<void(const JsonValue&)>& use) {
+                   const std::function<void(const JsonValue&)>& use, JsonNumbers numbers) {
   faults.collect([&] {
-    JsonStream stream(file, noun);
+    JsonStream stream(file, noun, numbers);
     bool is_at_end = false;
     while (!is_at_end) {
       faults.collect([&] {

@@ -163,5 +163,14 @@ TEST_F(JsonStreamTest, TheContentTellsWhetherAFileHoldsJson) {
   EXPECT_FALSE(holds_json(write("d", "")));
 }
 
+TEST_F(JsonStreamTest, PythonsNumbersAreReadWhereTheyAreAskedFor) {
+  const auto file = write("a.json", R"([{"a": NaN, "NaN": "\\\"NaN", "b": [-Infinity,Infinity]}])");
+  JsonStream python(file, "record", JsonNumbers::kPython);
+  EXPECT_EQ(python.next()->json(),
+            R"({"a":null,"NaN":"\\\"NaN","b":[-1.7976931348623157e308,1.7976931348623157e308]})");
+  JsonStream standard(file, "record");
+  EXPECT_THROW(standard.next(), DataError);
+}
+
 }  // namespace json_stream_test
 }  // namespace cpx

@@ -18,13 +18,22 @@
 
 namespace cpx {
 
+/// Which words stand for numbers outside of texts.
+enum class JsonNumbers {
+  kStandard,  // none: NaN is a fault, as the standard has it
+  /// Those that Python's json module writes: NaN is read as null, Infinity and -Infinity as the
+  /// largest and the smallest double.
+  kPython,
+};
+
 /// Reads the values of one file in order. Their place in messages is "[a.json: record 3]", or
 /// "[a.jsonl: record 3, line 4]" if the file is not a list.
 class JsonStream {
  public:
   /// `noun` is the word for a value in messages ("record"). Throws DataError if the file cannot be
   /// read, is not a text file, or contains no value.
-  JsonStream(const std::filesystem::path& file, std::string_view noun);
+  JsonStream(const std::filesystem::path& file, std::string_view noun,
+             JsonNumbers numbers = JsonNumbers::kStandard);
 
   /// The next value, or nullopt at the end. Throws DataError for a value that is not JSON; the next
   /// call continues after it.
@@ -54,6 +63,7 @@ class JsonStream {
   FilePieces pieces_;
   std::string name_;
   std::string noun_;
+  JsonNumbers numbers_;
   std::string buffer_;
   size_t begin_ = 0;   // of what is not given out yet, in the buffer
   size_t offset_ = 0;  // of the same in the file
@@ -72,7 +82,8 @@ bool holds_json(const std::filesystem::path& file);
 /// Calls `use` with each value of a file. Faults of the file, and each DataError that `use` throws,
 /// are added to `faults`; nothing is thrown.
 void for_each_json(const std::filesystem::path& file, std::string_view noun, Faults& faults,
-                   const std::function<void(const JsonValue&)>& use);
+                   const std::function<void(const JsonValue&)>& use,
+                   JsonNumbers numbers = JsonNumbers::kStandard);
 
 /// All values of a file, and its faults.
 struct JsonItems {
