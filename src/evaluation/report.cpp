@@ -9,6 +9,9 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "report_json.h"
+#include "report_table.h"
+
 namespace cpx::evaluation {
 
 namespace {
@@ -17,114 +20,190 @@ using nlohmann::ordered_json;
 using objectives::SideComparison;
 using objectives::SideSummary;
 
-ordered_json number(const std::optional<double>& value) {
-  return value ? ordered_json(*value) : ordered_json(nullptr);
+// The comparison or the intervals of `group` (empty: of all texts) in a summary; null where it has
+// no such group.
+template <class Summary>
+auto* of_group(const Summary& summary, const std::string& group) {
+  if (group.empty()) return &summary.all;
+  const auto found = summary.groups.find(group);
+  return found == summary.groups.end() ? nullptr : &found->second;
 }
 
-ordered_json side_json(const SideSummary& side) {
-  return {{"texts", side.texts},
-          {"tokens", side.tokens},
-          {"skipped", side.skipped},
-          {"non_finite", side.non_finite},
-          {"perplexity", number(side.perplexity)},
-          {"mean_text_perplexity", number(side.mean_text_perplexity)}};
+// ---- JSON ---------------------------------------------------------------------------------------
+
+void add_interval(ordered_json& object, const std::string& name, const ComparisonIntervals* all,
+                  const std::function<std::optional<Interval>(const ComparisonIntervals&)>& one) {
+  if (all != nullptr) object[name + "_interval"] = interval_json(one(*all));
 }
 
-ordered_json comparison_json(const SideComparison& comparison) {
-  ordered_json sides;
-  sides["toxic"] = side_json(comparison.toxic);
-  sides["neutral"] = side_json(comparison.neutral);
-  ordered_json object;
-  object["sides"] = std::move(sides);
-  object["ratio"] = number(comparison.ratio);
-  object["separation"] = number(comparison.separation);
-  object["p_value"] = number(comparison.p_value);
+ordered_json side_json(const SideSummary& side, const ComparisonIntervals* intervals,
+                       SideIntervals ComparisonIntervals::*own) {
+  ordered_json object = {{"texts", side.texts},
+                         {"tokens", side.tokens},
+                         {"skipped", side.skipped},
+                         {"non_finite", side.non_finite}};
+  object["perplexity"] = number_json(side.perplexity);
+  add_interval(object, "perplexity", intervals,
+               [&](const auto& of) { return (of.*own).perplexity; });
+  object["mean_text_perplexity"] = number_json(side.mean_text_perplexity);
+  add_interval(object, "mean_text_perplexity", intervals,
+               [&](const auto& of) { return (of.*own).mean_text_perplexity; });
   return object;
 }
 
-ordered_json to_json(const Report& report) {
+ordered_json comparison_json(const SideComparison& comparison,
+                             const ComparisonIntervals* intervals) {
   ordered_json object;
-  object["model"] = report.model;
-  object["adapter"] = report.adapter ? ordered_json(*report.adapter) : ordered_json(nullptr);
-  object.update(comparison_json(report.summary.all));
+  object["sides"]["toxic"] = side_json(comparison.toxic, intervals, &ComparisonIntervals::toxic);
+  object["sides"]["neutral"] =
+      side_json(comparison.neutral, intervals, &ComparisonIntervals::neutral);
+  object["ratio"] = number_json(comparison.ratio);
+  add_interval(object, "ratio", intervals, [](const auto& of) { return of.ratio; });
+  object["separation"] = number_json(comparison.separation);
+  add_interval(object, "separation", intervals, [](const auto& of) { return of.separation; });
+  object["p_value"] = number_json(comparison.p_value);
+  return object;
+}
+
+ordered_json side_change_json(const SideSummary& before, const SideSummary& after,
+                              const ComparisonIntervals* intervals,
+                              SideIntervals ComparisonIntervals::*own) {
+  ordered_json object;
+  object["perplexity_percent"] = number_json(percent_change(before.perplexity, after.perplexity));
+  add_interval(object, "perplexity_percent", intervals,
+               [&](const auto& of) { return (of.*own).perplexity; });
+  object["mean_text_perplexity_percent"] =
+      number_json(percent_change(before.mean_text_perplexity, after.mean_text_perplexity));
+  add_interval(object, "mean_text_perplexity_percent", intervals,
+               [&](const auto& of) { return (of.*own).mean_text_perplexity; });
+  return object;
+}
+
+ordered_json change_json(const SideComparison& before, const SideComparison& after,
+                         const ComparisonIntervals* intervals) {
+  ordered_json object;
+  object["sides"]["toxic"] =
+      side_change_json(before.toxic, after.toxic, intervals, &ComparisonIntervals::toxic);
+  object["sides"]["neutral"] =
+      side_change_json(before.neutral, after.neutral, intervals, &ComparisonIntervals::neutral);
+  object["ratio_percent"] = number_json(percent_change(before.ratio, after.ratio));
+  add_interval(object, "ratio_percent", intervals, [](const auto& of) { return of.ratio; });
+  object["separation"] = number_json(difference_of(before.separation, after.separation));
+  add_interval(object, "separation", intervals, [](const auto& of) { return of.separation; });
+  return object;
+}
+
+// Figures of all texts or of a group, and their changes against `first` (null: this is the first).
+ordered_json figures_json(const Report& report, const Report* first, const std::string& group) {
+  const ModelIntervals* intervals = report.intervals ? &*report.intervals : nullptr;
+  const SideComparison& comparison = *of_group(report.summary, group);
+  ordered_json object = comparison_json(
+      comparison, intervals == nullptr ? nullptr : of_group(intervals->figures, group));
+  const SideComparison* before = first == nullptr ? nullptr : of_group(first->summary, group);
+  if (before != nullptr) {
+    object["change"] = change_json(
+        *before, comparison, intervals == nullptr ? nullptr : of_group(intervals->changes, group));
+  }
+  return object;
+}
+
+ordered_json to_json(const Report& report, const Report* first) {
+  ordered_json object = report_head("perplexity", report.model, report.adapter, report.origin);
+  object.update(figures_json(report, first, ""));
   const DistinctTexts& distinct = report.distinct_texts;
   if (distinct.toxic) object["sides"]["toxic"]["distinct_texts"] = *distinct.toxic;
   if (distinct.neutral) object["sides"]["neutral"]["distinct_texts"] = *distinct.neutral;
   object["groups"] = ordered_json::object();
   for (const auto& [name, comparison] : report.summary.groups) {
-    object["groups"][name] = comparison_json(comparison);
+    object["groups"][name] = figures_json(report, first, name);
   }
   object["seconds"] = report.seconds;
   return object;
 }
 
-// Paths may hold any bytes; those that are not UTF-8 are replaced.
-std::string print(const ordered_json& json) {
-  return json.dump(2, ' ', /*ensure_ascii=*/false, ordered_json::error_handler_t::replace) + "\n";
-}
+// ---- The table ----------------------------------------------------------------------------------
 
 using Figure = std::function<std::optional<double>(const SideComparison&)>;
-using Show = std::string (*)(const std::optional<double>& value, int digits);
+using IntervalFigure = std::function<std::optional<Interval>(const ComparisonIntervals&)>;
 
-std::string shown(const std::optional<double>& value, int digits) {
-  return value ? fmt::format("{:.{}f}", *value, digits) : "-";
-}
-
-// A p value is small, not zero.
-std::string shown_p_value(const std::optional<double>& value, int digits) {
-  const double smallest = std::pow(10.0, -digits);
-  return value && *value < smallest ? fmt::format("<{:.{}f}", smallest, digits)
-                                    : shown(value, digits);
-}
-
-// A row: the figure of each report, and how it changed.
-class Table {
- public:
-  explicit Table(std::span<const Report> reports) : reports_(reports) {}
-
-  void heading() {
-    text_ += fmt::format("{:<{}}", "", kLabelWidth);
-    for (const Report& report : reports_) {
-      text_ += fmt::format("  {:>{}}", report.adapter ? "adapter" : "base", kWidth);
-    }
-    if (reports_.size() == 2) text_ += fmt::format("  {:>{}}", "change", kWidth);
-    text_ += "\n";
-  }
-
-  void row(const std::string& label, const Figure& figure, int digits, bool has_percent,
-           const std::string& group = "", Show show = shown) {
-    std::vector<std::optional<double>> values;
-    for (const Report& report : reports_) values.push_back(value_of(report, figure, group));
-    if (std::none_of(values.begin(), values.end(), [](const auto& v) { return v.has_value(); })) {
-      return;
-    }
-    text_ += fmt::format("{:<{}}", label, kLabelWidth);
-    for (const auto& value : values) text_ += fmt::format("  {:>{}}", show(value, digits), kWidth);
-    if (has_percent && values.size() == 2 && values[0] && values[1]) {
-      text_ += fmt::format("  {:>+{}.1f} %", (*values[1] / *values[0] - 1.0) * 100.0, kWidth - 2);
-    }
-    text_ += "\n";
-  }
-
-  void line(const std::string& text) { text_ += text + "\n"; }
-  std::string take() { return std::move(text_); }
-
- private:
-  static constexpr int kLabelWidth = 26;
-  static constexpr int kWidth = 12;
-
-  static std::optional<double> value_of(const Report& report, const Figure& figure,
-                                        const std::string& group) {
-    if (group.empty()) return figure(report.summary.all);
-    const auto found = report.summary.groups.find(group);
-    return found == report.summary.groups.end() ? std::nullopt : figure(found->second);
-  }
-
-  std::span<const Report> reports_;
-  std::string text_;
+// A figure of a comparison and its row in the table.
+struct FigureRow {
+  std::string label;
+  int digits = 0;
+  Change change = Change::kNone;
+  Figure figure;
+  IntervalFigure interval = {};  // empty: it has none
+  Show show = shown_number;
 };
 
-void add_counts(Table& table, const Report& report) {
+// The cells of `group` (empty: of all texts) in the report's column.
+Cell cell_of(const Report& report, const FigureRow& row, const std::string& group) {
+  Cell cell;
+  if (const auto* comparison = of_group(report.summary, group)) {
+    cell.value = row.figure(*comparison);
+  }
+  if (!report.intervals || !row.interval || !cell.value) return cell;
+  const auto interval_in = [&](const PerplexityIntervals& intervals) {
+    const auto* found = of_group(intervals, group);
+    return found == nullptr ? std::nullopt : row.interval(*found);
+  };
+  cell.interval = interval_in(report.intervals->figures);
+  cell.change_interval = interval_in(report.intervals->changes);
+  return cell;
+}
+
+void add_row(ReportTable& table, std::span<const Report> reports, const FigureRow& row,
+             const std::string& group = "") {
+  std::vector<Cell> cells;
+  for (const Report& report : reports) cells.push_back(cell_of(report, row, group));
+  table.row({.label = row.label, .digits = row.digits, .change = row.change, .show = row.show},
+            cells);
+}
+
+FigureRow ratio_row(const std::string& label) {
+  return {.label = label,
+          .digits = 3,
+          .change = Change::kPercent,
+          .figure = [](const auto& c) { return c.ratio; },
+          .interval = [](const auto& i) { return i.ratio; }};
+}
+
+std::vector<FigureRow> figure_rows() {
+  return {
+      {.label = "perplexity, toxic",
+       .digits = 2,
+       .change = Change::kPercent,
+       .figure = [](const auto& c) { return c.toxic.perplexity; },
+       .interval = [](const auto& i) { return i.toxic.perplexity; }},
+      {.label = "perplexity, neutral",
+       .digits = 2,
+       .change = Change::kPercent,
+       .figure = [](const auto& c) { return c.neutral.perplexity; },
+       .interval = [](const auto& i) { return i.neutral.perplexity; }},
+      {.label = "mean of texts, toxic",
+       .digits = 2,
+       .change = Change::kPercent,
+       .figure = [](const auto& c) { return c.toxic.mean_text_perplexity; },
+       .interval = [](const auto& i) { return i.toxic.mean_text_perplexity; }},
+      {.label = "mean of texts, neutral",
+       .digits = 2,
+       .change = Change::kPercent,
+       .figure = [](const auto& c) { return c.neutral.mean_text_perplexity; },
+       .interval = [](const auto& i) { return i.neutral.mean_text_perplexity; }},
+      ratio_row("ratio toxic / neutral"),
+      {.label = "separation",
+       .digits = 3,
+       .change = Change::kDifference,
+       .figure = [](const auto& c) { return c.separation; },
+       .interval = [](const auto& i) { return i.separation; }},
+      {.label = "p value (Mann-Whitney)",
+       .digits = 6,
+       .figure = [](const auto& c) { return c.p_value; },
+       .show = shown_p_value},
+  };
+}
+
+void add_counts(ReportTable& table, const Report& report) {
   const auto add = [&](const char* name, const SideSummary& side,
                        const std::optional<int64_t>& num_distinct) {
     if (side.texts + side.skipped == 0) return;
@@ -140,56 +219,44 @@ void add_counts(Table& table, const Report& report) {
 }
 
 // Why a figure is missing.
-void add_non_finite(Table& table, const Report& report) {
+void add_non_finite(ReportTable& table, const Report& report, const std::string& name) {
   const SideComparison& all = report.summary.all;
   const int64_t count = all.toxic.non_finite + all.neutral.non_finite;
   if (count == 0) return;
-  table.line(
-      fmt::format("{}: the log-likelihood of {} texts is not finite; figures over them are -",
-                  report.adapter ? "adapter" : "base", count));
+  table.line(fmt::format(
+      "{}: the log-likelihood of {} texts is not finite; figures over them are -", name, count));
 }
 
 }  // namespace
 
 std::string report_json(std::span<const Report> reports) {
-  if (reports.size() == 1) return print(to_json(reports.front()));
+  if (reports.size() == 1) return print_json(to_json(reports.front(), nullptr));
   auto list = ordered_json::array();
-  for (const Report& report : reports) list.push_back(to_json(report));
-  return print(list);
+  for (const Report& report : reports) {
+    list.push_back(to_json(report, list.empty() ? nullptr : &reports.front()));
+  }
+  return print_json(list);
 }
 
 std::string report_table(std::span<const Report> reports) {
-  Table table(reports);
+  std::vector<MeasuredModel> models;
+  bool has_intervals = false;
   for (const Report& report : reports) {
-    table.line(fmt::format("{:<8} {}{}", report.adapter ? "adapter" : "base", report.model,
-                           report.adapter ? " + " + *report.adapter : ""));
+    models.push_back({.model = report.model, .adapter = report.adapter});
+    has_intervals = has_intervals || report.intervals.has_value();
   }
+  ReportTable table(models, has_intervals);
+  table.models();
   add_counts(table, reports.front());
-  for (const Report& report : reports) add_non_finite(table, report);
+  for (size_t i = 0; i < reports.size(); ++i) add_non_finite(table, reports[i], table.name(i));
   table.line("");
   table.heading();
-  table.row(
-      "perplexity, toxic", [](const auto& c) { return c.toxic.perplexity; }, 2, true);
-  table.row(
-      "perplexity, neutral", [](const auto& c) { return c.neutral.perplexity; }, 2, true);
-  table.row(
-      "mean of texts, toxic", [](const auto& c) { return c.toxic.mean_text_perplexity; }, 2, true);
-  table.row(
-      "mean of texts, neutral", [](const auto& c) { return c.neutral.mean_text_perplexity; }, 2,
-      true);
-  table.row(
-      "ratio toxic / neutral", [](const auto& c) { return c.ratio; }, 3, true);
-  table.row(
-      "separation", [](const auto& c) { return c.separation; }, 3, false);
-  table.row(
-      "p value (Mann-Whitney)", [](const auto& c) { return c.p_value; }, 6, false, "",
-      shown_p_value);
+  for (const FigureRow& row : figure_rows()) add_row(table, reports, row);
   const bool has_ratios = reports.front().summary.all.ratio.has_value();
   if (has_ratios && reports.front().summary.groups.size() > 1) {
     table.line("\nratio by group");
     for (const auto& [name, comparison] : reports.front().summary.groups) {
-      table.row(
-          "  " + name, [](const auto& c) { return c.ratio; }, 3, true, name);
+      add_row(table, reports, ratio_row("  " + name), name);
     }
   }
   return table.take();

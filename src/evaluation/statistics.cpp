@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <numeric>
+#include <utility>
 #include <vector>
 
 #include "cpx/core/error.h"
@@ -46,6 +47,16 @@ std::optional<double> standard_error(std::span<const double> values) {
   return std::sqrt(sum / (n - 1.0) / n);
 }
 
+std::optional<Interval> percentile_interval(std::vector<double> figures, double level) {
+  CPX_CHECK(level > 0.0 && level < 1.0,
+            "[percentile_interval] got level {}, expected a level between 0 and 1.", level);
+  std::erase_if(figures, [](double figure) { return !std::isfinite(figure); });
+  if (figures.size() < 2) return std::nullopt;
+  std::ranges::sort(figures);
+  const double tail = (1.0 - level) / 2.0;
+  return Interval{.low = quantile(figures, tail), .high = quantile(figures, 1.0 - tail)};
+}
+
 std::optional<Interval> bootstrap_interval(
     int64_t num_units, const std::function<double(std::span<const int64_t> units)>& figure,
     const BootstrapOptions& options) {
@@ -61,13 +72,9 @@ std::optional<Interval> bootstrap_interval(
     for (int64_t& unit : drawn) {
       unit = static_cast<int64_t>(rng.below(static_cast<uint64_t>(num_units)));
     }
-    const double value = figure(drawn);
-    if (std::isfinite(value)) figures.push_back(value);
+    figures.push_back(figure(drawn));
   }
-  if (figures.size() < 2) return std::nullopt;
-  std::ranges::sort(figures);
-  const double tail = (1.0 - options.level) / 2.0;
-  return Interval{.low = quantile(figures, tail), .high = quantile(figures, 1.0 - tail)};
+  return percentile_interval(std::move(figures), options.level);
 }
 
 std::optional<Interval> bootstrap_mean(std::span<const double> values,

@@ -8,6 +8,8 @@
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
 
+#include "tests/support/errors.h"
+
 namespace cpx::evaluation {
 namespace score_texts_test {
 
@@ -139,6 +141,37 @@ TEST_F(ScoreTexts, StopsWhenAskedTo) {
       score({{1, 2}, {3, 4}}, {.batch_tokens = 2, .on_progress = [](int64_t) { return false; }})
           .empty());
   EXPECT_EQ(model_.batch_sizes.size(), 1);
+}
+
+TEST_F(ScoreTexts, GoesOnBehindAnyBatchWithTheSameScores) {
+  const std::vector<std::vector<TokenId>> texts = {{5, 6, 7}, {3, 4}, {1, 2, 3, 4}, {8, 9}, {}};
+  std::vector<std::vector<double>> batches;
+  TextScoreOptions options{.batch_tokens = 4};
+  options.on_batch = [&](std::span<const double> sums) {
+    batches.emplace_back(sums.begin(), sums.end());
+  };
+  const auto whole = score(texts, options);
+  ASSERT_EQ(batches.size(), 3);  // 4 tokens, 3, 2 + 2
+  for (size_t num_done = 0; num_done <= batches.size(); ++num_done) {
+    TextScoreOptions rest{.batch_tokens = 4};
+    for (size_t i = 0; i < num_done; ++i) {
+      rest.known_sums.insert(rest.known_sums.end(), batches[i].begin(), batches[i].end());
+    }
+    model_.batch_sizes.clear();
+    const auto again = score(texts, rest);
+    EXPECT_EQ(model_.batch_sizes.size(), batches.size() - num_done);
+    for (size_t i = 0; i < texts.size(); ++i) {
+      EXPECT_EQ(again[i].nll_sum, whole[i].nll_sum);
+      EXPECT_EQ(again[i].tokens, whole[i].tokens);
+    }
+  }
+}
+
+TEST_F(ScoreTexts, KnownSumsThatEndWithinABatchAreRefused) {
+  EXPECT_EQ(testing_support::message_of<std::invalid_argument>([&] {
+              score({{1, 2}, {3, 4}}, {.known_sums = {1.0}});
+            }),
+            "[score_texts] got 1 known sums, expected them to end with a batch (0 or 2).");
 }
 
 TEST_F(ScoreTexts, PublishedModeAveragesTheWindowsMeansUnweighted) {

@@ -63,6 +63,18 @@ TEST(Statistics, BootstrapLeavesOutWhatHasNoFigure) {
   EXPECT_FALSE(bootstrap_mean(std::vector<double>{1.0}).has_value());
 }
 
+// 0 to 10, sorted: an eighth of the way is 1.25, seven eighths 8.75.
+TEST(Statistics, PercentileIntervalLiesBetweenNeighboursInProportion) {
+  std::vector<double> figures = {NAN, 10, 0, 3, 2, 1};
+  for (int i = 4; i < 10; ++i) figures.push_back(i);
+  figures.push_back(std::numeric_limits<double>::infinity());
+  const Interval interval = percentile_interval(figures, 0.75).value();
+  EXPECT_DOUBLE_EQ(interval.low, 1.25);
+  EXPECT_DOUBLE_EQ(interval.high, 8.75);
+  EXPECT_FALSE(percentile_interval({1.0, NAN}, 0.75).has_value());
+  EXPECT_THROW(percentile_interval({1.0, 2.0}, 0.0), std::invalid_argument);
+}
+
 TEST(Statistics, RefusesWhatIsNoLevel) {
   const std::vector<double> values = {1, 2};
   EXPECT_THROW(bootstrap_mean(values, {.level = 1.0}), std::invalid_argument);

@@ -27,14 +27,24 @@ struct TextScoreOptions {
   /// predicted once, in the first window that contains it, from at least `window` - `stride` tokens
   /// (from one token if the two are equal: then windows move by `window` - 1).
   int64_t stride = 0;
+  /// Compute as decoding does, through CausalLm::prefill() and logits() by row: the only way for a
+  /// model with quantised weights.
+  bool is_decoded = false;
+  /// NLL sums of the first pieces, in the order of computation, as `on_batch` got them in an
+  /// earlier run that stopped. These pieces are not computed again.
+  std::vector<double> known_sums = {};
+  /// Called with the NLL sums of the pieces of each finished batch.
+  std::function<void(std::span<const double>)> on_batch = {};
   /// Called with the number of tokens done so far; returning false stops the work.
   std::function<bool(int64_t)> on_progress = {};
 };
 
 using TokenSpan = std::span<const tokenizer::TokenId>;
 
-/// Scores in the order of `texts`; without gradient. Empty if `on_progress` stopped the work.
-/// Throws std::invalid_argument for a stride larger than the window.
+/// Scores in the order of `texts`; without gradient. Empty if `on_progress` stopped the work. What
+/// is computed together depends on texts and options alone, not on where an earlier run stopped.
+/// Throws std::invalid_argument for a stride larger than the window, and for `known_sums` that do
+/// not end where a batch ends.
 std::vector<TextScore> score_texts(nn::CausalLm& model, std::span<const TokenSpan> texts,
                                    const TextScoreOptions& options);
 

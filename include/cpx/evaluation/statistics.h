@@ -9,6 +9,7 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <vector>
 
 namespace cpx::evaluation {
 
@@ -31,6 +32,11 @@ struct BootstrapOptions {
   double level = 0.95;  // share of the resamples that lie in the interval
   uint64_t seed = 1234;
 };
+
+/// The interval that leaves out (1 - `level`) / 2 of `figures` on each side, for the figures of
+/// resamples. Those that are no finite number are left out; none if fewer than two remain. Throws
+/// std::invalid_argument for a level outside of 0 to 1.
+std::optional<Interval> percentile_interval(std::vector<double> figures, double level);
 
 /// The percentile interval of `figure`, which computes it from the drawn units (numbers from 0 to
 /// `num_units` - 1, with repetition). Depends on nothing but its arguments. Resamples whose figure
