@@ -56,7 +56,7 @@ bool is_batch_journal(const fs::path& path) {
 
 BatchJournal::BatchJournal(Place place, std::span<const Setting> settings, bool overwrite)
     : place_(std::move(place)) {
-  lock_.emplace(place_.lock, "--output", place_.output);
+  lock_.emplace(place_.lock, place_.flag, place_.output);
   const std::string header = header_of(settings);
   std::error_code error;
   if (!fs::exists(place_.journal, error) || fs::file_size(place_.journal, error) == 0) {

@@ -4,32 +4,23 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <memory>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cpx/core/error.h"
-#include "cpx/core/hub.h"
 #include "cpx/core/interrupt.h"
 #include "cpx/core/log.h"
 #include "cpx/core/output_file.h"
 #include "cpx/core/progress.h"
-#include "cpx/data/globs.h"
-#include "cpx/data/record.h"
-#include "cpx/data/text_encoder.h"
-#include "cpx/data/text_file.h"
 #include "cpx/evaluation/report.h"
 #include "cpx/evaluation/score_texts.h"
-#include "cpx/formats/peft.h"
-#include "cpx/models/load.h"
-#include "cpx/tensor/device.h"
-#include "cpx/tensor/matmul_peak.h"
-#include "cpx/tokenizer/limited.h"
 #include "exit_status.h"
 #include "input_patterns.h"
+#include "measured_items.h"
+#include "perplexity_scorer.h"
+#include "side_texts.h"
 
 namespace cpx::recipes {
 
@@ -38,106 +29,17 @@ namespace {
 using evaluation::Report;
 using objectives::ScoredText;
 using objectives::Side;
+using Adapter = std::optional<std::filesystem::path>;
 
 constexpr int64_t kPublishedWindow = 4096;
 constexpr int64_t kPublishedStride = 512;
 
-struct SideText {
-  Side side;
-  std::string group;
-  std::string text;
-  std::string where;  // its place, for messages
-};
+bool is_published(const EvalPplCommand& command) { return command.mode == "published"; }
 
-std::vector<SideText> texts_of_shards(const std::vector<std::string>& patterns) {
-  Faults faults;
-  const auto files = data::expand_globs(patterns, faults);
-  data::ShardContent content = data::read_shards(files, {.neutral = false, .toxic = false});
-  faults.append(content.faults);
-  faults.throw_first_if_any();
-  std::vector<SideText> texts;
-  for (data::Record& record : content.records) {
-    const auto add = [&](Side side, std::string_view kind, std::vector<std::string>& own) {
-      for (size_t i = 0; i < own.size(); ++i) {
-        texts.push_back({side, record.group, std::move(own[i]),
-                         fmt::format("{}: {} text {}", record.where, kind, i + 1)});
-      }
-    };
-    add(Side::kNeutral, "neutral", record.neutral);
-    add(Side::kToxic, "toxic", record.toxic);
-  }
-  return texts;
-}
-
-void append_file(std::vector<SideText>& texts, const std::optional<std::filesystem::path>& file,
-                 Side side) {
-  if (!file) return;
-  data::TextFileContent content = data::read_texts(*file);
-  content.faults.throw_first_if_any();
-  for (size_t i = 0; i < content.texts.size(); ++i) {
-    texts.push_back(
-        {side, "", std::move(content.texts[i]), fmt::format("{}: text {}", file->string(), i + 1)});
-  }
-}
-
-std::vector<SideText> read_texts(const EvalPplCommand& command) {
-  std::vector<SideText> texts = texts_of_shards(command.shards);
-  append_file(texts, command.toxic, Side::kToxic);
-  append_file(texts, command.neutral, Side::kNeutral);
-  if (texts.empty()) throw DataError("[texts] the files hold no text: got 0, expected at least 1.");
-  return texts;
-}
-
-// How many texts of `side` differ from each other, none where each does.
-std::optional<int64_t> num_distinct(const std::vector<SideText>& texts, Side side) {
-  std::unordered_set<std::string_view> distinct;
-  int64_t num_texts = 0;
-  for (const SideText& text : texts) {
-    if (text.side != side) continue;
-    distinct.insert(text.text);
-    ++num_texts;
-  }
-  return std::ssize(distinct) < num_texts ? std::optional(std::ssize(distinct)) : std::nullopt;
-}
-
-// Encodes all texts where one may have a token that the model lacks.
-void check_tokens(const data::TextEncoder& encoder, const std::vector<SideText>& texts) {
-  if (!encoder.tokenizer().exceeds_model()) return;
-  for (const SideText& text : texts) {
-    tokenizer::at_place(text.where, [&] { return encoder.encode(text.text); });
-  }
-}
-
-// Scores all texts as cpx does it: each by itself. Empty when interrupted.
-std::vector<ScoredText> score_each(nn::CausalLm& model, const data::TextEncoder& encoder,
-                                   const std::vector<SideText>& texts,
-                                   const EvalPplCommand& command, int64_t window,
-                                   const std::string& title) {
-  std::vector<data::EncodedText> encoded;
-  std::vector<evaluation::TokenSpan> spans;
-  int64_t total = 0;
-  for (const SideText& text : texts) encoded.push_back(encoder.encode(text.text));
-  for (const data::EncodedText& text : encoded) {
-    spans.emplace_back(text.ids);
-    total += static_cast<int64_t>(text.ids.size());
-  }
-  Progress progress(title, total);
-  const auto scores = evaluation::score_texts(model, spans,
-                                              {.batch_tokens = command.batch_tokens,
-                                               .window = window,
-                                               .stride = command.stride,
-                                               .on_progress = [&](int64_t done) {
-                                                 progress.update(std::min(done, total), "tokens");
-                                                 return !interrupt_requested();
-                                               }});
-  std::vector<ScoredText> scored;
-  for (size_t i = 0; i < scores.size(); ++i) {
-    scored.push_back({.side = texts[i].side,
-                      .group = texts[i].group,
-                      .nll_sum = scores[i].nll_sum,
-                      .tokens = scores[i].tokens});
-  }
-  return scored;
+std::vector<PlacedText> placed_texts(const std::vector<SideText>& texts) {
+  std::vector<PlacedText> placed;
+  for (const SideText& text : texts) placed.push_back({.text = text.text, .where = text.where});
+  return placed;
 }
 
 // As published: a side's texts are one text, joined by blank lines.
@@ -178,74 +80,129 @@ void log_rate(const std::vector<ScoredText>& scored, double seconds) {
            seconds, static_cast<double>(tokens) / seconds);
 }
 
+evaluation::SettingValue path_setting(const Adapter& path) {
+  return path ? evaluation::SettingValue(path->string()) : evaluation::SettingValue();
+}
+
+std::vector<evaluation::ReportSetting> report_settings(const EvalPplCommand& command,
+                                                       const std::string& dtype) {
+  std::vector<evaluation::ReportSetting> settings = {
+      {"shards", command.shards},
+      {"toxic", path_setting(command.toxic)},
+      {"neutral", path_setting(command.neutral)},
+      {"distinct", command.is_distinct},
+      {"num_toxic", command.num_toxic},
+      {"num_neutral", command.num_neutral},
+      {"limit", command.limit},
+      {"seed", static_cast<int64_t>(command.seed)},
+      {"mode", command.mode},
+      {"resamples", is_published(command) ? 0 : command.resamples}};
+  for (auto& setting : scoring_settings(command.scoring, dtype)) settings.push_back(setting);
+  return settings;
+}
+
+std::vector<pipeline::Setting> items_settings(const EvalPplCommand& command,
+                                              const std::vector<SideText>& texts,
+                                              const std::string& dtype) {
+  auto settings = journal_settings(command.scoring, dtype);
+  settings.push_back({"texts", texts_fingerprint(texts)});
+  return settings;
+}
+
 class Evaluation {
  public:
   explicit Evaluation(const EvalPplCommand& command)
       : command_(command),
-        device_(tensor::resolve_device(command.device)),
-        texts_(read_texts(command)),
-        encoder_(models::read_tokenizer(command.model),
-                 {.append_eos = command.append_eos,
-                  .max_tokens = command.mode == "published" ? 0 : command.max_tokens,
-                  .chat_template = ""}) {
-    check_tokens(encoder_, texts_);
-    log_info("{}: {}", describe_model(command.model), encoder_.describe_ends());
-    const auto wanted = tensor::parse_compute_dtype(command.dtype);
-    dtype_ = wanted ? *wanted : tensor::choose_compute_dtype(device_);
+        texts_(chosen_texts(command)),
+        scorer_(command.scoring, placed_texts(texts_), recorded_dtype(command.items)),
+        journal_(command.items, "--items", items_settings(command, texts_, scorer_.dtype()),
+                 command.overwrite) {}
+
+  // The reports of all adapters, or nothing when interrupted.
+  std::optional<std::vector<Report>> reports() {
+    std::vector<Report> reports;
+    for (const Adapter& adapter : measured_adapters(command_.scoring)) {
+      if (!score(adapter)) {
+        log_interrupted(/*goes_on=*/journal_.is_kept());
+        return std::nullopt;
+      }
+      reports.push_back(report(adapter));
+    }
+    if (is_published(command_) || command_.resamples == 0) return reports;
+    const auto intervals = evaluation::perplexity_intervals(
+        scored_, {.resamples = command_.resamples, .seed = command_.seed});
+    for (size_t i = 0; i < reports.size(); ++i) reports[i].intervals = intervals[i];
+    return reports;
   }
 
-  // The report of the model with `adapter`, or nothing when interrupted.
-  std::optional<Report> report(const std::optional<std::filesystem::path>& adapter) {
-    const auto model = model_with(adapter);
-    const std::string title = adapter ? adapter->string() : command_.model.string();
-    const int64_t window = command_.window > 0 ? command_.window : model->shape().max_position;
-    const auto start = std::chrono::steady_clock::now();
-    const std::vector<ScoredText> scored =
-        command_.mode == "published"
-            ? score_joined(*model, encoder_, texts_, title)
-            : score_each(*model, encoder_, texts_, command_, window, title);
-    if (interrupt_requested()) return std::nullopt;
-    const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-    log_rate(scored, elapsed.count());
-    Report report{.model = command_.model.string(),
-                  .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
-                  .summary = objectives::summarize_perplexity(scored),
-                  .seconds = elapsed.count(),
-                  .distinct_texts = {.toxic = num_distinct(texts_, Side::kToxic),
-                                     .neutral = num_distinct(texts_, Side::kNeutral)}};
-    if (command_.mode == "published") drop_text_figures(report.summary.all);
-    return report;
+  // Writes the items of all adapters.
+  void write_items() {
+    if (!command_.items) return;
+    std::string lines;
+    const MeasuredAdapters adapters = measured_adapters(command_.scoring);
+    for (size_t model = 0; model < adapters.size(); ++model) {
+      for (size_t i = 0; i < texts_.size(); ++i) {
+        lines += item_line(adapters[model], texts_[i], scored_[model][i]);
+      }
+    }
+    write_report(*command_.items, lines);
+    journal_.remove();
   }
 
  private:
-  // A model takes one adapter: it is loaded again only where it has another one.
-  std::shared_ptr<models::Llama> model_with(const std::optional<std::filesystem::path>& adapter) {
-    if (model_ == nullptr || !model_->trainable().empty()) {
-      model_ = nullptr;  // frees the old one first
-      model_ = models::load_model(command_.model, dtype_, device_);
+  // Adds the adapter's scores; false if a signal came.
+  bool score(const Adapter& adapter) {
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<ScoredText> scored;
+    if (is_published(command_)) {
+      const std::string title = adapter ? adapter->string() : command_.scoring.model.string();
+      scored = score_joined(*scorer_.model_with(adapter), scorer_.encoder(), texts_, title);
+    } else if (const auto scores = scorer_.score(adapter, journal_.progressing(scored_.size()))) {
+      for (size_t i = 0; i < texts_.size(); ++i) {
+        scored.push_back({.side = texts_[i].side,
+                          .group = texts_[i].group,
+                          .nll_sum = (*scores)[i].nll_sum,
+                          .tokens = (*scores)[i].tokens});
+      }
     }
-    if (adapter) models::attach_adapter(*model_, formats::read_peft(*adapter));
-    return model_;
+    if (interrupt_requested()) return false;
+    seconds_ = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    log_rate(scored, seconds_);
+    scored_.push_back(std::move(scored));
+    return true;
+  }
+
+  // The report of the last scores.
+  Report report(const Adapter& adapter) const {
+    const auto settings = report_settings(command_, scorer_.dtype());
+    Report report{.model = command_.scoring.model.string(),
+                  .adapter = adapter ? std::optional(adapter->string()) : std::nullopt,
+                  .summary = objectives::summarize_perplexity(scored_.back()),
+                  .seconds = seconds_,
+                  .distinct_texts = {.toxic = num_distinct(texts_, Side::kToxic),
+                                     .neutral = num_distinct(texts_, Side::kNeutral)},
+                  .origin = origin_of(command_.scoring, adapter, settings)};
+    if (is_published(command_)) drop_text_figures(report.summary.all);
+    return report;
   }
 
   const EvalPplCommand& command_;
-  torch::Device device_;
-  torch::Dtype dtype_ = torch::kFloat32;
   std::vector<SideText> texts_;
-  data::TextEncoder encoder_;
-  std::shared_ptr<models::Llama> model_;
+  PerplexityScorer scorer_;
+  ScoringJournal journal_;
+  std::vector<std::vector<ScoredText>> scored_;  // by adapter
+  double seconds_ = 0.0;                         // of the last
 };
 
 void check_outputs(const EvalPplCommand& command) {
-  if (!command.report) return;
+  if (!command.report && !command.items) return;
   OutputCheck outputs;
-  outputs.reads("--model", command.model);
-  if (command.adapter) outputs.reads("--adapter", *command.adapter);
-  if (command.compare) outputs.reads("--compare", *command.compare);
+  add_scoring_inputs(outputs, command.scoring);
   if (command.toxic) outputs.reads("--toxic", *command.toxic);
   if (command.neutral) outputs.reads("--neutral", *command.neutral);
   add_inputs(outputs, "--shards", command.shards);
-  outputs.writes("--report", *command.report);
+  if (command.report) outputs.writes("--report", *command.report);
+  if (command.items) outputs.writes("--items", *command.items);
   outputs.check();
 }
 
@@ -254,23 +211,13 @@ void check_outputs(const EvalPplCommand& command) {
 int run_eval_ppl(const EvalPplCommand& command) {
   check_outputs(command);
   Evaluation evaluation(command);
-  std::vector<std::optional<std::filesystem::path>> adapters = {command.adapter};
-  if (command.compare) adapters.emplace_back(command.compare);
-  std::vector<Report> reports;
-  for (const auto& adapter : adapters) {
-    std::optional<Report> report = evaluation.report(adapter);
-    if (!report) {
-      log_warning("interrupted: no report was written");
-      return kInterrupted;
-    }
-    reports.push_back(std::move(*report));
+  const auto reports = evaluation.reports();
+  if (!reports) return kInterrupted;
+  if (command.report) write_report(*command.report, evaluation::report_json(*reports));
+  evaluation.write_items();
+  if (!fills_standard_output({command.report, command.items})) {
+    std::cout << evaluation::report_table(*reports);
   }
-  if (command.report && is_standard_output(*command.report)) {
-    std::cout << evaluation::report_json(reports);
-    return kDone;
-  }
-  if (command.report) write_file_atomically(*command.report, evaluation::report_json(reports));
-  std::cout << evaluation::report_table(reports);
   return kDone;
 }
 

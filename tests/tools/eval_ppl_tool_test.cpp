@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-eval-ppl as its user meets it.
+#include <algorithm>
 #include <cmath>
+#include <csignal>
 #include <filesystem>
 #include <gmock/gmock.h>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -167,6 +170,255 @@ TEST_F(EvalPplTool, PublishedModeScoresTheJoinedTexts) {
   EXPECT_TRUE(report.at("p_value").is_null());
 }
 
+// ---- Which texts -------------------------------------------------------------------------------
+
+// The texts of the items file `name`, "side: text" each.
+std::vector<std::string> sided_texts(const std::vector<nlohmann::json>& items) {
+  std::vector<std::string> texts;
+  for (const auto& item : items) {
+    texts.push_back(item.at("side").get<std::string>() + ": " + item.at("text").get<std::string>());
+  }
+  return texts;
+}
+
+class EvalPplItems : public TinyRun {
+ protected:
+  static constexpr const char* kAdapter = "tests/fixtures/models/llama_gqa/adapter";
+
+  // Runs the tool with --items and returns the objects of that file.
+  std::vector<nlohmann::json> items(const std::vector<std::string>& more) const {
+    std::vector<std::string> arguments = {"--model", model(), "--items", path("items.jsonl")};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const ToolResult result = eval_ppl(arguments);
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    std::vector<nlohmann::json> objects;
+    std::istringstream lines(read("items.jsonl"));
+    for (std::string line; std::getline(lines, line);) objects.push_back(Json::parse(line));
+    return objects;
+  }
+
+  std::vector<std::string> shards() const { return {"--shards", path("eval.json")}; }
+
+  using Json = nlohmann::json;
+};
+
+TEST_F(EvalPplItems, EachTextHasItsLineAndTheReportIsTheirSum) {
+  auto arguments = shards();
+  arguments.insert(arguments.end(), {"--report", path("report.json"), "--append-eos"});
+  const auto objects = items(arguments);
+  ASSERT_EQ(objects.size(), 18U);
+  const Json& first = objects.front();
+  EXPECT_EQ(first.at("side"), "neutral");
+  EXPECT_EQ(first.at("group"), "shelf");
+  EXPECT_EQ(first.at("text"), "Please hand me thing 0");
+  EXPECT_EQ(first.at("where"), path("eval.json") + ": record 1 (id 'shelf-0'): neutral text 1");
+  EXPECT_TRUE(first.at("adapter").is_null());
+  double nll = 0.0;
+  double tokens = 0.0;
+  for (const Json& one : objects) {
+    EXPECT_NEAR(one.at("perplexity").get<double>(), std::exp(one.at("mean_nll").get<double>()),
+                1e-9 * one.at("perplexity").get<double>());
+    if (one.at("side") != "toxic") continue;
+    nll += one.at("mean_nll").get<double>() * one.at("tokens").get<double>();
+    tokens += one.at("tokens").get<double>();
+  }
+  const Json toxic = Json::parse(read("report.json")).at("sides").at("toxic");
+  EXPECT_NEAR(toxic.at("perplexity").get<double>(), std::exp(nll / tokens), 1e-6);
+  EXPECT_EQ(toxic.at("tokens"), tokens);
+}
+
+TEST_F(EvalPplItems, ATextWithNothingToPredictHasNoPerplexity) {
+  write("neutral.txt", "T\nThe kettle\n");
+  const auto objects = items({"--neutral", path("neutral.txt")});
+  EXPECT_EQ(objects[0].at("tokens"), 0);
+  EXPECT_TRUE(objects[0].at("mean_nll").is_null());
+  EXPECT_TRUE(objects[0].at("perplexity").is_null());
+  EXPECT_TRUE(objects[1].at("perplexity").is_number());
+}
+
+TEST_F(EvalPplItems, EveryModelHasItsLines) {
+  auto arguments = shards();
+  arguments.insert(arguments.end(), {"--compare", kAdapter, kAdapter, "--limit", "2"});
+  const auto objects = items(arguments);
+  ASSERT_EQ(objects.size(), 12U);
+  EXPECT_TRUE(objects[3].at("adapter").is_null());
+  EXPECT_EQ(objects[4].at("adapter"), kAdapter);
+  EXPECT_EQ(objects[4].at("text"), objects[0].at("text"));
+  EXPECT_NE(objects[4].at("mean_nll"), objects[0].at("mean_nll"));
+  EXPECT_EQ(objects[8].at("mean_nll"), objects[4].at("mean_nll"));
+}
+
+TEST_F(EvalPplItems, ALimitDrawsTextsOfEachSideByTheSeed) {
+  const auto draw = [&](const std::string& seed) {
+    auto arguments = shards();
+    arguments.insert(arguments.end(), {"--limit", "4", "--seed", seed});
+    return sided_texts(items(arguments));
+  };
+  const auto drawn = draw("1");
+  EXPECT_EQ(drawn.size(), 8U);
+  EXPECT_EQ(std::ranges::count_if(drawn, [](const auto& text) { return text[0] == 't'; }), 4);
+  EXPECT_EQ(drawn, draw("1"));
+  EXPECT_NE(drawn, draw("2"));
+  const auto all = sided_texts(items(shards()));
+  size_t next = 0;  // the order is that of the files
+  for (const std::string& text : all) next += next < drawn.size() && text == drawn[next] ? 1 : 0;
+  EXPECT_EQ(next, drawn.size());
+}
+
+TEST_F(EvalPplItems, SomeTextsOfEachRecordAreDrawn) {
+  auto arguments = shards();
+  arguments.insert(arguments.end(), {"--num-toxic", "1", "--num-neutral", "2"});
+  const auto objects = items(arguments);
+  ASSERT_EQ(objects.size(), 9U);
+  for (size_t i = 0; i < objects.size(); ++i) {
+    EXPECT_EQ(objects[i].at("side"), i % 3 == 2 ? "toxic" : "neutral");
+    EXPECT_THAT(objects[i].at("text").get<std::string>(),
+                HasSubstr("thing " + std::to_string(i / 3)));
+  }
+}
+
+TEST_F(EvalPplItems, ATextThatRepeatsInASideCountsOnceByChoice) {
+  write("neutral.txt", "Good morning\nThe kettle is on\nGood morning\n");
+  write("toxic.txt", "Good morning\n");
+  const std::vector<std::string> files = {"--neutral", path("neutral.txt"), "--toxic",
+                                          path("toxic.txt")};
+  EXPECT_EQ(items(files).size(), 4U);
+  auto distinct = files;
+  distinct.emplace_back("--distinct");
+  EXPECT_THAT(sided_texts(items(distinct)),
+              testing::UnorderedElementsAre("toxic: Good morning", "neutral: Good morning",
+                                            "neutral: The kettle is on"));
+}
+
+// ---- Intervals, several adapters, weights ------------------------------------------------------
+
+TEST_F(EvalPplItems, SeveralAdaptersStandBesideTheFirst) {
+  const ToolResult result =
+      eval_ppl({"--model", model(), "--shards", path("eval.json"), "--compare", kAdapter,
+                "--compare", kAdapter, "--report", path("report.json")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("adapter 1"), HasSubstr("adapter 2"),
+                                HasSubstr("    95 % interval ")));
+  const Json reports = Json::parse(read("report.json"));
+  ASSERT_EQ(reports.size(), 3U);
+  EXPECT_EQ(reports[1].at("change"), reports[2].at("change"));
+  EXPECT_EQ(reports[1].at("sides"), reports[2].at("sides"));
+  EXPECT_EQ(reports[0].at("kind"), "perplexity");
+  EXPECT_FALSE(reports[0].contains("adapter_fingerprint"));
+  EXPECT_EQ(reports[1].at("adapter_fingerprint"), reports[2].at("adapter_fingerprint"));
+  EXPECT_EQ(reports[1].at("settings").at("resamples"), 1000);
+  EXPECT_EQ(reports[1].at("settings").at("seed"), 42);
+  const double before = reports[0].at("ratio").get<double>();
+  const double after = reports[1].at("ratio").get<double>();
+  EXPECT_NEAR(reports[1].at("change").at("ratio_percent").get<double>(),
+              (after / before - 1.0) * 100.0, 1e-9);
+}
+
+TEST_F(EvalPplItems, WithoutResamplesThereIsNoInterval) {
+  const ToolResult result = eval_ppl({"--model", model(), "--shards", path("eval.json"),
+                                      "--resamples", "0", "--report", path("report.json")});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.out.find("interval"), std::string::npos);
+  EXPECT_EQ(read("report.json").find("_interval"), std::string::npos);
+}
+
+TEST_F(EvalPplItems, QuantisedWeightsGiveFiguresNearTheDenseOnes) {
+  const auto perplexity = [&](const std::string& weights) {
+    const ToolResult result =
+        eval_ppl({"--model", model(), "--shards", path("eval.json"), "--weights", weights,
+                  "--adapter", kAdapter, "--report", path("report.json")});
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    const Json report = Json::parse(read("report.json"));
+    EXPECT_EQ(report.at("settings").at("weights"), weights);
+    return report.at("sides").at("toxic").at("perplexity").get<double>();
+  };
+  const double dense = perplexity("float32");
+  EXPECT_NEAR(perplexity("q8_0"), dense, 0.02 * dense);
+  EXPECT_NEAR(perplexity("q4_0"), dense, 0.2 * dense);
+  EXPECT_NE(perplexity("q4_0"), dense);
+}
+
+// ---- Stops -------------------------------------------------------------------------------------
+
+// Small batches of many texts, so that there is time to stop.
+class EvalPplJournal : public EvalPplItems {
+ protected:
+  EvalPplJournal() {
+    std::string lines;
+    for (int i = 0; i < 3000; ++i) lines += "Line " + std::to_string(i) + " of plain text\n";
+    write("many.txt", lines);
+  }
+
+  std::vector<std::string> arguments(const std::string& items) const {
+    return {"--model",        model(),     "--neutral",   path("many.txt"),
+            "--dtype",        "float32",   "--device",    "cpu",
+            "--batch-tokens", "64",        "--compare",   kAdapter,
+            "--items",        path(items), "--resamples", "0"};
+  }
+
+  // The journal of a run that was stopped by `signal` in its middle.
+  std::string stopped_journal(int signal, ToolResult* result = nullptr) const {
+    BackgroundTool tool("cpx-eval-ppl", arguments("out.jsonl"));
+    EXPECT_TRUE(tool.runs_until([&] {
+      return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 200;
+    }));
+    tool.send(signal);
+    const ToolResult ended = tool.wait();
+    if (result != nullptr) *result = ended;
+    return read("out.jsonl.journal");
+  }
+};
+
+TEST_F(EvalPplJournal, AKilledRunGoesOnWithTheSameBytes) {
+  ASSERT_EQ(run_tool("cpx-eval-ppl", arguments("whole.jsonl")).exit_code, 0);
+  EXPECT_FALSE(exists("whole.jsonl.journal"));
+  const std::string journal = stopped_journal(SIGKILL);
+  for (const size_t size : {journal.size(), journal.size() / 2, size_t{40}}) {
+    write("out.jsonl.journal", journal.substr(0, size));
+    const ToolResult again = run_tool("cpx-eval-ppl", arguments("out.jsonl"));
+    ASSERT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_EQ(read("out.jsonl"), read("whole.jsonl"));
+    EXPECT_FALSE(exists("out.jsonl.journal"));
+    EXPECT_FALSE(exists("out.jsonl.lock"));
+  }
+}
+
+TEST_F(EvalPplJournal, AnInterruptSaysHowToGoOn) {
+  ToolResult result;
+  stopped_journal(SIGTERM, &result);
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_THAT(result.err,
+              testing::EndsWith("interrupted: no report was written; the same command goes on from "
+                                "there\n"));
+  EXPECT_FALSE(exists("out.jsonl"));
+}
+
+TEST_F(EvalPplJournal, ASecondProcessIsRefusedUnderTheItemsFlag) {
+  BackgroundTool first("cpx-eval-ppl", arguments("out.jsonl"));
+  ASSERT_TRUE(first.runs_until([&] { return exists("out.jsonl.journal"); }));
+  const ToolResult second = run_tool("cpx-eval-ppl", arguments("out.jsonl"));
+  first.send(SIGKILL);
+  first.wait();
+  EXPECT_EQ(second.exit_code, 1);
+  EXPECT_EQ(last_line(second), "cpx-eval-ppl: [--items] '" + path("out.jsonl") +
+                                   "' is in use: process " + std::to_string(first.pid()) +
+                                   " writes it. Wait for that one, or choose another output.\n");
+}
+
+TEST_F(EvalPplJournal, AJournalOfOtherSettingsIsAnErrorThatNamesTheFirst) {
+  stopped_journal(SIGKILL);
+  auto other = arguments("out.jsonl");
+  other.insert(other.end(), {"--max-tokens", "5"});
+  const ToolResult refused = run_tool("cpx-eval-ppl", other);
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_EQ(last_line(refused),
+            "cpx-eval-ppl: [" + path("out.jsonl.journal") +
+                "] was begun with other settings: 'max_tokens' is 0 there and 5 now. Give those to "
+                "go on, or --overwrite to begin anew.\n");
+  other.emplace_back("--overwrite");
+  EXPECT_EQ(run_tool("cpx-eval-ppl", other).exit_code, 0);
+}
+
 // ---- what goes wrong, one line each ------------------------------------------------------------
 
 TEST_F(EvalPplTool, WithoutModelAndTextsItTellsBoth) {
@@ -178,6 +430,42 @@ TEST_F(EvalPplTool, WithoutModelAndTextsItTellsBoth) {
       ".gguf.\n"
       "cpx-eval-ppl: [command line] no texts: expected --shards, or --toxic and --neutral (or "
       "one of them).\n");
+}
+
+TEST_F(EvalPplTool, WrongValuesOfFlagsAreToldTogether) {
+  const ToolResult result =
+      eval_ppl({"--model", model(), "--neutral", "x", "--limit", "-1", "--num-toxic", "-2",
+                "--num-neutral", "2", "--resamples", "-3", "--weights", "q5_0", "--overwrite"});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(
+      result.err,
+      "cpx-eval-ppl: [command line] --num-toxic: got -2, expected at least 0.\n"
+      "cpx-eval-ppl: [command line] --limit: got -1, expected at least 0.\n"
+      "cpx-eval-ppl: [command line] --num-toxic: has no effect without --shards: there are no "
+      "records. Leave it out.\n"
+      "cpx-eval-ppl: [command line] --num-neutral: has no effect without --shards: there are no "
+      "records. Leave it out.\n"
+      "cpx-eval-ppl: [command line] --overwrite: has no effect without --items. Leave it out.\n"
+      "cpx-eval-ppl: [command line] --resamples: got -3, expected at least 0.\n"
+      "cpx-eval-ppl: [command line] --weights: got 'q5_0', expected dense, auto, float32, "
+      "bfloat16, "
+      "q8_0 or q4_0.\n");
+}
+
+TEST_F(EvalPplTool, ItemsIntoTheReportsFileAreRefused) {
+  const ToolResult result = eval_ppl({"--model", model(), "--shards", path("eval.json"), "--items",
+                                      path("a.json"), "--report", path("a.json")});
+  EXPECT_EQ(result.exit_code, 2);
+  EXPECT_EQ(result.err, "cpx-eval-ppl: [--items] '" + path("a.json") +
+                            "' is also --report, expected another file.\n");
+}
+
+TEST_F(EvalPplTool, ItemsOnStandardOutputStandAlone) {
+  const ToolResult result =
+      eval_ppl({"--model", model(), "--shards", path("eval.json"), "--limit", "1", "--items", "-"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(num_lines(result.out), 2U);
+  EXPECT_TRUE(nlohmann::json::accept(result.out.substr(0, result.out.find('\n'))));
 }
 
 TEST_F(EvalPplTool, AnUnknownModeIsWrongUsage) {
@@ -224,6 +512,17 @@ TEST_F(EvalPplTool, FlagsWithoutEffectAreTold) {
            ": has no effect with --mode published: windows of 4096, stride 512. Leave it out.\n";
   };
   EXPECT_EQ(result.err, line("--max-tokens") + line("--window") + line("--stride"));
+
+  auto of_texts = published;
+  of_texts.insert(of_texts.end(),
+                  {"--items", path("i"), "--resamples", "9", "--weights", "float32"});
+  const std::string why = "with --mode published: a side's texts are one text";
+  EXPECT_EQ(eval_ppl(of_texts).err,
+            "cpx-eval-ppl: [command line] --items: has no effect " + why + ". Leave it out.\n" +
+                "cpx-eval-ppl: [command line] --resamples: has no effect " + why +
+                ". Leave it out.\n" +
+                "cpx-eval-ppl: [command line] --weights: has no effect with --mode published: "
+                "weights are in --dtype. Leave it out.\n");
 
   write("x.txt", "The kettle\n");
   auto warned = published;

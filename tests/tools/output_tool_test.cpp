@@ -67,8 +67,8 @@ class OutputTool : public TinyRun {
   // Every mode that writes to standard output.
   std::vector<Call> all_modes() const {
     std::vector<Call> calls;
-    for (const char* tool :
-         {"cpx-train", "cpx-eval-ppl", "cpx-generate", "cpx-paraphrase", "cpx-score"}) {
+    for (const char* tool : {"cpx-train", "cpx-eval-ppl", "cpx-eval-safety", "cpx-generate",
+                             "cpx-paraphrase", "cpx-score"}) {
       calls.push_back({tool, {"--help"}});
       calls.push_back({tool, {"--version"}});
     }
@@ -80,6 +80,9 @@ class OutputTool : public TinyRun {
     calls.push_back(train({"training.max_steps=1"}));
     calls.push_back(eval_ppl({}));
     calls.push_back(eval_ppl({"--report", "-"}));
+    calls.push_back(eval_ppl({"--items", "-"}));
+    calls.push_back(
+        {"cpx-eval-safety", {"--perplexities", "tests/fixtures/evaluation/safety_items.json"}});
     calls.push_back(generate({"--prompt", "The kettle"}));
     calls.push_back(generate({"--prompt", "The kettle", "--samples", "2"}));
     calls.push_back(generate({"--prompt", "The kettle", "--output", "-"}));

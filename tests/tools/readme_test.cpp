@@ -107,7 +107,7 @@ const Claim kClaims[] = {
     {"Evaluate",
      {"base +adapter +change", "ratio toxic / neutral +[0-9.]+ +[0-9.]+",
       "separation +0\\.[0-9]+ +0\\.[0-9]+", "perplexity, neutral +[0-9.]+\n"},
-     {"everyday.json"}},
+     {"everyday.json", "everyday_texts.jsonl"}},
     {"Generate",
      {"== Your music is very loud after ten\\.", "-- 1, base\n", "-- 1, adapter\n"},
      {"everyday.jsonl"}},

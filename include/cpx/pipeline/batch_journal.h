@@ -20,11 +20,12 @@ namespace cpx::pipeline {
 /// Batches of lines after one line of settings, locked for this process.
 class BatchJournal {
  public:
-  /// The paths of a journal and its lock, and the name of the output in messages.
+  /// The paths of a journal and its lock, and the name of the output and of its flag in messages.
   struct Place {
     std::filesystem::path journal = {};
     std::filesystem::path lock = {};
     std::filesystem::path output = {};
+    std::string flag = "--output";
   };
 
   /// Begins the journal, or continues an existing one after removing an incomplete last batch.

@@ -8,29 +8,33 @@
 #include <string>
 #include <vector>
 
+#include "cpx/recipes/text_scoring.h"
+
 namespace cpx::recipes {
 
 /// The command line of cpx-eval-ppl.
 struct EvalPplCommand {
-  std::filesystem::path model;
-  std::optional<std::filesystem::path> adapter;
-  /// A second adapter (or, without `adapter`, the first) whose figures stand beside the others.
-  std::optional<std::filesystem::path> compare;
+  TextScoring scoring = {};
 
-  std::vector<std::string> shards;  // globs
-  std::optional<std::filesystem::path> toxic;
-  std::optional<std::filesystem::path> neutral;
+  std::vector<std::string> shards = {};  // globs
+  std::optional<std::filesystem::path> toxic = {};
+  std::optional<std::filesystem::path> neutral = {};
+
+  // Which of the texts are measured, in this order; what is drawn depends on `seed` alone.
+  bool is_distinct = false;  // a text that a side has several times counts once
+  int64_t num_toxic = 0;     // toxic texts of a record, drawn; 0: all
+  int64_t num_neutral = 0;   // neutral texts of a record, drawn; 0: all
+  int64_t limit = 0;         // texts of a side, drawn; 0: all
+  uint64_t seed = 42;        // of draws and resamples
 
   std::string mode = "texts";  // texts | published
-  bool append_eos = false;
-  int64_t max_tokens = 0;  // texts are cut to this many tokens; 0: never
-  int64_t window = 0;      // 0: the model's own length
-  int64_t stride = 0;      // 0: half the window
-  int64_t batch_tokens = 2048;
+  int64_t resamples = 1000;    // of the bootstrap; 0: no intervals
 
-  std::string dtype = "auto";
-  std::string device = "auto";
-  std::optional<std::filesystem::path> report;
+  std::optional<std::filesystem::path> report = {};
+  /// A line of JSON for each text and model. Written when all is done; until then what is computed
+  /// stands in `<items>.journal`, from which the same command goes on.
+  std::optional<std::filesystem::path> items = {};
+  bool overwrite = false;  // begins anew where that journal was made with other settings
 };
 
 /// Runs the command: the report as JSON goes to `report`, a table to standard output. Returns the
