@@ -345,7 +345,7 @@ class EvalPplJournal : public EvalPplItems {
  protected:
   EvalPplJournal() {
     std::string lines;
-    for (int i = 0; i < 3000; ++i) lines += "Line " + std::to_string(i) + " of plain text\n";
+    for (int i = 0; i < 800; ++i) lines += "Line " + std::to_string(i) + " of plain text\n";
     write("many.txt", lines);
   }
 
@@ -359,9 +359,8 @@ class EvalPplJournal : public EvalPplItems {
   // The journal of a run that was stopped by `signal` in its middle.
   std::string stopped_journal(int signal, ToolResult* result = nullptr) const {
     BackgroundTool tool("cpx-eval-ppl", arguments("out.jsonl"));
-    EXPECT_TRUE(tool.runs_until([&] {
-      return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 200;
-    }));
+    EXPECT_TRUE(tool.runs_until(
+        [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 60; }));
     tool.send(signal);
     const ToolResult ended = tool.wait();
     if (result != nullptr) *result = ended;
@@ -408,7 +407,7 @@ TEST_F(EvalPplJournal, ASecondProcessIsRefusedUnderTheItemsFlag) {
 TEST_F(EvalPplJournal, AJournalOfOtherSettingsIsAnErrorThatNamesTheFirst) {
   stopped_journal(SIGKILL);
   auto other = arguments("out.jsonl");
-  other.insert(other.end(), {"--max-tokens", "5"});
+  other.insert(other.end(), {"--max-tokens", "5", "--limit", "5"});
   const ToolResult refused = run_tool("cpx-eval-ppl", other);
   EXPECT_EQ(refused.exit_code, 1);
   EXPECT_EQ(last_line(refused),

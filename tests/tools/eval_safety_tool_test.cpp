@@ -122,7 +122,7 @@ TEST_F(EvalSafetyTool, AdaptersStandBesideTheBase) {
 
 TEST_F(EvalSafetyTool, AKilledRunGoesOnWithTheSameBytes) {
   std::string lines;
-  for (int i = 0; i < 3000; ++i) {
+  for (int i = 0; i < 800; ++i) {
     lines += R"({"text": "Remark )" + std::to_string(i) + R"( on tea", "label": ")" +
              (i % 2 == 0 ? "hate" : "neutral") +
              R"(", "toxicity_score": 2, "target_groups": ["tea drinkers"]})" + "\n";
@@ -136,7 +136,7 @@ TEST_F(EvalSafetyTool, AKilledRunGoesOnWithTheSameBytes) {
   ASSERT_EQ(run(arguments("whole.jsonl")).exit_code, 0);
   BackgroundTool tool("cpx-eval-safety", arguments("out.jsonl"));
   ASSERT_TRUE(tool.runs_until(
-      [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 200; }));
+      [&] { return exists("out.jsonl.journal") && num_lines(read("out.jsonl.journal")) >= 60; }));
   tool.send(SIGTERM);
   const ToolResult stopped = tool.wait();
   EXPECT_EQ(stopped.exit_code, 1);
