@@ -213,6 +213,10 @@ std::string_view python_strip(std::string_view text, Side side,
   return text;
 }
 
+std::string_view python_strip(std::string_view text) { return python_strip(text, Side::kBoth); }
+
+std::string_view python_rstrip(std::string_view text) { return python_strip(text, Side::kRight); }
+
 std::string python_upper(std::string_view text) {
   return for_each_character(text, [](std::string& result, char32_t code_point, size_t) {
     append_changed(result, kUpperCase, code_point);

@@ -8,16 +8,12 @@
 #include <string_view>
 #include <vector>
 
-namespace cpx::tokenizer {
+#include "cpx/tokenizer/python_strings.h"
 
-/// Number of code points.
-int64_t python_length(std::string_view text);
+namespace cpx::tokenizer {
 
 /// The code points from `begin` to before `end`, both within the text.
 std::string_view python_substring(std::string_view text, int64_t begin, int64_t end);
-
-/// True for what str.isspace() is true for.
-bool is_python_space(char32_t code_point);
 
 /// Which end of a text is meant.
 enum class Side { kBoth, kLeft, kRight };
@@ -28,7 +24,6 @@ std::string_view python_strip(std::string_view text, Side side,
 
 std::string python_upper(std::string_view text);
 std::string python_lower(std::string_view text);
-std::string python_capitalize(std::string_view text);
 /// As str.title(): a word begins behind every character that has no case.
 std::string python_title(std::string_view text);
 std::string python_swapcase(std::string_view text);
@@ -41,10 +36,6 @@ size_t find_part(std::string_view text, std::string_view part, size_t from = 0);
 
 /// Where `part` begins last, or npos.
 size_t find_last_part(std::string_view text, std::string_view part);
-
-/// As replace() with a `part` that may be empty; `most` below 0 is without limit.
-std::string python_replace(std::string_view text, std::string_view part, std::string_view with,
-                           int64_t most = -1);
 
 /// As split() and rsplit() without a separator: at white space.
 std::vector<std::string_view> python_split(std::string_view text, int64_t most, Side from);
