@@ -7,8 +7,6 @@ namespace cpx::evaluation {
 
 using nlohmann::ordered_json;
 
-namespace {
-
 ordered_json setting_json(const SettingValue& value) {
   return std::visit(
       [](const auto& held) -> ordered_json {
@@ -20,8 +18,6 @@ ordered_json setting_json(const SettingValue& value) {
       },
       value);
 }
-
-}  // namespace
 
 ordered_json report_head(std::string_view kind, const std::optional<std::string>& model,
                          const std::optional<std::string>& adapter, const ReportOrigin& origin) {

@@ -20,6 +20,9 @@ nlohmann::ordered_json report_head(std::string_view kind, const std::optional<st
                                    const std::optional<std::string>& adapter,
                                    const ReportOrigin& origin);
 
+/// The value of a setting.
+nlohmann::ordered_json setting_json(const SettingValue& value);
+
 /// The number, or null.
 nlohmann::ordered_json number_json(const std::optional<double>& value);
 
