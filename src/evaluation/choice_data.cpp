@@ -13,9 +13,11 @@
 #include "cpx/core/error.h"
 #include "cpx/core/json_stream.h"
 #include "cpx/core/nearest.h"
+#include "cpx/core/output_file.h"
 #include "cpx/core/text.h"
 #include "cpx/core/text_file.h"
 #include "cpx/evaluation/python_random.h"
+#include "cpx/tokenizer/python_strings.h"
 #include "csv_rows.h"
 
 namespace cpx::evaluation {
@@ -99,6 +101,13 @@ JsonValue with_label(const JsonValue& record, const std::vector<std::string>& la
   return JsonValue::parse(record.place(), object.json());
 }
 
+// read_text() refuses tables.
+std::string csv_text(const fs::path& file) {
+  std::string text = tokenizer::python_replace(read_text_file(file), "\r\n", "\n");
+  if (text.starts_with(kByteOrderMark)) text.erase(0, kByteOrderMark.size());
+  return text;
+}
+
 // A row of MMLU's original files as a record of the data set.
 JsonValue csv_record(const CsvRow& row, const fs::path& file, const std::string& subject) {
   const std::string place = fmt::format("[{}: line {}]", file.string(), row.line);
@@ -126,7 +135,7 @@ class Collector {
     const std::string stem = file.stem().string();
     if (name_.task->has_subjects && file.extension() == ".csv") {
       const std::string subject = stem.substr(0, stem.rfind('_'));
-      for (const CsvRow& row : csv_rows(read_text(file))) add(csv_record(row, file, subject));
+      for (const CsvRow& row : csv_rows(csv_text(file))) add(csv_record(row, file, subject));
     } else if (name_.task->is_rolling() && !holds_json(file)) {
       read_plain(file);
     } else {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <numeric>
 #include <utility>
 
 #include <ATen/ATen.h>
@@ -41,10 +42,28 @@ struct ReadText {
   TokenIds read() const { return ids.first(ids.size() - 1); }
 };
 
+// The requests in the order of their trees, and of their tokens within a tree: what a text has in
+// common with the texts before it, it has in common with the last of them.
+std::vector<size_t> tree_order(std::span<const EncodedRequest> requests,
+                               std::span<const int64_t> trees) {
+  std::vector<size_t> order(requests.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  for (size_t begin = 0; begin < order.size();) {
+    size_t end = begin;
+    while (end < order.size() && trees[end] == trees[begin]) ++end;
+    std::stable_sort(order.begin() + begin, order.begin() + end, [&](size_t one, size_t other) {
+      return std::ranges::lexicographical_compare(read_tokens(requests[one]),
+                                                  read_tokens(requests[other]));
+    });
+    begin = end;
+  }
+  return order;
+}
+
 std::vector<ReadText> read_texts(std::span<const EncodedRequest> requests,
                                  std::span<const int64_t> trees) {
   std::vector<ReadText> texts;
-  for (size_t i = 0; i < requests.size(); ++i) {
+  for (const size_t i : tree_order(requests, trees)) {
     const bool is_again = !texts.empty() && texts.back().tree == trees[i] &&
                           std::ranges::equal(texts.back().read(), read_tokens(requests[i]));
     if (!is_again) texts.push_back({.ids = requests[i].ids, .tree = trees[i]});

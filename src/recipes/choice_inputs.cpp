@@ -146,6 +146,9 @@ std::vector<ChoiceInput> choice_inputs(const EvalChoiceCommand& command) {
 void add_inputs(OutputCheck& outputs, const std::vector<ChoiceInput>& inputs) {
   for (const ChoiceInput& input : inputs) {
     outputs.reads("--task", input.path);
+    for (const std::string_view file : input.task.task->files) {
+      if (fs::is_regular_file(input.path / file)) outputs.reads("--task", input.path / file);
+    }
     if (!input.shots_path.empty()) outputs.reads("--shots-from", input.shots_path);
   }
 }

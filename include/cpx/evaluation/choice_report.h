@@ -17,7 +17,7 @@ namespace cpx::evaluation {
 
 /// A figure and how sure it is.
 struct MetricFigure {
-  std::string name;
+  std::string name = {};
   double value = 0.0;
   std::optional<double> error = {};
   std::optional<MetricComparison> comparison = {};  // with the first model of the report
@@ -25,7 +25,7 @@ struct MetricFigure {
 
 /// The figures of a task, and of the parts of MMLU: categories, and subjects in them.
 struct TaskFigures {
-  std::string name;
+  std::string name = {};
   int64_t num_documents = 0;
   int64_t num_not_finite = 0;  // documents with a log-likelihood that is no number
   std::vector<MetricFigure> metrics = {};
@@ -35,8 +35,8 @@ struct TaskFigures {
 
 /// One model with one adapter or without.
 struct ChoiceReport {
-  std::string model;
-  std::optional<std::string> adapter;
+  std::string model = {};
+  std::optional<std::string> adapter = {};
   ReportOrigin origin = {};
   std::vector<TaskFigures> tasks = {};
   double seconds = 0.0;  // for scoring, without loading and encoding

@@ -32,8 +32,8 @@ std::vector<RequestScore> score_requests(nn::CausalLm& model,
                                          std::span<const int64_t> trees,
                                          const ScoreRequestsOptions& options);
 
-/// Number of tokens that the model computes for `requests`, for example to plan work: what
-/// neighbours of a tree have in common counts once.
+/// Number of tokens that the model computes for `requests` if all are in one pass: what requests of
+/// a tree have in common counts once.
 int64_t num_computed_tokens(std::span<const EncodedRequest> requests,
                             std::span<const int64_t> trees);
 
