@@ -26,7 +26,7 @@ files() { git ls-files --cached --others --exclude-standard -- "$@" | while read
 # Files whose form has room for a comment; data and fixtures are not ours to mark.
 commentable() {
   files '*.h' '*.cpp' '*.cu' '*.cuh' '*.py' '*.sh' '*.cmake' '*.cmake.in' '*CMakeLists.txt' '*.yaml' '*.md' \
-    '*.supp' '.ci/*' '.github/*.yml' '*.cff' '*.dox' docs/Doxyfile .clang-format .clang-tidy .editorconfig .gitignore 'scripts/*.txt' | grep -v '^tests/fixtures/.*\.yaml$'
+    '*.supp' 'src/*.css' 'src/*.js' '.ci/*' '.github/*.yml' '*.cff' '*.dox' docs/Doxyfile .clang-format .clang-tidy .editorconfig .gitignore 'scripts/*.txt' | grep -v '^tests/fixtures/.*\.yaml$'
 }
 
 check_clang_format() {
