@@ -68,7 +68,7 @@ class OutputTool : public TinyRun {
   std::vector<Call> all_modes() const {
     std::vector<Call> calls;
     for (const char* tool : {"cpx-train", "cpx-eval-choice", "cpx-eval-ppl", "cpx-eval-safety",
-                             "cpx-generate", "cpx-paraphrase", "cpx-score"}) {
+                             "cpx-generate", "cpx-paraphrase", "cpx-report", "cpx-score"}) {
       calls.push_back({tool, {"--help"}});
       calls.push_back({tool, {"--version"}});
     }
