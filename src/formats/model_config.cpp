@@ -74,7 +74,7 @@ std::string kind_of_classes(const std::vector<std::string>& names) {
 
 // `model_type` decides, as in transformers, and a class only where that is absent. Models with
 // another head are told as such.
-std::string read_architecture(const JsonValue& fields) {
+std::string read_architecture(const JsonValue& fields, ModelHead head) {
   const std::vector<std::string> names = class_names(fields);
   std::string kind = fields.find_text("model_type").value_or("");
   if (kind.empty()) kind = kind_of_classes(names);
@@ -86,7 +86,7 @@ std::string read_architecture(const JsonValue& fields) {
   for (const std::string& name : names) {
     const bool has_other_head =
         name.ends_with("classification") || name.ends_with("questionanswering");
-    if (has_other_head) fields.fail("architectures", kSupported);
+    if (has_other_head && head != ModelHead::kClassifier) fields.fail("architectures", kSupported);
   }
   return kind;
 }
@@ -232,13 +232,13 @@ void read_sizes(const JsonValue& fields, const Defaults& defaults, ModelConfig& 
 
 }  // namespace
 
-ModelConfig read_model_config(const fs::path& folder) {
+ModelConfig read_model_config(const fs::path& folder, ModelHead head) {
   const fs::path path = folder / "config.json";
   const JsonValue fields = JsonValue::read_object(kWhere, path);
 
   ModelConfig config;
   config.source = "config.json";
-  config.architecture = read_architecture(fields);
+  config.architecture = read_architecture(fields, head);
   refuse_what_is_not_computed(fields);
   const bool is_llama = config.architecture == "llama";
   const Defaults& defaults = is_llama ? kLlamaDefaults : kMistralDefaults;
@@ -255,6 +255,9 @@ ModelConfig read_model_config(const fs::path& folder) {
   config.stored_dtype = read_stored_dtype(fields);
   config.quantization = read_quantization_config(folder, fields);
   read_special_tokens(folder, fields, config);
+  if (head == ModelHead::kClassifier) {
+    config.pad_token_id = first_of(token_ids(fields, "pad_token_id", config.vocab_size));
+  }
   check_model_config(fields.place(), config, kKeys);
   return config;
 }

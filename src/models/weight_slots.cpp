@@ -65,6 +65,13 @@ std::vector<WeightSlot> slots_of(const torch::nn::Module& model) {
   return slots;
 }
 
+void fill_slots(const std::vector<WeightSlot>& slots, const WeightSource& source,
+                torch::Dtype dtype, const torch::Device& device) {
+  for (const WeightSlot& slot : slots) {
+    slot.module->set_frozen(slot.name, source.tensor(slot.key, dtype).to(device));
+  }
+}
+
 void check_names(const std::filesystem::path& path, const std::vector<WeightSlot>& slots,
                  const WeightSource& source, const NameRules& rules) {
   std::set<std::string> expected;

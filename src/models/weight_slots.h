@@ -23,6 +23,10 @@ struct WeightSlot {
 /// All frozen weights of `model`, in its order.
 std::vector<WeightSlot> slots_of(const torch::nn::Module& model);
 
+/// Sets every slot to its weight in `dtype` on `device`.
+void fill_slots(const std::vector<WeightSlot>& slots, const WeightSource& source,
+                torch::Dtype dtype, const torch::Device& device);
+
 /// Rules about names in the files of one kind of model.
 struct NameRules {
   /// A sentence that says why `missing` may be missing; may be empty.

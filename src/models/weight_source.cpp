@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "weight_source.h"
 
+#include <utility>
+
 #include <ATen/ATen.h>
 
 #include "cpx/core/error.h"
@@ -60,7 +62,45 @@ class FolderWeights : public WeightSource {
   formats::ModelFolder folder_;
 };
 
+class RenamedWeights : public WeightSource {
+ public:
+  using NameOf = std::function<std::string(const WeightSource&, const std::string&)>;
+
+  RenamedWeights(std::unique_ptr<WeightSource> source, NameOf name_of)
+      : source_(std::move(source)), name_of_(std::move(name_of)) {}
+
+  std::string name_of(const std::string& key) const override { return name_of_(*source_, key); }
+  std::vector<std::string> names() const override { return source_->names(); }
+  bool contains(const std::string& name) const override { return source_->contains(name); }
+  std::vector<int64_t> shape(const std::string& name) const override {
+    return source_->shape(name);
+  }
+  std::filesystem::path file_of(const std::string& name) const override {
+    return source_->file_of(name);
+  }
+  torch::Tensor tensor(const std::string& key, torch::Dtype dtype) const override {
+    return source_->tensor(name_of(key), dtype);
+  }
+  std::optional<tensor::StorageType> block_type(const std::string& key) const override {
+    return source_->block_type(name_of(key));
+  }
+  kernels::BlockWeight blocks(const std::string& key, tensor::StorageType type) const override {
+    return source_->blocks(name_of(key), type);
+  }
+  bool is_ignored(const std::string& name) const override { return source_->is_ignored(name); }
+
+ private:
+  std::unique_ptr<WeightSource> source_;
+  NameOf name_of_;
+};
+
 }  // namespace
+
+std::unique_ptr<WeightSource> with_names(
+    std::unique_ptr<WeightSource> source,
+    std::function<std::string(const WeightSource& source, const std::string& key)> name_of) {
+  return std::make_unique<RenamedWeights>(std::move(source), std::move(name_of));
+}
 
 std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& folder) {
   return std::make_unique<FolderWeights>(folder);

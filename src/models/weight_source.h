@@ -3,6 +3,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,11 @@ std::unique_ptr<WeightSource> open_folder_weights(const std::filesystem::path& f
 /// open_folder_weights().
 std::unique_ptr<WeightSource> open_quantized_weights(const std::filesystem::path& folder,
                                                      const formats::QuantizationConfig& config);
+
+/// The weights of `source` by other keys: name_of(source, key) is the name of `key` in the file.
+std::unique_ptr<WeightSource> with_names(
+    std::unique_ptr<WeightSource> source,
+    std::function<std::string(const WeightSource& source, const std::string& key)> name_of);
 
 /// The weights of a GGUF; `config` is its own.
 std::unique_ptr<WeightSource> open_gguf_weights(std::shared_ptr<const formats::GgufFile> file,

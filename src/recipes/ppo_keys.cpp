@@ -3,7 +3,7 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/random.h"
-#include "cpx/models/roberta.h"
+#include "cpx/models/text_scorer.h"
 
 namespace cpx::recipes {
 

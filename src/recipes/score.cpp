@@ -27,7 +27,7 @@
 #include "cpx/data/globs.h"
 #include "cpx/data/record.h"
 #include "cpx/data/scored_file.h"
-#include "cpx/models/roberta.h"
+#include "cpx/models/text_scorer.h"
 #include "cpx/nn/causal_lm.h"
 #include "cpx/pipeline/batch_journal.h"
 #include "cpx/pipeline/prompt_file.h"
@@ -146,7 +146,7 @@ class LabelScorer {
     return nn::to_doubles(numbers.select(1, label_));
   }
 
-  std::shared_ptr<models::RobertaScorer> scorer_;
+  std::shared_ptr<models::ModelScorer> scorer_;
   int64_t label_;
   bool is_raw_;
   bool is_filtered_;
@@ -461,7 +461,7 @@ std::vector<pipeline::Setting> settings_of(const ScoreCommand& command,
   const auto text_of = [](const std::optional<double>& value) {
     return value ? fmt::format("{}", *value) : std::string();
   };
-  const fs::path model = resolve_hub_name("load_roberta", command.model, "a classifier's folder");
+  const fs::path model = resolve_hub_name("load_text_scorer", command.model, "a classifier's folder");
   return {{"model", model_fingerprint(model)},
           {"input", fmt::format("{}", fmt::join(inputs, " | "))},
           {"key", fmt::format("{}", fmt::join(command.keys, " | "))},

@@ -36,7 +36,7 @@ struct Links {
 }  // namespace
 
 Bpe::Bpe(StringMap<TokenId> vocabulary, MergeMap merges, BpeOptions options)
-    : vocabulary_(std::move(vocabulary)), merges_(std::move(merges)), options_(options) {
+    : WordModel(std::move(vocabulary)), merges_(std::move(merges)), options_(options) {
   for (int byte = 0; byte < 256; ++byte) byte_ids_.push_back(find(fmt::format("<0x{:02X}>", byte)));
 }
 
@@ -53,12 +53,6 @@ void Bpe::add_merge(const StringMap<TokenId>& vocabulary, std::string_view left,
   };
   const Merge merge{static_cast<uint32_t>(rank), id_of(std::string(left) + std::string(right))};
   merges.insert_or_assign(pair_key(id_of(left), id_of(right)), merge);
-}
-
-std::optional<TokenId> Bpe::find(std::string_view piece) const {
-  const auto found = vocabulary_.find(piece);
-  if (found == vocabulary_.end()) return std::nullopt;
-  return found->second;
 }
 
 void Bpe::encode(std::string_view word, std::vector<WordToken>& tokens) const {

@@ -14,17 +14,9 @@
 #include <unordered_map>
 #include <vector>
 
-#include "cpx/tokenizer/tokenizer.h"
+#include "word_model.h"
 
 namespace cpx::tokenizer {
-
-/// Lets maps with string keys be asked with a std::string_view.
-struct StringHash {
-  using is_transparent = void;
-  size_t operator()(std::string_view text) const { return std::hash<std::string_view>{}(text); }
-};
-template <class Value>
-using StringMap = std::unordered_map<std::string, Value, StringHash, std::equal_to<>>;
 
 struct BpeOptions {
   /// Spelling and id of the token for what the vocabulary cannot spell; none: it is dropped.
@@ -36,14 +28,8 @@ struct BpeOptions {
   bool ignores_merges = false;
 };
 
-/// A token of a word and how many of the word's bytes it stands for.
-struct WordToken {
-  TokenId id;
-  uint32_t size;
-};
-
 /// Immutable but for a cache of words; may be used from several threads at once.
-class Bpe {
+class Bpe final : public WordModel {
  public:
   /// What two neighbours become, and how early: lower ranks first, then the leftmost.
   struct Merge {
@@ -60,11 +46,7 @@ class Bpe {
                         std::string_view right, size_t rank,
                         const std::function<std::string()>& where, MergeMap& merges);
 
-  /// Appends the tokens of `word` to `tokens`.
-  void encode(std::string_view word, std::vector<WordToken>& tokens) const;
-
-  std::optional<TokenId> find(std::string_view piece) const;
-  const StringMap<TokenId>& vocabulary() const { return vocabulary_; }
+  void encode(std::string_view word, std::vector<WordToken>& tokens) const override;
 
   static uint64_t pair_key(TokenId left, TokenId right) {
     return (static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32) |
@@ -76,7 +58,6 @@ class Bpe {
   bool append_bytes(std::string_view character, std::vector<WordToken>& tokens) const;
   void merge(std::vector<WordToken>& tokens) const;
 
-  StringMap<TokenId> vocabulary_;
   MergeMap merges_;
   BpeOptions options_;
   std::vector<std::optional<TokenId>> byte_ids_;

@@ -11,6 +11,7 @@
 #include "byte_alphabet.h"
 #include "cpx/core/utf8.h"
 #include "normalizer.h"
+#include "python_text.h"
 
 namespace cpx::tokenizer {
 
@@ -24,25 +25,6 @@ std::string join(const Spellings& spellings) {
   std::string result;
   for (const auto& spelling : spellings) result += spelling;
   return result;
-}
-
-Detokenizer metaspace_detokenizer(std::string replacement, bool drops_first) {
-  return [=](Spellings spellings) {
-    for (size_t i = 0; i < spellings.size(); ++i) {
-      std::string text;
-      const std::string& spelling = spellings[i];
-      for (size_t position = 0; position < spelling.size();) {
-        if (spelling.compare(position, replacement.size(), replacement) == 0) {
-          if (i > 0 || !drops_first) text += ' ';
-          position += replacement.size();
-        } else {
-          text += spelling[position++];
-        }
-      }
-      spellings[i] = std::move(text);
-    }
-    return spellings;
-  };
 }
 
 Detokenizer replace_detokenizer(Regex regex, std::string content) {
@@ -120,6 +102,16 @@ Detokenizer sequence(std::vector<Detokenizer> steps) {
   };
 }
 
+// The spaces that English does without, in the peer's order.
+void clean_up(std::string& text) {
+  constexpr std::pair<std::string_view, std::string_view> kShorter[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},     {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},   {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"},
+  };
+  for (const auto& [from, to] : kShorter) text = python_replace(text, from, to);
+}
+
 size_t count(const JsonValue& node, const std::string& key) {
   return static_cast<size_t>(node.at(key).integer(0, 1'000'000));
 }
@@ -131,6 +123,37 @@ Detokenizer byte_level_detokenizer() {
     std::string bytes;
     for (const auto& spelling : spellings) bytes += from_byte_alphabet(spelling);
     return Spellings{replace_invalid_utf8(bytes)};
+  };
+}
+
+Detokenizer metaspace_detokenizer(std::string replacement, bool drops_first) {
+  return [=](Spellings spellings) {
+    for (size_t i = 0; i < spellings.size(); ++i) {
+      std::string text;
+      const std::string& spelling = spellings[i];
+      for (size_t position = 0; position < spelling.size();) {
+        if (spelling.compare(position, replacement.size(), replacement) == 0) {
+          if (i > 0 || !drops_first) text += ' ';
+          position += replacement.size();
+        } else {
+          text += spelling[position++];
+        }
+      }
+      spellings[i] = std::move(text);
+    }
+    return spellings;
+  };
+}
+
+Detokenizer word_piece_detokenizer(std::string prefix, bool cleans_up) {
+  return [prefix = std::move(prefix), cleans_up](Spellings spellings) {
+    for (size_t i = 0; i < spellings.size(); ++i) {
+      std::string& spelling = spellings[i];
+      const size_t found = spelling.starts_with(prefix) ? prefix.size() : 0;
+      if (i > 0) spelling = found > 0 ? spelling.substr(found) : " " + spelling;
+      if (cleans_up) clean_up(spelling);
+    }
+    return spellings;
   };
 }
 
@@ -172,9 +195,12 @@ Detokenizer parse_detokenizer(const JsonValue& node) {
     if (content.text().empty()) content.fail("one character");
     return strip_detokenizer(content.text(), count(node, "start"), count(node, "stop"));
   }
+  if (type.text() == "WordPiece") {
+    return word_piece_detokenizer(node.text_or("prefix", "##"), node.boolean_or("cleanup", true));
+  }
   type.fail(
       "a decoder that cpx knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, "
-      "Strip)");
+      "Strip, WordPiece)");
 }
 
 std::string detokenize(const Detokenizer& detokenizer, std::vector<std::string> spellings) {

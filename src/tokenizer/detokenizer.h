@@ -24,8 +24,15 @@ Detokenizer byte_level_detokenizer();
 /// with `strips_space`, without the first space.
 Detokenizer llama_detokenizer(bool strips_space);
 
-/// Reads a `decoder` of tokenizer.json: Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse
-/// or Strip; throws DataError that names any other type.
+/// Tokens behind `prefix` go on without a space; with `cleans_up` also English punctuation.
+Detokenizer word_piece_detokenizer(std::string prefix, bool cleans_up);
+
+/// U+2581, or another `replacement`, to spaces; with `drops_first` without those of the first
+/// token.
+Detokenizer metaspace_detokenizer(std::string replacement, bool drops_first);
+
+/// Reads a `decoder` of tokenizer.json: Sequence, ByteLevel, Metaspace, Replace, ByteFallback,
+/// Fuse, Strip or WordPiece; throws DataError that names any other type.
 Detokenizer parse_detokenizer(const JsonValue& node);
 
 /// The text of `spellings`; without a detokenizer they are joined by spaces, as the peer does.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "configured_tokens.h"
 #include "cpx/core/error.h"
 #include "cpx/core/hub.h"
 #include "cpx/core/log.h"
@@ -12,75 +13,20 @@
 #include "pipeline_tokenizer.h"
 #include "sentencepiece_tokenizer.h"
 #include "tokenizer_json.h"
-#include "vocab_merges.h"
 
 namespace cpx::tokenizer {
 
 namespace {
 
-bool has_token(const std::vector<AddedToken>& tokens, const std::string& content) {
-  return std::any_of(tokens.begin(), tokens.end(),
-                     [&](const AddedToken& token) { return token.content == content; });
-}
-
-// Adds what the config adds to `tokens`, in transformers' order, and numbers them. A special token
-// that is only named and that the vocabulary lacks becomes a token of its own.
-void add_configured_tokens(const FolderConfig& config, const BaseVocabulary& vocabulary,
-                           std::vector<AddedToken>& tokens, const std::string& source) {
-  std::vector<AddedToken> with_ids = config.added_tokens;
-  std::ranges::stable_sort(with_ids, {}, &AddedToken::id);
-  for (AddedToken& token : with_ids) {
-    if (!has_token(tokens, token.content)) tokens.push_back(std::move(token));
-  }
-  for (const auto& named : config.named_tokens) {
-    if (has_token(tokens, named.token.content)) continue;
-    tokens.push_back(named.token);
-    tokens.back().id = AddedToken::kNoId;
-  }
-  number_added_tokens(tokens, vocabulary, source);
-}
-
-// The id of a named token, which is among `tokens` or in the vocabulary.
-std::optional<TokenId> resolve(const std::optional<NamedToken>& named,
-                               const BaseVocabulary& vocabulary,
-                               const std::vector<AddedToken>& tokens) {
-  if (!named) return std::nullopt;
-  for (const auto& token : tokens) {
-    if (token.content == named->token.content) return token.id;
-  }
-  const auto id = vocabulary.find(named->token.content);
-  if (!id) {
-    throw_<DataError>("{} is {}, which is not in the vocabulary.", named->place,
-                      quote(named->token.content));
-  }
-  return id;
-}
-
 // A BOS or EOS that no file gives an id: a slip of the pen, mostly.
 void warn_of_new_token(const std::optional<NamedToken>& named, const BaseVocabulary& vocabulary,
                        const FolderConfig& config, std::optional<TokenId> id) {
   if (!named || vocabulary.find(named->token.content) || *id < vocabulary.size) return;
-  if (has_token(config.added_tokens, named->token.content)) return;
+  if (is_listed(config.added_tokens, named->token.content)) return;
   log_warning(
       "[tokenizer] {} is '{}', which is not in the vocabulary of {} tokens: it becomes a token of "
       "its own with id {}, as in transformers.",
       named->place, named->token.content, vocabulary.size, *id);
-}
-
-std::optional<TokenId> to_token_id(std::optional<int64_t> id) {
-  if (!id || *id < 0 || *id >= kMaxVocabularySize) return std::nullopt;
-  return static_cast<TokenId>(*id);
-}
-
-TokenizerTraits make_traits(const FolderConfig& config, const BaseVocabulary& vocabulary,
-                            const std::vector<AddedToken>& tokens, const ModelTokenIds& fallback) {
-  TokenizerTraits traits;
-  traits.bos_id = resolve(config.bos, vocabulary, tokens);
-  traits.eos_id = resolve(config.eos, vocabulary, tokens);
-  if (!traits.bos_id) traits.bos_id = to_token_id(fallback.bos_id);
-  if (!traits.eos_id) traits.eos_id = to_token_id(fallback.eos_id);
-  traits.chat_template = config.chat_template;
-  return traits;
 }
 
 // "add_bos_token is true, but ... does not put '<s>' in front of a text": where a flag says
@@ -166,65 +112,7 @@ std::shared_ptr<const Tokenizer> load_sentencepiece(const std::filesystem::path&
                                                         std::move(traits), file.string());
 }
 
-// A special token as `named`, or as RoBERTa spells it.
-NamedToken named_or(const std::optional<NamedToken>& named, const char* spelling,
-                    const std::filesystem::path& vocab) {
-  if (named) return *named;
-  return {.place = fmt::format("[tokenizer] {}: RoBERTa's special token", vocab.string()),
-          .token = {.content = spelling, .is_special = true}};
-}
-
-std::shared_ptr<const Tokenizer> load_vocab_and_merges(const std::filesystem::path& folder) {
-  const auto vocab = folder / "vocab.json";
-  FolderConfig config = read_folder_config(folder);
-  const NamedToken cls = named_or(config.cls, "<s>", vocab);
-  const NamedToken sep = named_or(config.sep, "</s>", vocab);
-  config.named_tokens.insert(config.named_tokens.end(), {cls, sep});
-  for (const char* spelling : {"<pad>", "<unk>", "<mask>"}) {
-    config.named_tokens.push_back(named_or(std::nullopt, spelling, vocab));
-  }
-
-  PipelineParts parts;
-  parts.model = read_vocab_and_merges(vocab, folder / "merges.txt");
-  const BaseVocabulary known = parts.base_vocabulary();
-  for (const auto& named : {cls, sep}) resolve(named, known, config.added_tokens);
-  add_configured_tokens(config, known, parts.added_tokens, vocab.string());
-  const bool adds_prefix_space = config.add_prefix_space.value_or(false);
-  parts.pre_tokenizer = byte_level({.adds_prefix_space = adds_prefix_space});
-  parts.detokenizer = byte_level_detokenizer();
-  parts.traits = make_traits(config, known, parts.added_tokens, {});
-  parts.post_processor = {.before = {*resolve(cls, known, parts.added_tokens)},
-                          .after = {*resolve(sep, known, parts.added_tokens)},
-                          .trims_offsets = true,
-                          .keeps_prefix_space = adds_prefix_space};
-  return std::make_shared<const PipelineTokenizer>(std::move(parts), vocab.string());
-}
-
-// What RoBERTa's own post-processing makes of an empty text.
-void check_special_tokens(const Tokenizer& tokenizer, const std::filesystem::path& folder) {
-  const size_t num_added = tokenizer.encode("").ids.size();
-  if (num_added == 2) return;
-  throw_<DataError>(
-      "[load_tokenizer] {}: the tokenizer adds {} tokens to a text, expected 2: <s> and </s> "
-      "(tokenizer.json: post_processor).",
-      folder.string(), num_added);
-}
-
 }  // namespace
-
-std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::path& folder) {
-  const bool has_json = is_file(folder / "tokenizer.json");
-  const bool has_parts = is_file(folder / "vocab.json") && is_file(folder / "merges.txt");
-  if (!has_json && !has_parts) {
-    throw_<DataError>(
-        "[load_tokenizer] {}: no tokenizer found, expected tokenizer.json, or vocab.json and "
-        "merges.txt, in this folder.{}",
-        folder.string(), download_hint(folder));
-  }
-  auto tokenizer = has_json ? load_tokenizer(folder) : load_vocab_and_merges(folder);
-  check_special_tokens(*tokenizer, folder);
-  return tokenizer;
-}
 
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
                                                 const ModelTokenIds& fallback) {

@@ -62,8 +62,11 @@ void read_named_tokens(const JsonValue& root, FolderConfig& config) {
     };
     keep_first("bos_token", config.bos);
     keep_first("eos_token", config.eos);
-    keep_first("cls_token", config.cls);
+    keep_first("unk_token", config.unk);
     keep_first("sep_token", config.sep);
+    keep_first("pad_token", config.pad);
+    keep_first("cls_token", config.cls);
+    keep_first("mask_token", config.mask);
     add_named_token(named, config);
   }
   for (const char* key : kListKeys) {
@@ -111,6 +114,13 @@ void read_tokenizer_config(const JsonValue& root, FolderConfig& config) {
   read_flag("add_bos_token", config.add_bos);
   read_flag("add_eos_token", config.add_eos);
   read_flag("add_prefix_space", config.add_prefix_space);
+  // Only BERT's tokenizers are asked for these.
+  const auto read_bert_flag = [&](const char* key, std::optional<bool>& flag) {
+    if (const auto node = root.find(key); node && node->is_boolean()) flag = node->boolean();
+  };
+  read_bert_flag("do_lower_case", config.do_lower_case);
+  read_bert_flag("strip_accents", config.strip_accents);
+  read_bert_flag("tokenize_chinese_chars", config.tokenize_chinese_chars);
   if (const auto node = root.find("tokenizer_class"); node && node->is_text()) {
     config.tokenizer_class = node->text();
   }

@@ -23,8 +23,11 @@ struct NamedToken {
 struct FolderConfig {
   std::optional<NamedToken> bos;
   std::optional<NamedToken> eos;
-  std::optional<NamedToken> cls;
+  std::optional<NamedToken> unk;
   std::optional<NamedToken> sep;
+  std::optional<NamedToken> pad;
+  std::optional<NamedToken> cls;
+  std::optional<NamedToken> mask;
   /// All named special tokens, BOS and EOS among them.
   std::vector<NamedToken> named_tokens;
   /// Tokens with an id of their own (`added_tokens_decoder`, added_tokens.json).
@@ -32,6 +35,10 @@ struct FolderConfig {
   std::optional<bool> add_bos;
   std::optional<bool> add_eos;
   std::optional<bool> add_prefix_space;
+  /// Of BERT's tokenizers.
+  std::optional<bool> do_lower_case;
+  std::optional<bool> strip_accents;
+  std::optional<bool> tokenize_chinese_chars;
   /// `tokenizer_class`; empty where it is not given.
   std::string tokenizer_class;
   /// Llama's older behaviour around special tokens.

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <utility>
 
+#include "bpe.h"
 #include "cpx/core/error.h"
 #include "cpx/core/log.h"
 #include "cpx/core/text.h"

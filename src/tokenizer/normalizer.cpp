@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "normalizer.h"
 
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "bert_text.h"
+#include "character_map.h"
 #include "cpx/core/utf8.h"
 
 namespace cpx::tokenizer {
@@ -65,6 +70,21 @@ Normalizer sequence(std::vector<Normalizer> steps) {
   };
 }
 
+Normalizer parse_bert_normalizer(const JsonValue& node) {
+  return bert_normalizer({.cleans_text = node.boolean_or("clean_text", true),
+                          .spaces_ideographs = node.boolean_or("handle_chinese_chars", true),
+                          .strips_accents = node.find_boolean("strip_accents"),
+                          .lowers_case = node.boolean_or("lowercase", true)});
+}
+
+Normalizer parse_character_map(const JsonValue& node) {
+  const JsonValue table = node.at("precompiled_charsmap");
+  const auto bytes = decode_base64(table.text_view());
+  if (!bytes) table.fail("a table in base64");
+  const auto place = fmt::format("{}: '{}'", table.place(), table.path());
+  return character_map_normalizer(std::make_shared<const CharacterMap>(*bytes, place));
+}
+
 }  // namespace
 
 Regex parse_pattern(const JsonValue& node) {
@@ -92,7 +112,11 @@ Normalizer parse_normalizer(const JsonValue& node) {
   if (type.text() == "Strip") {
     return strip(node.boolean_or("strip_left", true), node.boolean_or("strip_right", true));
   }
-  type.fail("a normalizer that cpx knows (Sequence, Prepend, Replace, Strip)");
+  if (type.text() == "BertNormalizer") return parse_bert_normalizer(node);
+  if (type.text() == "Precompiled") return parse_character_map(node);
+  type.fail(
+      "a normalizer that cpx knows (Sequence, Prepend, Replace, Strip, BertNormalizer, "
+      "Precompiled)");
 }
 
 std::string normalize(const Normalizer& normalizer, const std::string& content) {

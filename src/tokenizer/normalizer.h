@@ -15,8 +15,8 @@ namespace cpx::tokenizer {
 /// to the text.
 using Normalizer = std::function<void(const AlignedText& text, ByteRange range, AlignedText&)>;
 
-/// Reads a `normalizer` of tokenizer.json: Sequence, Prepend, Replace or Strip; throws DataError
-/// that names any other type.
+/// Reads a `normalizer` of tokenizer.json: Sequence, Prepend, Replace, Strip, BertNormalizer or
+/// Precompiled; throws DataError that names any other type.
 Normalizer parse_normalizer(const JsonValue& node);
 
 /// The pattern of a Replace or Split: {"String": text} or {"Regex": pattern}.

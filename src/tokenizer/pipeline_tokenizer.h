@@ -9,12 +9,12 @@
 #include <vector>
 
 #include "added_tokens.h"
-#include "bpe.h"
 #include "cpx/tokenizer/tokenizer.h"
 #include "detokenizer.h"
 #include "normalizer.h"
 #include "post_processor.h"
 #include "pre_tokenizer.h"
+#include "word_model.h"
 
 namespace cpx::tokenizer {
 
@@ -29,7 +29,7 @@ struct TokenizerTraits {
 inline constexpr int64_t kMaxVocabularySize = int64_t{1} << 24;
 
 struct PipelineParts {
-  std::unique_ptr<const Bpe> model;
+  std::unique_ptr<const WordModel> model;
   std::vector<AddedToken> added_tokens;
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;

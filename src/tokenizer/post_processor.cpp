@@ -40,7 +40,7 @@ void parse_template(const JsonValue& node, PostProcessor& processor) {
 }
 
 // cls and sep: [spelling, id].
-TokenId parse_roberta_token(const JsonValue& node) {
+TokenId parse_spelled_token(const JsonValue& node) {
   const auto parts = node.elements();
   if (parts.size() != 2) node.fail("a list of spelling and id");
   return parse_id(parts[1]);
@@ -58,12 +58,15 @@ void parse_into(const JsonValue& node, PostProcessor& processor) {
   } else if (type.text() == "RobertaProcessing") {
     processor.trims_offsets = node.boolean_or("trim_offsets", true);
     processor.keeps_prefix_space = node.boolean_or("add_prefix_space", true);
-    processor.before = {parse_roberta_token(node.at("cls"))};
-    processor.after = {parse_roberta_token(node.at("sep"))};
+    processor.before = {parse_spelled_token(node.at("cls"))};
+    processor.after = {parse_spelled_token(node.at("sep"))};
+  } else if (type.text() == "BertProcessing") {
+    processor.before = {parse_spelled_token(node.at("cls"))};
+    processor.after = {parse_spelled_token(node.at("sep"))};
   } else {
     type.fail(
         "a post-processor that cpx knows (Sequence, ByteLevel, TemplateProcessing, "
-        "RobertaProcessing)");
+        "RobertaProcessing, BertProcessing)");
   }
 }
 

@@ -21,8 +21,9 @@ struct PostProcessor {
   bool keeps_prefix_space = false;
 };
 
-/// Reads a `post_processor`: Sequence, ByteLevel, TemplateProcessing or RobertaProcessing; throws
-/// DataError that names any other type. Only templates for a single text are used.
+/// Reads a `post_processor`: Sequence, ByteLevel, TemplateProcessing, RobertaProcessing or
+/// BertProcessing; throws DataError that names any other type. Only templates for a single text are
+/// used.
 PostProcessor parse_post_processor(const JsonValue& node);
 
 /// `offsets` (bytes of `text`) of the token spelled `spelling`, without as many characters at both

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "bert_text.h"
 #include "byte_alphabet.h"
 #include "cpx/core/utf8.h"
 #include "normalizer.h"
@@ -78,6 +79,10 @@ PreTokenizer split_at(Regex regex, SplitBehavior behavior, bool is_inverted) {
   };
 }
 
+PreTokenizer white_space_split() {
+  return split_at(Regex("\\s"), SplitBehavior::kRemoved, /*is_inverted=*/false);
+}
+
 PreTokenizer metaspace(MetaspaceOptions options) {
   const Regex replacement = Regex::literal(options.replacement);
   const auto spell = [options](const AlignedText& text, ByteRange range, AlignedText& output) {
@@ -143,9 +148,11 @@ PreTokenizer parse_pre_tokenizer(const JsonValue& node) {
                     behavior ? parse_behavior(*behavior) : SplitBehavior::kIsolated,
                     /*is_inverted=*/false);
   }
+  if (type.text() == "BertPreTokenizer") return bert_pre_tokenizer();
+  if (type.text() == "WhitespaceSplit") return white_space_split();
   type.fail(
       "a pre-tokenizer that cpx knows (Sequence, ByteLevel, Digits, Split, Metaspace, "
-      "Punctuation)");
+      "Punctuation, BertPreTokenizer, WhitespaceSplit)");
 }
 
 }  // namespace cpx::tokenizer

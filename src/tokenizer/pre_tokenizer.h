@@ -48,8 +48,11 @@ PreTokenizer metaspace(MetaspaceOptions options);
 /// One after the other.
 PreTokenizer sequence(std::vector<PreTokenizer> steps);
 
-/// Reads a `pre_tokenizer` of tokenizer.json: Sequence, ByteLevel, Digits, Split, Metaspace or
-/// Punctuation; throws DataError that names any other type.
+/// Cuts at white space (Unicode White_Space), which is dropped.
+PreTokenizer white_space_split();
+
+/// Reads a `pre_tokenizer` of tokenizer.json: Sequence, ByteLevel, Digits, Split, Metaspace,
+/// Punctuation, BertPreTokenizer or WhitespaceSplit; throws DataError that names any other type.
 PreTokenizer parse_pre_tokenizer(const JsonValue& node);
 
 /// The `prepend_scheme` of a Metaspace (also of the older form with `add_prefix_space`).

@@ -49,6 +49,8 @@ constexpr int kModelNormalizer = 3;
 constexpr int kTrainerModelType = 3;
 constexpr uint64_t kModelTypeBpe = 2;
 constexpr int kTrainerByteFallback = 35;
+constexpr uint64_t kModelTypeUnigram = 1;
+constexpr int kNormalizerCharacterMap = 2;
 constexpr int kNormalizerAddsDummyPrefix = 3;
 constexpr int kNormalizerRemovesExtraSpaces = 4;
 
@@ -57,6 +59,50 @@ std::string normalizer_message(bool adds_dummy_prefix) {
   append_integer(message, kNormalizerAddsDummyPrefix, adds_dummy_prefix ? 1 : 0);
   return message;
 }
+
+// Reads the fields of a message one after the other; stops at a damaged one.
+class FieldReader {
+ public:
+  explicit FieldReader(std::string_view message) : rest_(message) {}
+
+  bool next() {
+    number_ = 0;
+    bytes_ = {};
+    const uint64_t tag = read_varint();
+    if (tag == 0) return false;
+    field_ = static_cast<int>(tag >> 3);
+    const auto kind = static_cast<int>(tag & 7);
+    if (kind == kVarint) {
+      number_ = read_varint();
+    } else {
+      const size_t size = kind == kBytes ? read_varint() : kind == kFixed32 ? 4 : 8;
+      bytes_ = rest_.substr(0, size);
+      rest_.remove_prefix(bytes_.size());
+    }
+    return true;
+  }
+
+  int field() const { return field_; }
+  uint64_t number() const { return number_; }
+  std::string_view bytes() const { return bytes_; }
+
+ private:
+  uint64_t read_varint() {
+    uint64_t value = 0;
+    for (int shift = 0; shift < 64 && !rest_.empty(); shift += 7) {
+      const auto byte = static_cast<uint8_t>(rest_.front());
+      rest_.remove_prefix(1);
+      value |= static_cast<uint64_t>(byte & 0x7FU) << shift;
+      if ((byte & 0x80U) == 0) break;
+    }
+    return value;
+  }
+
+  std::string_view rest_;
+  int field_ = 0;
+  uint64_t number_ = 0;
+  std::string_view bytes_;
+};
 
 // ---- The library --------------------------------------------------------------------------------
 
@@ -109,6 +155,33 @@ SentencePieceVocabulary read_sentencepiece_vocabulary(const std::string& model,
   if (processor.bos_id() >= 0) vocabulary.bos_id = processor.bos_id();
   if (processor.eos_id() >= 0) vocabulary.eos_id = processor.eos_id();
   return vocabulary;
+}
+
+UnigramFile read_unigram_file(const std::string& model, const std::string& source) {
+  SentencePieceProcessor processor;
+  load(processor, model, source);
+  UnigramFile file;
+  uint64_t type = kModelTypeUnigram;
+  for (FieldReader fields(model); fields.next();) {
+    for (FieldReader inner(fields.bytes()); fields.field() > kModelPieces && inner.next();) {
+      if (fields.field() == kModelTrainer && inner.field() == kTrainerModelType) {
+        type = inner.number();
+      } else if (fields.field() == kModelNormalizer && inner.field() == kNormalizerCharacterMap) {
+        file.character_map = inner.bytes();
+      }
+    }
+  }
+  if (type != kModelTypeUnigram) {
+    throw_<DataError>("[tokenizer] {}: is a sentencepiece model of type {}, expected 1 (unigram).",
+                      source, type);
+  }
+  for (int id = 0; id < processor.GetPieceSize(); ++id) {
+    const auto kind = processor.IsControl(id)   ? SentencePieceType::kControl
+                      : processor.IsUnknown(id) ? SentencePieceType::kUnknown
+                                                : SentencePieceType::kNormal;
+    file.pieces.push_back({processor.IdToPiece(id), processor.GetScore(id), kind});
+  }
+  return file;
 }
 
 struct SentencePieceTokenizer::Model {

@@ -45,6 +45,16 @@ struct SentencePieceVocabulary {
 SentencePieceVocabulary read_sentencepiece_vocabulary(const std::string& model,
                                                       const std::string& source);
 
+/// A model file of type unigram.
+struct UnigramFile {
+  std::vector<SentencePiece> pieces;  // by id
+  std::string character_map;          // see CharacterMap; may be empty
+};
+
+/// Reads the bytes of a model file; throws DataError, naming `source`, where they are damaged, and
+/// for a model of another type.
+UnigramFile read_unigram_file(const std::string& model, const std::string& source);
+
 /// Before which stretches of text the model's dummy prefix (a space) stands.
 enum class DummyPrefix {
   kNone,

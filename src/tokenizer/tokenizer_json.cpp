@@ -3,8 +3,11 @@
 
 #include <utility>
 
+#include "bpe.h"
 #include "cpx/core/error.h"
 #include "cpx/tokenizer/load.h"
+#include "unigram.h"
+#include "word_piece.h"
 
 namespace cpx::tokenizer {
 
@@ -50,21 +53,71 @@ void check_unused_options(const JsonValue& model) {
   }
 }
 
-std::unique_ptr<const Bpe> read_model(const JsonValue& model) {
-  // Old files do not name the type; only BPE has merges.
-  if (const auto type = model.find("type"); type && type->text() != "BPE") type->fail("'BPE'");
+// The id of the model's `unk_token`, where it has one.
+std::optional<TokenId> read_unknown(const JsonValue& model, const StringMap<TokenId>& vocabulary) {
+  const auto unknown = model.find("unk_token");
+  if (!unknown) return std::nullopt;
+  const auto found = vocabulary.find(unknown->text());
+  if (found == vocabulary.end()) unknown->fail("a token of 'model.vocab'");
+  return found->second;
+}
+
+std::unique_ptr<const WordModel> read_bpe(const JsonValue& model) {
   check_unused_options(model);
   auto vocabulary = read_vocabulary(model.at("vocab"));
   auto merges = read_merges(model.at("merges"), vocabulary);
-  BpeOptions options{.fuses_unknown = model.boolean_or("fuse_unk", false),
-                     .has_byte_fallback = model.boolean_or("byte_fallback", false),
-                     .ignores_merges = model.boolean_or("ignore_merges", false)};
-  if (const auto unknown = model.find("unk_token")) {
-    const auto found = vocabulary.find(unknown->text());
-    if (found == vocabulary.end()) unknown->fail("a token of 'model.vocab'");
-    options.unknown_id = found->second;
-  }
+  const BpeOptions options{.unknown_id = read_unknown(model, vocabulary),
+                           .fuses_unknown = model.boolean_or("fuse_unk", false),
+                           .has_byte_fallback = model.boolean_or("byte_fallback", false),
+                           .ignores_merges = model.boolean_or("ignore_merges", false)};
   return std::make_unique<const Bpe>(std::move(vocabulary), std::move(merges), options);
+}
+
+std::unique_ptr<const WordModel> read_word_piece(const JsonValue& model) {
+  auto vocabulary = read_vocabulary(model.at("vocab"));
+  WordPieceOptions options;
+  options.continuation = model.text_or("continuing_subword_prefix", options.continuation);
+  if (const auto most = model.find("max_input_chars_per_word")) {
+    options.most_characters = static_cast<size_t>(most->integer(0, kMaxVocabularySize));
+  }
+  if (!model.find("unk_token")) model.fail_missing("unk_token", "a token of 'model.vocab'");
+  options.unknown_id = *read_unknown(model, vocabulary);
+  return std::make_unique<const WordPiece>(std::move(vocabulary), std::move(options));
+}
+
+// vocab: [[spelling, log-probability], ...].
+std::unique_ptr<const WordModel> read_unigram(const JsonValue& model) {
+  const JsonValue vocab = model.at("vocab");
+  if (!vocab.is_list()) vocab.fail("a list of token and score");
+  std::vector<std::pair<std::string, double>> pieces;
+  pieces.reserve(vocab.size());
+  for (const JsonValue& entry : vocab.elements()) {
+    const auto parts = entry.is_list() ? entry.elements() : std::vector<JsonValue>();
+    if (parts.size() != 2) entry.fail("a list of token and score");
+    pieces.emplace_back(parts[0].text(), parts[1].number());
+  }
+  UnigramOptions options{.has_byte_fallback = model.boolean_or("byte_fallback", false)};
+  if (const auto unknown = model.find("unk_id")) {
+    options.unknown_id = static_cast<TokenId>(unknown->integer(0, std::ssize(pieces) - 1));
+  }
+  return std::make_unique<const Unigram>(std::move(pieces), options);
+}
+
+// Old files do not name the type: only Unigram has a list of pieces, and only WordPiece a limit.
+std::string type_of_model(const JsonValue& model) {
+  if (const auto type = model.find("type")) return type->text();
+  const auto vocab = model.find("vocab");
+  if (vocab && vocab->is_list()) return "Unigram";
+  const bool is_word_piece = !model.find("merges") && model.find("max_input_chars_per_word");
+  return is_word_piece ? "WordPiece" : "BPE";
+}
+
+std::unique_ptr<const WordModel> read_model(const JsonValue& model) {
+  const std::string type = type_of_model(model);
+  if (type == "BPE") return read_bpe(model);
+  if (type == "WordPiece") return read_word_piece(model);
+  if (type == "Unigram") return read_unigram(model);
+  model.fail("type", "BPE, WordPiece or Unigram");
 }
 
 std::vector<AddedToken> read_added_tokens(const JsonValue& node) {
@@ -114,7 +167,10 @@ AddedToken parse_added_token(const JsonValue& node, TokenId id) {
 }
 
 PipelineParts read_tokenizer_json(const std::filesystem::path& file) {
-  const JsonValue root = JsonValue::read_file("tokenizer", file);
+  return read_pipeline(JsonValue::read_file("tokenizer", file));
+}
+
+PipelineParts read_pipeline(const JsonValue& root) {
   PipelineParts parts;
   parts.model = read_model(root.at("model"));
   if (const auto node = root.find("added_tokens")) parts.added_tokens = read_added_tokens(*node);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Reads tokenizer.json, the format of Hugging Face's tokenizers, with models of type BPE.
+// Reads tokenizer.json, the format of Hugging Face's tokenizers, with models of type
+// BPE, WordPiece or Unigram.
 #pragma once
 
 #include <filesystem>
@@ -16,6 +17,8 @@ namespace cpx::tokenizer {
 /// file's ids: see number_added_tokens(). Throws DataError that
 /// names file, key and value.
 PipelineParts read_tokenizer_json(const std::filesystem::path& file);
+/// The same of a file that was read: its root.
+PipelineParts read_pipeline(const JsonValue& root);
 
 /// A vocabulary: an object of spelling and id.
 StringMap<TokenId> read_vocabulary(const JsonValue& node);

@@ -94,9 +94,10 @@ TEST_F(BadTokenizer, MissingParts) {
 
 TEST_F(BadTokenizer, UnknownModelType) {
   json content = small_tokenizer();
-  content["model"]["type"] = "WordPiece";
+  content["model"]["type"] = "WordLevel";
   EXPECT_EQ(error_of_json(content),
-            "[tokenizer] tokenizer.json: 'model.type' is 'WordPiece', expected 'BPE'.");
+            "[tokenizer] tokenizer.json: 'model.type' is 'WordLevel', expected BPE, WordPiece or "
+            "Unigram.");
 }
 
 TEST_F(BadTokenizer, UnknownStepsAreNamed) {
@@ -107,19 +108,20 @@ TEST_F(BadTokenizer, UnknownStepsAreNamed) {
   };
   EXPECT_EQ(error_with("normalizer", {{"type", "NFC"}}),
             "[tokenizer] tokenizer.json: 'normalizer.type' is 'NFC', expected a normalizer that "
-            "cpx knows (Sequence, Prepend, Replace, Strip).");
+            "cpx knows (Sequence, Prepend, Replace, Strip, BertNormalizer, Precompiled).");
   EXPECT_EQ(error_with("pre_tokenizer", json::parse(R"({"type": "Sequence",
                                       "pretokenizers": [{"type": "UnicodeScripts"}]})")),
             "[tokenizer] tokenizer.json: 'pre_tokenizer.pretokenizers[0].type' is "
             "'UnicodeScripts', expected a pre-tokenizer that cpx knows (Sequence, ByteLevel, "
-            "Digits, Split, Metaspace, Punctuation).");
-  EXPECT_EQ(error_with("decoder", {{"type", "WordPiece"}}),
-            "[tokenizer] tokenizer.json: 'decoder.type' is 'WordPiece', expected a decoder that "
-            "cpx knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip).");
-  EXPECT_EQ(error_with("post_processor", {{"type", "BertProcessing"}}),
-            "[tokenizer] tokenizer.json: 'post_processor.type' is 'BertProcessing', expected a "
+            "Digits, Split, Metaspace, Punctuation, BertPreTokenizer, WhitespaceSplit).");
+  EXPECT_EQ(error_with("decoder", {{"type", "CTC"}}),
+            "[tokenizer] tokenizer.json: 'decoder.type' is 'CTC', expected a decoder that cpx "
+            "knows (Sequence, ByteLevel, Metaspace, Replace, ByteFallback, Fuse, Strip, "
+            "WordPiece).");
+  EXPECT_EQ(error_with("post_processor", {{"type", "Other"}}),
+            "[tokenizer] tokenizer.json: 'post_processor.type' is 'Other', expected a "
             "post-processor that cpx knows (Sequence, ByteLevel, TemplateProcessing, "
-            "RobertaProcessing).");
+            "RobertaProcessing, BertProcessing).");
 }
 
 using BadStep = testing_support::BadInput<json>;
@@ -392,12 +394,13 @@ class BadVocabAndMerges : public BadTokenizer {
   }
 
   std::string roberta_error() const {
-    return shown(message_of<DataError>([&] { load_roberta_tokenizer(folder_); }));
+    return shown(message_of<DataError>(
+        [&] { load_encoder_tokenizer(folder_, EncoderTokenizer::kByteLevel); }));
   }
 };
 
 TEST_F(BadVocabAndMerges, TheseAreGood) {
-  EXPECT_EQ(load_roberta_tokenizer(folder_)->encode("abb</s>").ids,
+  EXPECT_EQ(load_encoder_tokenizer(folder_, EncoderTokenizer::kByteLevel)->encode("abb</s>").ids,
             (std::vector<TokenId>{0, 4, 3, 1, 1}));
 }
 

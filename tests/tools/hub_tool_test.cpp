@@ -127,10 +127,11 @@ TEST_F(HubTool, WhatIsNotThereHasItsDownloadCommand) {
   const ToolResult judge = run("cpx-score", {"--model", "cy/none", "--input", path("shard.json"),
                                              "--output", path("out.json")});
   EXPECT_EQ(judge.exit_code, 1);
-  EXPECT_EQ(judge.err,
-            "cpx-score: [load_roberta] cy/none: no such file or folder, expected a classifier's "
-            "folder" +
-                tail + "cy/none\n");
+  EXPECT_EQ(
+      judge.err,
+      "cpx-score: [load_text_scorer] cy/none: no such file or folder, expected a classifier's "
+      "folder" +
+          tail + "cy/none\n");
 }
 
 TEST_F(HubTool, WeightsThatAreMissingInASnapshotHaveTheirDownloadCommand) {

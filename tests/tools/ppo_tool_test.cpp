@@ -72,6 +72,19 @@ TEST_F(PpoTool, TrainsAndTellsWhatItSampled) {
   EXPECT_EQ(num_sampled, 2 * 4);  // two rollouts of four
 }
 
+// A reward model with one raw score, and an encoder with several labels.
+TEST_F(PpoTool, AnyClassifierMayReward) {
+  const std::vector<std::pair<std::string, std::string>> rewards = {
+      {"llama_reward", "reward"}, {"bert_emotions", "odd"}, {"distilbert_cased", "toxicity"}};
+  for (const auto& [model, label] : rewards) {
+    const ToolResult result =
+        run(model, {"reward.model=tests/fixtures/models/" + model, "reward.label=" + label,
+                    "training.max_steps=1", "checkpoint.every_steps=0"});
+    ASSERT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_TRUE(repeatable(model).back().at("reward_mean").is_number()) << model;
+  }
+}
+
 // Two steps a rollout: three steps end in the middle of one.
 TEST_F(PpoTool, ResumedEqualsUninterrupted) {
   const std::vector<std::string> settings = {"schedule.name=constant", "checkpoint.every_steps=1",

@@ -57,6 +57,7 @@ struct ModelConfig {
   RopeConfig rope;
   std::string stored_dtype;  // `dtype` or `torch_dtype`; empty if absent
   std::optional<QuantizationConfig> quantization;
+  std::optional<int64_t> pad_token_id;  // of a classifier; others are not asked
   std::optional<int64_t> bos_token_id;
   std::optional<int64_t> eos_token_id;  // the first if the file lists several
   /// The ids that end a generated text: `eos_token_id` of generation_config.json (one or several),
@@ -64,9 +65,14 @@ struct ModelConfig {
   std::vector<int64_t> stop_token_ids;
 };
 
+/// What a model of a folder has on top of its decoder.
+enum class ModelHead { kLanguageModel, kClassifier };
+
 /// From `folder`/config.json (generation_config.json supplies missing BOS and EOS). Throws
-/// DataError with the file, the key, its value and the supported values.
-ModelConfig read_model_config(const std::filesystem::path& folder);
+/// DataError with the file, the key, its value and the supported values. A classifier is an error
+/// unless `head` asks for one; its labels are not read.
+ModelConfig read_model_config(const std::filesystem::path& folder,
+                              ModelHead head = ModelHead::kLanguageModel);
 
 /// From `general.architecture` of a GGUF and the keys of that architecture.
 ModelConfig read_model_config(const GgufFile& file);

@@ -24,11 +24,22 @@ struct ModelTokenIds {
 std::shared_ptr<const Tokenizer> load_tokenizer(const std::filesystem::path& folder,
                                                 const ModelTokenIds& fallback = {});
 
-/// Loads the tokenizer of a RoBERTa folder: as load_tokenizer(), or from `vocab.json` and
-/// `merges.txt`. These two do not describe the steps around them, which are then those of RoBERTa
-/// (byte-level, <s> and </s> around a text). Throws DataError as load_tokenizer(), and if a text
-/// would not get these two tokens.
-std::shared_ptr<const Tokenizer> load_roberta_tokenizer(const std::filesystem::path& folder);
+/// The kinds of tokenizer that encoders have.
+enum class EncoderTokenizer {
+  kWordPiece,  // BERT, DistilBERT: [CLS] and [SEP] around a text
+  kByteLevel,  // RoBERTa: <s> and </s> around it
+  kUnigram,    // XLM-RoBERTa: the same
+};
+
+/// Loads the tokenizer of an encoder's folder: tokenizer.json, otherwise the older files of its
+/// kind: `vocab.txt`; `vocab.json` and `merges.txt`; or `sentencepiece.bpe.model`. The kind is that
+/// of `tokenizer_class` in tokenizer_config.json, and `kind` where that names none. As in
+/// transformers 5.23, BERT's and XLM-RoBERTa's classes take the vocabulary of a tokenizer.json and
+/// make the steps around it themselves, with the flags of tokenizer_config.json; another class has
+/// the steps of the file. Throws DataError as load_tokenizer(), and if a text would not get the two
+/// tokens.
+std::shared_ptr<const Tokenizer> load_encoder_tokenizer(const std::filesystem::path& folder,
+                                                        EncoderTokenizer kind);
 
 /// Loads one `tokenizer.json`, as load_tokenizer() without the files beside it.
 std::shared_ptr<const Tokenizer> load_tokenizer_json(const std::filesystem::path& file);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// RoBERTa classifiers against transformers (scripts/fixtures/make_roberta.py), and what users may
-// hand over instead of one.
-#include "cpx/models/roberta.h"
+// Classifiers against transformers (scripts/fixtures/make_roberta.py, make_classifiers.py), and
+// what users may hand over instead of one.
+#include "cpx/models/text_scorer.h"
 
 #include <filesystem>
 #include <fstream>
@@ -14,7 +14,9 @@
 
 #include "cpx/core/error.h"
 #include "cpx/core/output_file.h"
+#include "cpx/formats/encoder_config.h"
 #include "cpx/formats/safetensors.h"
+#include "src/models/load_encoder.h"
 #include "tests/models/model_fixture.h"
 #include "tests/support/errors.h"
 #include "tests/support/folders.h"
@@ -22,7 +24,7 @@
 #include "tests/support/tensors.h"
 
 namespace cpx::models {
-namespace roberta_test {
+namespace text_scorer_test {
 
 namespace fs = std::filesystem;
 
@@ -55,8 +57,13 @@ Expected read_expected(const std::string& name) {
           .logits = at::tensor(logits).view({std::ssize(rows), -1})};
 }
 
-std::shared_ptr<RobertaScorer> load(const std::string& name, int64_t batch_tokens = 2048) {
+std::shared_ptr<ModelScorer> load(const std::string& name, int64_t batch_tokens = 2048) {
   return load_text_scorer(model_folder(name), torch::kCPU, batch_tokens);
+}
+
+std::shared_ptr<Encoder> load_two_labels() {
+  const auto folder = model_folder(kTwoLabels);
+  return load_encoder(folder, formats::read_encoder_config(folder), 2, torch::kCPU);
 }
 
 // max|a - b| relative to max|b|.
@@ -66,7 +73,9 @@ double distance(const torch::Tensor& a, const torch::Tensor& b) {
 
 class EveryClassifier : public testing::TestWithParam<std::string> {};
 INSTANTIATE_TEST_SUITE_P(Fixtures, EveryClassifier,
-                         testing::Values("roberta_two_labels", "roberta_sharded_f16"),
+                         testing::Values("roberta_two_labels", "roberta_sharded_f16",
+                                         "bert_emotions", "bert_vocab_txt", "distilbert_cased",
+                                         "xlm_roberta", "llama_reward", "mistral_classes"),
                          testing_support::by_value);
 
 TEST_P(EveryClassifier, IdsEqualThePeerAlsoWhereTheyAreCut) {
@@ -115,14 +124,14 @@ TEST(Classifier, KindOfLabelsIsTheProblemType) {
 }
 
 TEST(Classifier, NothingIsTrained) {
-  const auto model = load_roberta(model_folder(kTwoLabels), torch::kCPU);
+  const auto model = load_two_labels();
   for (const auto& item : model->named_parameters()) {
     EXPECT_FALSE(item.value().requires_grad()) << item.key();
   }
 }
 
 TEST(Classifier, PacksBeyondThePositionsAreRefused) {
-  const auto model = load_roberta(model_folder(kTwoLabels), torch::kCPU);
+  const auto model = load_two_labels();
   EXPECT_NO_THROW(model->logits({at::full({40}, 5, at::kLong), {0, 40}}));
   EXPECT_THROW(model->logits({at::full({41}, 5, at::kLong), {0, 41}}), std::invalid_argument);
   EXPECT_THROW(model->logits({at::full({4}, 5, at::kLong), {0, 4, 4}}), std::invalid_argument);
@@ -134,8 +143,10 @@ TEST(Classifier, PacksBeyondThePositionsAreRefused) {
 // A folder with the files of a classifier, to be spoilt.
 class ClassifierFolder : public ScratchFolderTest {
  protected:
-  void SetUp() override {
-    for (const auto& entry : fs::directory_iterator(model_folder(kTwoLabels))) {
+  void SetUp() override { copy_fixture(kTwoLabels); }
+
+  void copy_fixture(const std::string& name) const {
+    for (const auto& entry : fs::directory_iterator(model_folder(name))) {
       if (entry.is_regular_file()) fs::copy(entry.path(), folder_ / entry.path().filename());
     }
   }
@@ -156,7 +167,7 @@ class ClassifierFolder : public ScratchFolderTest {
     write_safetensors(folder_ / "model.safetensors", tensors);
   }
 
-  std::shared_ptr<RobertaScorer> load_it() const { return load_text_scorer(folder_, torch::kCPU); }
+  std::shared_ptr<ModelScorer> load_it() const { return load_text_scorer(folder_, torch::kCPU); }
 
   // The message with the folder's name as FOLDER.
   std::string error() const {
@@ -207,15 +218,16 @@ TEST_F(ClassifierFolder, OnlyATextWithATokenThatTheModelLacksIsAnError) {
 }
 
 TEST_F(ClassifierFolder, AnotherArchitectureIsToldAsSuch) {
-  configure({{"model_type", "bert"}});
+  configure({{"model_type", "deberta-v2"}});
   EXPECT_EQ(error(),
-            "[roberta_config] FOLDER/config.json: 'model_type' is 'bert', expected roberta: cpx "
-            "reads RobertaForSequenceClassification classifiers.");
+            "[classifier_config] FOLDER/config.json: 'model_type' is 'deberta-v2', expected bert, "
+            "distilbert, roberta, xlm-roberta, llama or mistral (a class "
+            "...ForSequenceClassification).");
 }
 
 TEST_F(ClassifierFolder, NoFolderIsToldAsSuch) {
-  EXPECT_EQ(message_of<DataError>([] { load_roberta("nowhere", torch::kCPU); }),
-            "[load_roberta] nowhere: no such folder, expected a classifier's folder.");
+  EXPECT_EQ(message_of<DataError>([] { load_text_scorer("nowhere", torch::kCPU); }),
+            "[load_text_scorer] nowhere: no such folder, expected a classifier's folder.");
 }
 
 TEST_F(ClassifierFolder, AModelWithoutAHeadIsToldAsSuch) {
@@ -284,5 +296,108 @@ TEST_F(ClassifierFolder, APickleThatIsNoneIsNamed) {
             "torch.save.");
 }
 
-}  // namespace roberta_test
+// ---- other architectures ------------------------------------------------------------------------
+
+class BertFolder : public ClassifierFolder {
+ protected:
+  void SetUp() override { copy_fixture("bert_emotions"); }
+};
+
+// As files that were made from TensorFlow's.
+TEST_F(BertFolder, NormsMayHaveTheirOldNames) {
+  const std::vector<std::string> texts = {"a fine day", "the dog"};
+  const auto expected = load_it()->logits(texts);
+  rewrite([](auto& tensors) {
+    for (auto& entry : tensors) {
+      for (const auto& [ending, old] :
+           {std::pair{"LayerNorm.weight", "gamma"}, std::pair{"LayerNorm.bias", "beta"}}) {
+        if (!entry.name.ends_with(ending)) continue;
+        entry.name.replace(entry.name.rfind('.') + 1, std::string::npos, old);
+      }
+    }
+  });
+  EXPECT_TRUE(torch::equal(load_it()->logits(texts), expected));
+}
+
+TEST_F(BertFolder, AModelWithoutAHeadIsToldAsSuch) {
+  rewrite([](auto& tensors) {
+    std::erase_if(tensors, [](const auto& entry) { return entry.name.starts_with("classifier."); });
+  });
+  EXPECT_EQ(error(),
+            "[load_model] FOLDER: 2 tensors are missing: 'classifier.weight', 'classifier.bias'. "
+            "The folder holds BERT without a classification head: is it a classifier's?");
+}
+
+TEST_F(BertFolder, WithoutAVocabularyItTellsWhatIsExpected) {
+  fs::remove(folder_ / "tokenizer.json");
+  EXPECT_EQ(
+      error(),
+      "[load_tokenizer] FOLDER: no tokenizer found, expected tokenizer.json, or vocab.txt, in "
+      "this folder.");
+}
+
+TEST_F(BertFolder, OnlyATextWithATokenThatTheModelLacksIsAnError) {
+  write("added_tokens.json", R"({"<new>": 300})");
+  const auto scorer = load_it();
+  const std::vector<std::string> bad = {"a <new> day"};
+  EXPECT_EQ(message_of<DataError>([&] { scorer->logits(bad); }),
+            "[text 1 of a batch] the text has the token '<new>' with id 300, expected ids below "
+            "300 (config.json: vocab_size): the model has no row for it.");
+}
+
+class DistilBertFolder : public ClassifierFolder {
+ protected:
+  void SetUp() override { copy_fixture("distilbert_cased"); }
+};
+
+TEST_F(DistilBertFolder, SizesAreToldWithTheFamilysNames) {
+  configure({{"hidden_dim", 32}});
+  EXPECT_EQ(
+      error(),
+      "[load_model] FOLDER/model.safetensors: 'distilbert.transformer.layer.0.ffn.lin1.weight' "
+      "is [24, 16], expected [32, 16] (config.json: hidden_dim 32).");
+}
+
+class RewardFolder : public ClassifierFolder {
+ protected:
+  void SetUp() override { copy_fixture("llama_reward"); }
+};
+
+TEST_F(RewardFolder, ALanguageModelIsToldAsSuch) {
+  rewrite([](auto& tensors) {
+    std::erase_if(tensors, [](const auto& entry) { return entry.name.starts_with("score."); });
+  });
+  EXPECT_EQ(error(),
+            "[load_model] FOLDER: 1 tensor is missing: 'score.weight'. The folder holds a language "
+            "model without a classification head: is it a classifier's?");
+  configure({{"architectures", {"LlamaForCausalLM"}}});
+  EXPECT_EQ(error(),
+            "[classifier_config] FOLDER/config.json: 'architectures' is [\"LlamaForCausalLM\"], "
+            "expected [\"LlamaForSequenceClassification\"], a classifier.");
+}
+
+TEST_F(RewardFolder, AWrongNumberOfLabelsIsToldWithItsKey) {
+  configure({{"id2label", {{"0", "a"}, {"1", "b"}}}});
+  EXPECT_EQ(error(),
+            "[load_model] FOLDER/model.safetensors: 'score.weight' is [1, 16], expected [2, 16] "
+            "(config.json: id2label with 2 labels).");
+}
+
+TEST_F(RewardFolder, ATextWithoutATokenIsAnError) {
+  json content = json::parse(read_text_file(folder_ / "tokenizer.json"));
+  content["post_processor"] = nullptr;
+  write("tokenizer.json", content.dump());
+  const auto scorer = load_it();
+  const std::vector<std::string> texts = {"a", ""};
+  EXPECT_EQ(message_of<DataError>([&] { scorer->logits(texts); }),
+            "[text 2 of a batch] got '' without a token, expected one or more.");
+}
+
+TEST_F(RewardFolder, ItsLabelKindIsThatOfOneLabel) {
+  EXPECT_EQ(load_it()->label_kind(), LabelKind::kIndependent);
+  configure({{"problem_type", "regression"}});
+  EXPECT_EQ(load_it()->label_kind(), LabelKind::kValues);
+}
+
+}  // namespace text_scorer_test
 }  // namespace cpx::models
