@@ -17,6 +17,8 @@ constexpr const char* kExamples =
     "                                                  another key than text\n"
     "  ... --input texts.jsonl --label hate --raw --output scored.jsonl\n"
     "                                                  another label; logits\n"
+    "  ... --input texts.jsonl --labels toxicity,insult --output scored.jsonl\n"
+    "                                                  several: score_toxicity, score_insult\n"
     "  ... --input shard.json --output scored.json     adds paraphrases_toxigenscore and\n"
     "                                                  paraphrases_toxic_toxigenscore\n"
     "  ... --input shard.json --keep-below 0.5 --keep-above 0.5 --output clean.json\n"
@@ -26,7 +28,8 @@ constexpr const char* kExamples =
 
 void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
   add_path_option(app, "--model", command.model,
-                  "Hugging Face folder of a RobertaForSequenceClassification");
+                  "Hugging Face folder of a classifier: BERT, DistilBERT, RoBERTa, XLM-RoBERTa, "
+                  "LLaMA or Mistral (...ForSequenceClassification)");
   add_path_option(app, "--input", command.inputs,
                   "A text a line, or JSON (objects in a list, or an object a line); patterns and "
                   "several are allowed");
@@ -40,6 +43,11 @@ void add_flags(CLI::App& app, cpx::recipes::ScoreCommand& command) {
                  "paraphrases_toxic)");
   app.add_option("--label", command.label, "Label whose score is written: its name or index")
       ->capture_default_str();
+  app.add_option(
+         "--labels", command.labels,
+         "Several labels, by names or indices with commas between: the scores of each go to "
+         "a key of its own, score_LABEL (KEY_score_LABEL for a list of texts)")
+      ->delimiter(',');
   app.add_flag("--raw", command.is_raw, "Write logits instead of probabilities");
   app.add_option("--keep-below", command.keep_below,
                  "Keep only paraphrases with P(label) below this");
@@ -68,6 +76,15 @@ void check_flags(const CLI::App& app, const cpx::recipes::ScoreCommand& command)
   check_probability("--keep-above", command.keep_above);
   cpx::tools::check_at_least("--min-texts", command.min_texts, 1, faults);
   cpx::tools::check_at_least("--batch-tokens", command.batch_tokens, 1, faults);
+  if (!command.labels.empty()) {
+    const auto refuse_beside = [&](const char* flag) {
+      if (app.count(flag) == 0) return;
+      faults.add_at("command line", "--labels",
+                    "got {} beside {}, expected one of them: {} is about one label.",
+                    command.labels.size(), flag, flag);
+    };
+    for (const char* flag : {"--label", "--keep-below", "--keep-above"}) refuse_beside(flag);
+  }
   if (!command.keep_below && !command.keep_above) {
     cpx::tools::FlagEffects(app, faults)
         .refuse({"--min-texts"}, "without --keep-below or --keep-above: no text is dropped");
@@ -82,7 +99,7 @@ int main(int argc, char** argv) {
   const cpx::tools::Tool tool{
       .name = "cpx-score",
       .description =
-          "Scores texts with a RoBERTa classifier, and drops the texts of shards that it finds on "
+          "Scores texts with a classifier, and drops the texts of shards that it finds on "
           "the wrong side.",
       .examples = kExamples,
       .add_flags = [&](CLI::App& app) { add_flags(app, command); },

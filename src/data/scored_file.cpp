@@ -17,6 +17,7 @@ namespace {
 constexpr const char* kTextKey = "text";
 constexpr const char* kScoreKey = "score";
 constexpr const char* kScoreEnding = "_toxigenscore";
+constexpr const char* kLabelEnding = "_score_";
 constexpr const char* kRougeEnding = "_rouge";
 constexpr const char* kShardKeys[] = {"paraphrases", "paraphrases_toxic"};
 
@@ -78,10 +79,22 @@ std::string kept_old_scores(const JsonValue& value, const std::vector<bool>& sta
   return kept(scores, stays);
 }
 
-std::string kept_scores(const KeyScores& scores) {
+std::string kept_scores(const std::vector<double>& scores, const std::vector<bool>& stays) {
   std::vector<std::string> values;
-  for (const double value : scores.values) values.push_back(json_of(value));
-  return kept(values, scores.stays);
+  for (const double value : scores) values.push_back(json_of(value));
+  return kept(values, stays);
+}
+
+// The score of one text, or a score for each label.
+void set_single(const std::string& key, bool is_alone, const KeyScores& scores,
+                JsonObjectText& object) {
+  if (scores.by_label.empty()) {
+    object.set(is_alone ? kScoreKey : key + kScoreEnding, json_of(scores.values.front()));
+  }
+  for (const LabelScores& one : scores.by_label) {
+    const std::string name = is_alone ? fmt::format("{}_", kScoreKey) : key + kLabelEnding;
+    object.set(name + one.label, json_of(one.values.front()));
+  }
 }
 
 // The texts of a list with their scores.
@@ -91,7 +104,12 @@ void set_list(const JsonValue& value, const std::string& key, const KeyScores& s
   if (value.is_object() && !object.contains(key + kRougeEnding)) {
     object.set(key + kRougeEnding, kept_old_scores(value, scores.stays));
   }
-  object.set(key + kScoreEnding, kept_scores(scores));
+  if (scores.by_label.empty()) {
+    object.set(key + kScoreEnding, kept_scores(scores.values, scores.stays));
+  }
+  for (const LabelScores& one : scores.by_label) {
+    object.set(key + kLabelEnding + one.label, kept_scores(one.values, scores.stays));
+  }
 }
 
 void add_group_and_id(const ScorableRecord& record, std::string_view group,
@@ -188,9 +206,7 @@ std::string with_scores(const ScorableRecord& record, std::span<const KeyScores>
     const KeyTexts& texts = record.keys[i];
     if (texts.is_absent) continue;
     if (texts.is_single) {
-      const bool is_alone = record.keys.size() == 1;
-      object.set(is_alone ? kScoreKey : texts.key + kScoreEnding,
-                 json_of(scores[i].values.front()));
+      set_single(texts.key, record.keys.size() == 1, scores[i], object);
       continue;
     }
     const JsonValue value = record.object.at(texts.key);

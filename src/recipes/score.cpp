@@ -107,29 +107,43 @@ double shortest(double value) {
 
 // The scores of some texts.
 struct TextScores {
-  std::vector<double> values;         // what is written
-  std::vector<double> probabilities;  // what filters see; empty without one
+  std::vector<std::vector<double>> values;  // what is written, by label
+  std::vector<double> probabilities;        // what filters see; empty without one
 };
 
-// One label of a classifier.
+// Some labels of a classifier.
 class LabelScorer {
  public:
   explicit LabelScorer(const ScoreCommand& command)
       : scorer_(models::load_text_scorer(command.model, tensor::resolve_device(command.device),
                                          command.batch_tokens)),
-        label_(nn::label_index(*scorer_, command.label)),
+        has_several_(!command.labels.empty()),
         is_raw_(command.is_raw),
-        is_filtered_(command.keep_below || command.keep_above) {}
+        is_filtered_(command.keep_below || command.keep_above) {
+    for (const std::string& name : has_several_ ? command.labels : std::vector{command.label}) {
+      const int64_t label = nn::label_index(*scorer_, name);
+      if (std::ranges::find(labels_, label) != labels_.end()) {
+        throw_<ConfigError>(
+            "[label] --labels has a label twice: got '{}' again, expected each once.", name);
+      }
+      labels_.push_back(label);
+    }
+  }
 
   TextScores score(const std::vector<std::string>& texts) {
     const auto logits = scorer_->logits(texts);  // [N, C]
+    const auto probabilities =
+        !is_raw_ || is_filtered_ ? nn::label_probabilities(*scorer_, logits) : torch::Tensor();
     TextScores scores;
-    if (!is_raw_ || is_filtered_) {
-      scores.probabilities = of_label(nn::label_probabilities(*scorer_, logits));
+    for (const int64_t label : labels_) {
+      scores.values.push_back(of_label(is_raw_ ? logits : probabilities, label));
     }
-    scores.values = is_raw_ ? of_label(logits) : scores.probabilities;
+    if (is_filtered_) scores.probabilities = of_label(probabilities, labels_.front());
     return scores;
   }
+
+  // True if each label gets a key with its name.
+  bool has_several() const { return has_several_; }
 
   // The classifier's tokenizer may have tokens that the classifier lacks.
   bool exceeds_model() const { return scorer_->tokenizer().exceeds_model(); }
@@ -138,16 +152,23 @@ class LabelScorer {
     tokenizer::at_place(where, [&] { return scorer_->encode(text); });
   }
 
-  const std::string& label() const { return scorer_->labels()[static_cast<size_t>(label_)]; }
+  std::vector<std::string> labels() const {
+    std::vector<std::string> names;
+    for (const int64_t label : labels_) {
+      names.push_back(scorer_->labels()[static_cast<size_t>(label)]);
+    }
+    return names;
+  }
 
  private:
   // The label's number of each text, of a [N, C] tensor.
-  std::vector<double> of_label(const torch::Tensor& numbers) const {
-    return nn::to_doubles(numbers.select(1, label_));
+  static std::vector<double> of_label(const torch::Tensor& numbers, int64_t label) {
+    return nn::to_doubles(numbers.select(1, label));
   }
 
   std::shared_ptr<models::ModelScorer> scorer_;
-  int64_t label_;
+  bool has_several_;
+  std::vector<int64_t> labels_;
   bool is_raw_;
   bool is_filtered_;
 };
@@ -228,12 +249,13 @@ class ScoredOutput {
     for (auto& [group, file] : files_) file.commit();
   }
 
-  std::string summary(const ScoreCommand& command, const std::string& label) const {
+  std::string summary(const ScoreCommand& command, const std::vector<std::string>& labels) const {
     int64_t num_texts = 0;
     for (const auto& [key, sum] : sums_) num_texts += sum.num_texts;
-    std::string text = fmt::format("{} of {} scored: {} of '{}'\n", counted(num_texts, "text"),
-                                   counted(num_records_, "record"),
-                                   command.is_raw ? "logit" : "probability", label);
+    std::string text =
+        fmt::format("{} of {} scored: {} of '{}'\n", counted(num_texts, "text"),
+                    counted(num_records_, "record"), command.is_raw ? "logit" : "probability",
+                    fmt::join(labels, "', '"));
     for (const auto& [key, sum] : sums_) {
       const KeyRule rule = rule_for(key, command);
       if (!rule.is_filter()) continue;
@@ -381,18 +403,35 @@ class Scoring {
   KeyScores scores_of(const ScorableRecord& record, size_t key, const TextScores& scores,
                       size_t first) const {
     const KeyRule& rule = rules_[key];
+    const auto names = scorer_.labels();
+    const size_t end = first + record.keys[key].texts.size();
     KeyScores result;
-    for (size_t i = first; i < first + record.keys[key].texts.size(); ++i) {
-      if (!std::isfinite(scores.values[i])) {
-        throw_<DataError>(
-            "[{}] {}: got {} from the classifier, expected a number. Are the weights "
-            "of {} sound?",
-            record.where, rule.key, scores.values[i], command_.model.string());
-      }
-      result.values.push_back(shortest(scores.values[i]));
+    for (size_t i = first; i < end; ++i) {
       result.stays.push_back(!rule.is_filter() || rule.stays(scores.probabilities[i]));
     }
+    for (size_t label = 0; label < names.size(); ++label) {
+      std::vector<double> values;
+      for (size_t i = first; i < end; ++i) {
+        values.push_back(checked(scores.values[label][i], record, rule));
+      }
+      if (scorer_.has_several()) {
+        result.by_label.push_back({names[label], std::move(values)});
+      } else {
+        result.values = std::move(values);
+      }
+    }
     return result;
+  }
+
+  // As short as it may be written.
+  double checked(double value, const ScorableRecord& record, const KeyRule& rule) const {
+    if (!std::isfinite(value)) {
+      throw_<DataError>(
+          "[{}] {}: got {} from the classifier, expected a number. Are the weights "
+          "of {} sound?",
+          record.where, rule.key, value, command_.model.string());
+    }
+    return shortest(value);
   }
 
   // Tells so too.
@@ -461,16 +500,22 @@ std::vector<pipeline::Setting> settings_of(const ScoreCommand& command,
   const auto text_of = [](const std::optional<double>& value) {
     return value ? fmt::format("{}", *value) : std::string();
   };
-  const fs::path model = resolve_hub_name("load_text_scorer", command.model, "a classifier's folder");
-  return {{"model", model_fingerprint(model)},
-          {"input", fmt::format("{}", fmt::join(inputs, " | "))},
-          {"key", fmt::format("{}", fmt::join(command.keys, " | "))},
-          {"label", command.label},
-          {"raw", command.is_raw},
-          {"keep_below", text_of(command.keep_below)},
-          {"keep_above", text_of(command.keep_above)},
-          {"min_texts", command.min_texts},
-          {"batch_tokens", command.batch_tokens}};
+  const fs::path model =
+      resolve_hub_name("load_text_scorer", command.model, "a classifier's folder");
+  std::vector<pipeline::Setting> settings = {
+      {"model", model_fingerprint(model)},
+      {"input", fmt::format("{}", fmt::join(inputs, " | "))},
+      {"key", fmt::format("{}", fmt::join(command.keys, " | "))},
+      {"label", command.label},
+      {"raw", command.is_raw},
+      {"keep_below", text_of(command.keep_below)},
+      {"keep_above", text_of(command.keep_above)},
+      {"min_texts", command.min_texts},
+      {"batch_tokens", command.batch_tokens}};
+  if (!command.labels.empty()) {
+    settings.push_back({"labels", fmt::format("{}", fmt::join(command.labels, " | "))});
+  }
+  return settings;
 }
 
 pipeline::BatchJournal::Place place_of(const fs::path& output) {
@@ -494,7 +539,7 @@ int score_into_stream(const ScoreCommand& command, const std::vector<fs::path>& 
     return kInterrupted;
   }
   output.commit();
-  const std::string summary = output.summary(command, scorer.label());
+  const std::string summary = output.summary(command, scorer.labels());
   // Standard output may have the scores.
   (is_standard_output(command.output) ? std::cerr : std::cout) << summary;
   return kDone;
@@ -521,7 +566,7 @@ int score_with_journal(const ScoreCommand& command, const std::vector<fs::path>&
   journal.read([&](std::string_view line) { output.write(ScoredRecord::parse(line)); });
   output.commit();
   journal.remove();
-  std::cout << output.summary(command, scorer.label());
+  std::cout << output.summary(command, scorer.labels());
   return kDone;
 }
 

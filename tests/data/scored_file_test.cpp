@@ -59,6 +59,18 @@ TEST_F(ScoredFile, AScoreThatIsThereIsReplacedInItsPlace) {
   EXPECT_EQ(with_scores(records[0], scores, "g"), R"({"score":0.5,"text":"a"})");
 }
 
+TEST_F(ScoredFile, ScoresOfSeveralLabelsHaveKeysOfTheirOwn) {
+  const auto text = read("a.jsonl", R"({"text": "a"})");
+  const std::vector<KeyScores> one = {
+      {.values = {}, .stays = {true}, .by_label = {{"rude", {0.5}}, {"odd", {0.25}}}}};
+  EXPECT_EQ(with_scores(text[0], one, "g"), R"({"text":"a","score_rude":0.5,"score_odd":0.25})");
+  const auto list = read("b.jsonl", R"({"answers": ["a", "b"]})", {"answers"});
+  const std::vector<KeyScores> two = {
+      {.values = {}, .stays = {true, true}, .by_label = {{"rude", {0.5, 0.25}}}}};
+  EXPECT_EQ(with_scores(list[0], two, "g"),
+            R"({"answers":["a","b"],"answers_score_rude":[0.5,0.25]})");
+}
+
 TEST_F(ScoredFile, TextsOfSeveralKeysHaveAScoreEach) {
   const auto records = read("a.jsonl", R"({"prompt": "a", "answer": "b"})", {"answer", "prompt"});
   const std::vector<KeyScores> scores = {{.values = {0.5}, .stays = {true}},

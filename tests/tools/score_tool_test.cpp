@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // cpx-score as its user meets it. Expected figures are those of transformers
-// (scripts/fixtures/make_roberta.py).
+// (scripts/fixtures/make_roberta.py, make_classifiers.py).
 #include <cmath>
 #include <csignal>
+#include <filesystem>
 #include <gmock/gmock.h>
 #include <set>
 #include <sstream>
@@ -13,6 +14,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cpx/core/output_file.h"
+#include "tests/support/names.h"
 #include "tiny_run.h"
 
 namespace cpx::tests {
@@ -133,6 +135,75 @@ TEST_F(ScoreTool, RawWritesLogitsAndALabelIsFoundByName) {
     EXPECT_NEAR(logits[i], expected[i].logits[2], 3e-5) << expected[i].text;
     EXPECT_NEAR(probabilities[i], 1.0 / (1.0 + std::exp(-expected[i].logits[2])), 1e-5);
   }
+}
+
+class EveryArchitecture : public ScoreTool, public testing::WithParamInterface<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Fixtures, EveryArchitecture,
+                         testing::Values("bert_emotions", "bert_vocab_txt", "distilbert_cased",
+                                         "xlm_roberta", "llama_reward", "mistral_classes"),
+                         testing_support::by_value);
+
+TEST_P(EveryArchitecture, GetsTransformersLogits) {
+  const std::string model = "tests/fixtures/models/" + GetParam();
+  const auto expected = references(model);
+  ASSERT_GT(expected.size(), 20);
+  std::string lines;
+  for (const auto& one : expected) lines += one.text + "\n";
+  write("texts.txt", lines);
+  const auto logits = scores_of(score_file("texts.txt", {"--raw", "--label", "0"}, model));
+  ASSERT_EQ(logits.size(), expected.size());
+  for (size_t i = 0; i < logits.size(); ++i) {
+    EXPECT_NEAR(logits[i], expected[i].logits[0], 1e-5) << expected[i].text;
+  }
+}
+
+TEST_F(ScoreTool, SeveralLabelsGetAKeyEach) {
+  const auto expected = references(kEmotions);
+  write("texts.jsonl", Json{{"text", expected[1].text}}.dump());
+  const auto objects = objects_of(score_file("texts.jsonl", {"--labels", "odd,0"}, kEmotions));
+  ASSERT_EQ(objects.size(), 1);
+  std::vector<std::string> names;
+  for (const auto& [name, value] : objects[0].items()) names.push_back(name);
+  EXPECT_THAT(names, ElementsAre("text", "score_odd", "score_calm"));
+  EXPECT_NEAR(objects[0].at("score_odd").get<double>(),
+              1.0 / (1.0 + std::exp(-expected[1].logits[2])), 1e-5);
+  EXPECT_NEAR(objects[0].at("score_calm").get<double>(),
+              1.0 / (1.0 + std::exp(-expected[1].logits[0])), 1e-5);
+}
+
+TEST_F(ScoreTool, SeveralLabelsOfAShardAreTheScoresOfEachAlone) {
+  const Json several = Json::parse(score_file("shard.json", {"--labels", "0,1"}));
+  const Json one = Json::parse(score_file("shard.json", {"--label", "1"}));
+  ASSERT_EQ(several.size(), one.size());
+  for (size_t i = 0; i < one.size(); ++i) {
+    EXPECT_EQ(several[i].at("paraphrases_score_LABEL_1"), one[i].at("paraphrases_toxigenscore"));
+    EXPECT_FALSE(several[i].contains("paraphrases_toxigenscore"));
+  }
+}
+
+TEST_F(ScoreTool, LabelsThatDoNotGoTogetherAreErrors) {
+  write("texts.txt", "one\n");
+  expect_error(2, {"--input", path("texts.txt"), "--labels", "0,1", "--label", "0"},
+               "[command line] --labels: got 2 beside --label, expected one of them: --label is "
+               "about one label.");
+  expect_error(2, {"--input", path("texts.txt"), "--labels", "0,LABEL_0"},
+               "[label] --labels has a label twice: got 'LABEL_0' again, expected each once.");
+  expect_error(2, {"--input", path("texts.txt"), "--labels", "0,LABEL_7"},
+               "[label] the classifier has no such label: got 'LABEL_7', expected 0 to 1 or a name "
+               "of LABEL_0, LABEL_1. Did you mean 'LABEL_0'?");
+}
+
+TEST_F(ScoreTool, AnotherArchitectureIsAnError) {
+  write("texts.txt", "one\n");
+  std::filesystem::create_directories(path("other"));
+  write("other/config.json", R"({"model_type": "deberta-v2"})");
+  const ToolResult result =
+      score({"--input", path("texts.txt"), "--output", path("out.jsonl")}, path("other"));
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_EQ(result.err,
+            "cpx-score: [classifier_config] " + path("other/config.json") +
+                ": 'model_type' is 'deberta-v2', expected bert, distilbert, roberta, xlm-roberta, "
+                "llama or mistral (a class ...ForSequenceClassification).\n");
 }
 
 TEST_F(ScoreTool, AnotherKeyIsScoredAndTheRestOfAnObjectStays) {

@@ -67,16 +67,24 @@ class ScorableReader {
   int64_t num_records_ = 0;
 };
 
+/// The scores of one label for the texts under a key.
+struct LabelScores {
+  std::string label;
+  std::vector<double> values;
+};
+
 /// The scores of the texts under a key, and which texts stay.
 struct KeyScores {
   std::vector<double> values;
   std::vector<bool> stays;
+  /// In place of `values`: the scores of several labels, each for a key of its own.
+  std::vector<LabelScores> by_label = {};
 };
 
 /// The object of the record as one line with the scores, in the order of its keys. The score of a
 /// single text goes to `score` (to KEY_toxigenscore if several keys are scored), those of a list to
 /// the list KEY_toxigenscore. Only texts that stay are written, with their scores. Old values of
-/// these keys are replaced.
+/// these keys are replaced. Scores by label go to `score_LABEL` and KEY_score_LABEL instead.
 ///
 /// {text: score} becomes a list of texts; its scores, which the published pipeline computes by
 /// ROUGE-L, go to the list KEY_rouge unless there is one. If such a record has no `group` or `id`,

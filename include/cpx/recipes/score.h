@@ -21,7 +21,9 @@ struct ScoreCommand {
 
   std::vector<std::string> keys;  // none: `text`, or a shard's paraphrases
   std::string label = "1";        // name or index
-  bool is_raw = false;            // logits instead of probabilities
+  /// In place of `label`: several labels, by name or index, each written under a key of its own.
+  std::vector<std::string> labels;
+  bool is_raw = false;  // logits instead of probabilities
 
   /// Only texts of `paraphrases` with P(label) below this stay.
   std::optional<double> keep_below;
