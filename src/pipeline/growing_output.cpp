@@ -90,9 +90,8 @@ int64_t GrowingOutput::count_done(const std::string& content, size_t& num_bytes)
     const std::string_view line = std::string_view(content).substr(begin, end - begin);
     if (prompt >= prompts_.size() || !is_line_of(prompts_[prompt], line)) {
       throw_<DataError>(
-          "[{}: line {}] is not of prompt {}, as cpx-generate would have written it. Choose "
-          "another "
-          "output, or give --overwrite.",
+          "[{}: line {}] is not of prompt {}, as cpx would have written it. Choose "
+          "another output, or give --overwrite.",
           output_.string(), num_lines + 1, prompt + 1);
     }
     begin = end + 1;

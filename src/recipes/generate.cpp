@@ -38,17 +38,6 @@ struct SidedAnswer {
   Answer answer = {};
 };
 
-const char* reason_name(generation::FinishReason reason) {
-  switch (reason) {
-    case generation::FinishReason::kStopToken:
-      return "stop_token";
-    case generation::FinishReason::kStopString:
-      return "stop_string";
-    default:
-      return "length";
-  }
-}
-
 std::vector<std::string> read_prompts(const GenerateCommand& command) {
   std::vector<std::string> prompts = command.prompts;
   if (command.input) {
@@ -127,7 +116,7 @@ class Texts {
       if (!side.empty()) line["side"] = side;
       line["text"] = answer.text;
       line["tokens"] = answer.num_tokens;
-      line["finish"] = reason_name(answer.reason);
+      line["finish"] = finish_name(answer.reason);
       if (!command_.log_probs.empty()) {
         line["logprobs"] = log_probs_json(writer_, answer, command_.log_probs);
       }

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <cstdlib>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -36,6 +35,7 @@
 #include "exit_status.h"
 #include "fingerprint.h"
 #include "folder_output.h"
+#include "shortest_number.h"
 
 namespace cpx::recipes {
 
@@ -98,11 +98,6 @@ std::vector<KeyRule> rules_for(const std::vector<std::string>& keys, const Score
   check_filter("--keep-below", command.keep_below.has_value(), kNeutralKey);
   check_filter("--keep-above", command.keep_above.has_value(), kToxicKey);
   return rules;
-}
-
-// The number as short as float32 allows: what a classifier computes has no more digits.
-double shortest(double value) {
-  return std::strtod(fmt::format("{}", static_cast<float>(value)).c_str(), nullptr);
 }
 
 // The scores of some texts.

@@ -63,6 +63,17 @@ class RunningTexts {
 
 }  // namespace
 
+const char* finish_name(generation::FinishReason reason) {
+  switch (reason) {
+    case generation::FinishReason::kStopToken:
+      return "stop_token";
+    case generation::FinishReason::kStopString:
+      return "stop_string";
+    default:
+      return "length";
+  }
+}
+
 torch::Dtype compute_dtype(const Decoding& decoding) {
   const auto wanted = tensor::parse_compute_dtype(decoding.dtype);
   return wanted

@@ -42,6 +42,9 @@ struct WriterRun {
   std::function<void(Answer)> on_answer = {};
 };
 
+/// Why a text ended, as outputs have it: "stop_token", "stop_string" or "length".
+const char* finish_name(generation::FinishReason reason);
+
 /// The compute type that is asked for, or that goes with the weights. Throws ConfigError for words
 /// that mean none, DataError for what cannot be read.
 torch::Dtype compute_dtype(const Decoding& decoding);

@@ -116,15 +116,15 @@ TEST_F(GrowingOutputTest, LinesThatWereChangedAreTold) {
   run();
   write_file_atomically(output_, lines("one") + lines("TWO"));
   EXPECT_EQ(data_error_of([&] { open(); }),
-            "[out.jsonl: line 3] is not of prompt 2, as cpx-generate would have written it. Choose "
+            "[out.jsonl: line 3] is not of prompt 2, as cpx would have written it. Choose "
             "another output, or give --overwrite.");
   write_file_atomically(output_, "no JSON\n");
   EXPECT_EQ(data_error_of([&] { open(); }),
-            "[out.jsonl: line 1] is not of prompt 1, as cpx-generate would have written it. Choose "
+            "[out.jsonl: line 1] is not of prompt 1, as cpx would have written it. Choose "
             "another output, or give --overwrite.");
   write_file_atomically(output_, whole() + lines("four"));
   EXPECT_EQ(data_error_of([&] { open(); }),
-            "[out.jsonl: line 7] is not of prompt 4, as cpx-generate would have written it. Choose "
+            "[out.jsonl: line 7] is not of prompt 4, as cpx would have written it. Choose "
             "another output, or give --overwrite.");
 }
 
