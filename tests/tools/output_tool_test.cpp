@@ -67,8 +67,9 @@ class OutputTool : public TinyRun {
   // Every mode that writes to standard output.
   std::vector<Call> all_modes() const {
     std::vector<Call> calls;
-    for (const char* tool : {"cpx-train", "cpx-eval-choice", "cpx-eval-ppl", "cpx-eval-safety",
-                             "cpx-generate", "cpx-paraphrase", "cpx-report", "cpx-score"}) {
+    for (const char* tool :
+         {"cpx-train", "cpx-eval-choice", "cpx-eval-ppl", "cpx-eval-rewrite", "cpx-eval-safety",
+          "cpx-eval-toxicity", "cpx-generate", "cpx-paraphrase", "cpx-report", "cpx-score"}) {
       calls.push_back({tool, {"--help"}});
       calls.push_back({tool, {"--version"}});
     }
