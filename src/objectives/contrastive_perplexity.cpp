@@ -449,7 +449,7 @@ double add_anchor_and_hold(const ContrastBatch& batch, const ContrastiveOptions&
     const TokenRange tokens = own_range(text);
     loss += anchor * mean_nll(tokens, batch.token_nll);
     add_mean_slope(tokens, anchor, gradient);
-    if (options.hold != 0.0) {
+    if (options.holds_nll()) {
       loss += add_squared_distance(tokens, batch.token_nll, batch.base_token_nll, hold, gradient);
     }
   }

@@ -48,6 +48,7 @@ training::MemoryQuestion memory_question(const TrainConfig& config,
           .longest_text = batch.longest_text,
           .num_row_counts = batches.num_row_counts,
           .recompute_blocks = config.training.recompute == Recompute::kFull,
+          .holds_distributions = config.objective->holds_distributions(),
           .mapped_file_bytes = device.is_cpu() ? mapped_bytes(config.model.path, model, dtype) : 0};
 }
 

@@ -72,6 +72,8 @@ class Objective {
   virtual const RetainKeys* retain_keys() const { return nullptr; }
   /// The frozen base is asked for more than retained texts.
   virtual bool needs_base() const { return false; }
+  /// Whole next-token distributions are held to the base's, which takes memory.
+  virtual bool holds_distributions() const { return false; }
   /// The frozen policy; none: it has no reference.
   virtual std::optional<ReferenceKeys> reference() const { return std::nullopt; }
   virtual std::optional<OwnModel> own_model() const { return std::nullopt; }

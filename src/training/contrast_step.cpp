@@ -62,6 +62,16 @@ class ContrastMicroBatch : public PackedMicroBatch {
         options_, step);
   }
 
+  HeldDistributions held_distributions(const StepCounts& step) const override {
+    if (!options_.holds_distributions()) return {};
+    HeldDistributions held{.weight = options_.hold / static_cast<double>(step.positive_tokens)};
+    for (const ContrastText& text : texts_) {
+      if (text.role != TextRole::kPositive) continue;
+      for (int64_t i = 0; i < text.count; ++i) held.predictions.push_back(text.first + i);
+    }
+    return held;
+  }
+
  private:
   std::vector<ContrastText> texts_;
   std::vector<double> base_nll_;

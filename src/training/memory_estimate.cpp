@@ -186,10 +186,13 @@ class Counter {
     return has_any({"lm_head"}) ? 3 * states + rows(2 * question_.rank) : 2 * states;
   }
 
+  int64_t logits() const { return nll_logits() + held_logits(); }
+
+ private:
   // The token NLL's working set: on the CPU logits of a block of columns in the compute type and
   // in float, and the sum of its rows; on the GPU logits of a chunk of rows in the compute type,
   // their log-softmax, and the logits' gradient, or the larger chunk of the kernels alone.
-  int64_t logits() const {
+  int64_t nll_logits() const {
     const int64_t copies = element_ == kFloatBytes ? 0 : 2 * element_;
     if (question_.is_on_cpu) {
       const int64_t block_rows = std::min(tokens_, kLogitBlockRows);
@@ -207,7 +210,15 @@ class Counter {
                     std::min(tokens_, tiles * kLogitTileRows) * row_bytes);
   }
 
- private:
+  // The working set of held distributions: of a piece of rows the logits of both models, both
+  // log-softmaxes and the base's probabilities; the base's states and the gradient of the policy's.
+  int64_t held_logits() const {
+    if (!question_.holds_distributions) return 0;
+    const int64_t piece_rows = std::min(tokens_, nn::rows_in_a_piece(shape_));
+    return piece_rows * shape_.vocabulary_size * (2 * element_ + 3 * kFloatBytes) +
+           2 * rows(shape_.hidden_size);
+  }
+
   int64_t rows(int64_t width) const { return tokens_ * width * element_; }
 
   bool has_any(std::initializer_list<std::string_view> names) const {

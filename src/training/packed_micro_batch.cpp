@@ -13,6 +13,15 @@ namespace cpx::training {
 using objectives::ObjectiveResult;
 using objectives::StepCounts;
 
+namespace {
+
+void add_to_loss(ObjectiveResult& result, double held) {
+  result.loss += held;
+  if (result.contrast) *result.contrast += held;
+}
+
+}  // namespace
+
 MicroBatchInfo packed_info(const data::PackedBatch& packed) {
   MicroBatchInfo info{.num_tokens = packed.num_tokens,
                       .num_padded_tokens = packed.num_padded_tokens};
@@ -43,11 +52,39 @@ torch::Tensor token_nll(nn::CausalLm& model, const data::PackedBatch& batch,
 
 ObjectiveResult PackedMicroBatch::forward_backward(nn::CausalLm& model, const StepCounts& step,
                                                    const nn::ForwardOptions& options) const {
+  const HeldDistributions held = held_distributions(step);
+  if (held.weight != 0.0) return forward_backward_holding(model, held, step, options);
   const auto nll = token_nll(model, packed_, options);
   auto result = objective(nn::to_doubles(nll), step);
   if (std::isfinite(result.loss)) {
     nll.backward(at::tensor(result.gradient, at::kDouble).to(nll.options()));
   }
+  return result;
+}
+
+// The states of the predictions have two gradients: that of the token NLLs and that of what is
+// held.
+ObjectiveResult PackedMicroBatch::forward_backward_holding(
+    nn::CausalLm& model, const HeldDistributions& held, const StepCounts& step,
+    const nn::ForwardOptions& options) const {
+  const auto states = nn::predicting_states(model, predictions_of(packed_), options);
+  const auto leaf = states.detach().requires_grad_();
+  const auto targets = at::tensor(packed_.targets, at::kLong).to(model.device());
+  const auto nll = model.token_nll(leaf, targets, options);
+  auto result = objective(nn::to_doubles(nll), step);
+  if (!std::isfinite(result.loss)) return result;
+  nll.backward(at::tensor(result.gradient, at::kDouble).to(nll.options()));
+  auto gradient = leaf.grad();
+  add_to_loss(result, add_held_gradient(model, packed_, held, options, leaf, gradient));
+  if (std::isfinite(result.loss) && states.requires_grad()) states.backward(gradient);
+  return result;
+}
+
+ObjectiveResult PackedMicroBatch::evaluate(nn::CausalLm& model, std::span<const double> nll,
+                                           const StepCounts& step) const {
+  auto result = objective(nll, step);
+  const HeldDistributions held = held_distributions(step);
+  if (held.weight != 0.0) add_to_loss(result, held_loss(model, packed_, held));
   return result;
 }
 
@@ -64,7 +101,7 @@ EvaluationResult evaluate_batches(nn::CausalLm& model,
   std::vector<objectives::ScoredText> scored;
   for (const auto& batch : batches) {
     const auto nll = nn::to_doubles(token_nll(model, batch->packed(), {}));
-    add_result(sum, batch->objective(nll, counts));
+    add_result(sum, batch->evaluate(model, nll, counts));
     add_scored_texts(scored, batch->packed(), nll);
   }
   return {.loss = sum.loss,

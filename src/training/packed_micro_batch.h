@@ -9,6 +9,7 @@
 
 #include "cpx/data/packed_batch.h"
 #include "cpx/training/step_task.h"
+#include "held_distributions.h"
 
 namespace cpx::training {
 
@@ -36,9 +37,23 @@ class PackedMicroBatch : public MicroBatch {
   virtual objectives::ObjectiveResult objective(std::span<const double> nll,
                                                 const objectives::StepCounts& step) const = 0;
 
+  /// What the loss has beside objective(), which no token NLL tells; none unless a class says so.
+  virtual HeldDistributions held_distributions(const objectives::StepCounts& /*step*/) const {
+    return {};
+  }
+
+  /// The loss without gradient, what is held included; `nll` are the batch's.
+  objectives::ObjectiveResult evaluate(nn::CausalLm& model, std::span<const double> nll,
+                                       const objectives::StepCounts& step) const;
+
   const data::PackedBatch& packed() const { return packed_; }
 
  private:
+  objectives::ObjectiveResult forward_backward_holding(nn::CausalLm& model,
+                                                       const HeldDistributions& held,
+                                                       const objectives::StepCounts& step,
+                                                       const nn::ForwardOptions& options) const;
+
   data::PackedBatch packed_;
 };
 

@@ -90,7 +90,29 @@ TEST(RowKl, IsZeroOfEqualDistributions) {
   EXPECT_LT(row_kl(logits, logits + 3.0).abs().max().item<double>(), 1e-14);
 }
 
-TEST(RowDistribution, NothingHasAGradient) {
+TEST(RowKlOfReference, IsTheKlOfTheOtherOrder) {
+  const auto logits = random_logits(7);
+  const auto reference = random_logits(8);
+  const auto expected = kl_by_hand(reference, logits);
+  EXPECT_TRUE(is_close(row_kl_of_reference(logits, reference), expected));
+  EXPECT_TRUE(
+      is_close(row_kl_of_reference(logits.to(at::kBFloat16), reference), expected, at::kFloat));
+}
+
+TEST(RowKlOfReference, HasTheGradientOfItsFormula) {
+  const auto reference = random_logits(9);
+  const auto function = [&](const std::vector<Tensor>& inputs) {
+    return row_kl_of_reference(inputs[0], reference.to(inputs[0].dtype()));
+  };
+  const auto formula = [&](const std::vector<Tensor>& inputs) {
+    const auto log_reference = at::log_softmax(reference, 1);
+    return (log_reference.exp() * (log_reference - at::log_softmax(inputs[0], 1))).sum(1);
+  };
+  EXPECT_TRUE(testing_support::equals_formula(function, formula, {random_logits(10)}, at::kFloat));
+  EXPECT_TRUE(testing_support::equals_finite_differences(function, {random_logits(10)}));
+}
+
+TEST(RowDistribution, NothingElseHasAGradient) {
   auto logits = random_logits(5).requires_grad_(true);
   EXPECT_FALSE(row_entropy(logits).requires_grad());
   EXPECT_FALSE(row_kl(logits, random_logits(6)).requires_grad());

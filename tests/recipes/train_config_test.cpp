@@ -97,6 +97,7 @@ objective:
   push_tokens: all
   anchor: 0.0
   hold: 0.0
+  hold_by: nll
   retain: 0.0
   retain_texts: 4
   cache_base: true
@@ -540,7 +541,7 @@ TEST(TrainConfig, NoticesKeysWithoutEffect) {
                           "only objective.push npo has it."));
   EXPECT_THAT(notices_of({"objective.base_cache=b.bin"}),
               ElementsAre("[command line: objective.base_cache=b.bin] objective.base_cache: has no "
-                          "effect: the base is not asked for anything."));
+                          "effect: no log-likelihood of the base is asked for."));
   EXPECT_THAT(notices_of({"objective.name=ppo", "reward.words=[a]", "objective.target_kl=2",
                           "rollout.temperature=0", "rollout.top_k=5"}),
               ElementsAre("[command line: objective.target_kl=2] objective.target_kl: has no "

@@ -210,6 +210,58 @@ TEST(ContrastStep, BoundedPushHasItsGradientAndAddsUp) {
   expect_groups_add_up(options);
 }
 
+// sum of p_base (log p_base - log p) over the vocabulary, at each token of the text but its last.
+double kl_from_base(TinyModel& model, std::string_view text) {
+  const torch::NoGradGuard no_grad;
+  const auto ids = NumberTokenizer().encode(text, /*add_special_tokens=*/true).ids;
+  const auto tensor = at::tensor(std::vector<int64_t>(ids.begin(), ids.end()), at::kLong);
+  const nn::PackedTokens tokens{.ids = tensor, .cu_seqlens = {0, static_cast<int32_t>(ids.size())}};
+  const auto log_probs = [&] {
+    const auto scores = model.logits(model.hidden_states(tokens, {}), {}).to(at::kDouble);
+    return at::log_softmax(scores, 1).slice(0, 0, std::ssize(ids) - 1);
+  };
+  const auto policy = log_probs();
+  const nn::AdapterOffGuard adapter_off;
+  const auto base = log_probs();
+  return (base.exp() * (base - policy)).sum().item<double>();
+}
+
+ContrastStepOptions held_by_kl() {
+  ContrastStepOptions options = tiny_step_options();
+  options.objective.hold = 0.7;
+  options.objective.hold_by = ContrastiveOptions::HoldBy::kKl;
+  return options;
+}
+
+// The loss beside hold is that without it; hold is the positives' divergence over their 2 + 3
+// tokens. An evaluation has the same.
+TEST(ContrastStep, HoldByKlIsThatOfPlainLogits) {
+  const auto encoder = number_encoder();
+  const std::vector<data::Record> records = {hand_record({"3 4 2", "5 6 7 2"}, {"8 9 10 11 2"})};
+  ContrastStepOptions options = held_by_kl();
+  options.groups = {.num_positives = 2, .num_hard_negatives = 1, .shuffle = false};
+  TinyModel model;
+  const auto held = contrast_step(records, records, encoder, options);
+  const double loss = loss_of(model, *held->prepare(model, 0, 0));
+  options.objective.hold = 0.0;
+  const auto free = contrast_step(records, records, encoder, options);
+  const double kl = (kl_from_base(model, "3 4 2") + kl_from_base(model, "5 6 7 2")) / 5.0;
+  EXPECT_GT(kl, 1e-4);
+  EXPECT_NEAR(loss - loss_of(model, *free->prepare(model, 0, 0)), 0.7 * kl, 1e-5);
+  EXPECT_NEAR(held->evaluate(model).loss, loss, 1e-5);
+}
+
+TEST(ContrastStep, HoldByKlIsZeroWhereTheAdapterIsOff) {
+  ContrastStepOptions options = held_by_kl();
+  options.objective.beta = 0.0;
+  EXPECT_NEAR(loss_of_the_base(options), 0.0, 1e-7);
+}
+
+TEST(ContrastStep, HoldByKlHasItsGradientAndAddsUp) {
+  expect_gradient_of_two_groups(held_by_kl());
+  expect_groups_add_up(held_by_kl());
+}
+
 // Under centroid base a positive's distance is its own mean's distance from the base: 0 here, its
 // pads included, so its score is 1 and a group of positives alone gives CE = 2 log 2.
 TEST(ContrastStep, PublishedPaddingKeepsTheBaseOfPads) {

@@ -109,6 +109,19 @@ TEST(MemoryEstimate, OptimizerIn8BitsTakesAQuarter) {
   EXPECT_EQ(estimate_memory(question).optimizer, 2 * values + 2 * 4 * values / 256);
 }
 
+// A piece of rows fits into 64 MiB of float32 logits: 524 of Mistral's 32,000. Of it the logits of
+// both models, two log-softmaxes and the base's probabilities; and two states of each token.
+TEST(MemoryEstimate, HeldDistributionsTakeFiveLogitsOfAPiece) {
+  auto question = mistral_question();
+  const int64_t without = estimate_memory(question).logits;
+  question.holds_distributions = true;
+  const int64_t tokens = question.num_tokens - question.num_texts;
+  const int64_t element = static_cast<int64_t>(c10::elementSize(question.dtype));
+  const int64_t piece = std::min<int64_t>(tokens, 524) * 32000;
+  EXPECT_EQ(estimate_memory(question).logits - without,
+            piece * (2 * element + 3 * 4) + 2 * tokens * 4096 * element);
+}
+
 TEST(MemoryEstimate, SmallTensorsStayInFloat32) {
   auto question = tiny_question();
   question.has_8bit_optimizer = true;

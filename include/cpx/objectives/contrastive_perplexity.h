@@ -70,6 +70,10 @@ struct ContrastiveOptions {
   enum class Push { kScore, kNpo };
   /// Which tokens a negative's mean NLL is of: all, or those that no positive of its group has.
   enum class PushTokens { kAll, kDiffering };
+  /// What `hold` keeps of the positives' tokens: their NLL, by its squared distance from the
+  /// base's, or the whole next-token distribution, by KL(base || policy). The second is no function
+  /// of token NLLs: contrastive_perplexity() leaves it to its caller (training::held_loss).
+  enum class HoldBy { kNll, kKl };
 
   Form form = Form::kCode;
 
@@ -86,12 +90,15 @@ struct ContrastiveOptions {
   double push_aim = 1.5;  // kNpo: nats a token above the base, not negative
   PushTokens push_tokens = PushTokens::kAll;
   double anchor = 0.0;  // weight of the positives' mean NLL
-  double hold = 0.0;    // weight of the positives' mean squared token NLL distance from the base's
+  double hold = 0.0;    // weight of the positives' mean distance from the base, token by token
+  HoldBy hold_by = HoldBy::kNll;
 
   /// True where the objective reads the NLLs of the frozen base.
   bool needs_base() const {
-    return centroid == Centroid::kBase || hold != 0.0 || needs_base_of_negatives();
+    return centroid == Centroid::kBase || holds_nll() || needs_base_of_negatives();
   }
+  bool holds_nll() const { return hold != 0.0 && hold_by == HoldBy::kNll; }
+  bool holds_distributions() const { return hold != 0.0 && hold_by == HoldBy::kKl; }
   /// True where that of the negatives is among them.
   bool needs_base_of_negatives() const { return push == Push::kNpo; }
 
@@ -128,19 +135,20 @@ struct ContrastiveOptions {
                 "score: toxic texts are moved by the scores (published); npo: each by a push "
                 "against the frozen base, which fades once the text is push_aim above it");
     visit.field("push_aim", push_aim,
-                "How far a toxic text's mean negative log-likelihood is to rise above the base's, "
-                "in nats a token (push npo)",
+                "By how many nats a token a toxic text is to leave the base (push npo)",
                 {.at_least = 0});
     visit.field("push_tokens", push_tokens,
-                "Tokens of toxic texts that are pushed: all (published); differing, those that no "
-                "neutral text of the group has");
+                "Pushed tokens of toxic texts: all (published), or those that no neutral text has");
     visit.field("anchor", anchor,
                 "Weight of the positives' mean negative log-likelihood (published: 0)",
                 {.at_least = 0});
     visit.field("hold", hold,
-                "Weight of the positives' squared distance from the base's token log-likelihoods: "
-                "keeps neutral text as it is (published: 0)",
+                "Weight of the positives' distance from the base, token by token: keeps neutral "
+                "text as it is (published: 0)",
                 {.at_least = 0});
+    visit.field("hold_by", hold_by,
+                "That distance: nll, squared, of the tokens' log-likelihoods; kl, of the whole "
+                "next-token distribution, at the cost of another pass of the base");
   }
 };
 
@@ -159,6 +167,10 @@ constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Phi) {
 }
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::Push) {
   return {"score", "npo"};
+}
+/// Those of what is held.
+constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::HoldBy) {
+  return {"nll", "kl"};
 }
 /// Those of the tokens that are pushed.
 constexpr std::array<std::string_view, 2> enum_names(ContrastiveOptions::PushTokens) {

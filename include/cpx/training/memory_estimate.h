@@ -40,6 +40,8 @@ struct MemoryQuestion {
   /// half types on the CPU.
   int64_t num_row_counts = 1;
   bool recompute_blocks = false;
+  /// Next-token distributions are held to the base's: `objective.hold_by: kl`.
+  bool holds_distributions = false;
 
   /// Bytes of the files that are mapped while the weights are loaded (they are stored in another
   /// type than computed in); 0: weights are used in place. Only counted on the CPU.

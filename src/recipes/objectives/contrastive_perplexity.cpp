@@ -57,11 +57,13 @@ class ContrastivePerplexity final : public Objective {
     }
     notices.add_idle(retain_.retain == 0 && !options_.needs_base(),
                      {"objective.base_cache", "objective.cache_base"},
-                     "the base is not asked for anything");
+                     "no log-likelihood of the base is asked for");
+    notices.add_idle(options_.hold == 0, {"objective.hold_by"}, "objective.hold is 0");
   }
 
   const RetainKeys* retain_keys() const override { return &retain_; }
   bool needs_base() const override { return options_.needs_base(); }
+  bool holds_distributions() const override { return options_.holds_distributions(); }
 
   BatchSizes batch_bound(const TrainConfig& config) const override {
     const int64_t texts =
