@@ -17,7 +17,7 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr const char* kListedSections = "scorers";
-constexpr int kNameWidth = 34;
+constexpr int kFigureNameWidth = 34;
 constexpr int kColumnWidth = 24;
 
 // ---- JSON ---------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ class FigureTable {
 
  private:
   void print_section(size_t section) {
-    text_ += fmt::format("\n{:<{}}", reports_.front().sections[section].title, kNameWidth);
+    text_ += fmt::format("\n{:<{}}", reports_.front().sections[section].title, kFigureNameWidth);
     for (const FigureReport& report : reports_) {
       text_ += fmt::format("  {:>{}}", last_part(report.name), kColumnWidth);
       if (&report != &reports_.front()) {
@@ -160,7 +160,7 @@ class FigureTable {
     const auto of = [&](const FigureReport& report) -> const FigureEstimate& {
       return report.sections[section].parts[part].figures[figure];
     };
-    text_ += fmt::format("{:<{}}", indent + in_words(of(reports_.front()).name), kNameWidth);
+    text_ += fmt::format("{:<{}}", indent + in_words(of(reports_.front()).name), kFigureNameWidth);
     for (const FigureReport& report : reports_) {
       text_ += fmt::format("  {:>{}}", estimate_text(of(report).estimate, ""), kColumnWidth);
       if (of(report).difference) {

@@ -19,21 +19,21 @@ namespace {
 constexpr int64_t kLongestRun = 3;
 constexpr double kLeftOutPerplexity = 10'000.0;
 
-using Replacement = std::pair<std::string_view, std::string_view>;
+using SpaceReplacement = std::pair<std::string_view, std::string_view>;
 
 // In the order of transformers.
-constexpr std::array<Replacement, 10> kSpacesBefore = {{{" .", "."},
-                                                        {" ?", "?"},
-                                                        {" !", "!"},
-                                                        {" ,", ","},
-                                                        {" ' ", "'"},
-                                                        {" n't", "n't"},
-                                                        {" 'm", "'m"},
-                                                        {" 's", "'s"},
-                                                        {" 've", "'ve"},
-                                                        {" 're", "'re"}}};
+constexpr std::array<SpaceReplacement, 10> kSpacesBefore = {{{" .", "."},
+                                                             {" ?", "?"},
+                                                             {" !", "!"},
+                                                             {" ,", ","},
+                                                             {" ' ", "'"},
+                                                             {" n't", "n't"},
+                                                             {" 'm", "'m"},
+                                                             {" 's", "'s"},
+                                                             {" 've", "'ve"},
+                                                             {" 're", "'re"}}};
 
-std::string replaced(std::string_view text, const Replacement& replacement) {
+std::string without_space(std::string_view text, const SpaceReplacement& replacement) {
   const auto& [from, to] = replacement;
   std::string result;
   for (size_t at = text.find(from); at != text.npos; at = text.find(from)) {
@@ -65,7 +65,7 @@ bool is_continuation_byte(char byte) { return (static_cast<unsigned char>(byte) 
 }  // namespace
 
 std::string clean_up_spaces(std::string text) {
-  for (const Replacement& replacement : kSpacesBefore) text = replaced(text, replacement);
+  for (const SpaceReplacement& replacement : kSpacesBefore) text = without_space(text, replacement);
   return text;
 }
 

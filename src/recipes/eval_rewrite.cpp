@@ -261,7 +261,7 @@ void write_rewrite_report(const EvalRewriteCommand& command,
                 fmt::format("toxic: a score {}; intervals: 95 %, over inputs",
                             command.rule.text())},
       .bootstrap = {.resamples = command.resamples, .level = kRewriteLevel}};
-  write_reports(reports_of(columns, frame), command.report);
+  write_figure_reports(reports_of(columns, frame), command.report);
 }
 
 }  // namespace

@@ -335,7 +335,7 @@ int report_columns(const EvalToxicityCommand& command, std::vector<FigureColumn>
                           .notes = {fmt::format("toxic: a score {}; intervals: 95 %, over prompts",
                                                 command.rule.text())},
                           .bootstrap = {.resamples = command.resamples, .level = kLevel}};
-  write_reports(reports_of(columns, frame), command.report);
+  write_figure_reports(reports_of(columns, frame), command.report);
   return kDone;
 }
 

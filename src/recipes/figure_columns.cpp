@@ -135,8 +135,8 @@ std::vector<FigureReport> reports_of(std::span<const FigureColumn> columns,
   return reports;
 }
 
-void write_reports(std::span<const FigureReport> reports,
-                   const std::optional<std::filesystem::path>& file) {
+void write_figure_reports(std::span<const FigureReport> reports,
+                          const std::optional<std::filesystem::path>& file) {
   if (file && is_standard_output(*file)) {
     std::cout << evaluation::figure_report_json(reports);
     return;

@@ -75,8 +75,8 @@ std::vector<evaluation::FigureReport> reports_of(std::span<const FigureColumn> c
 
 /// Writes the reports as JSON to `file` (if any) and the table to standard output, which carries
 /// the JSON alone if `file` is that.
-void write_reports(std::span<const evaluation::FigureReport> reports,
-                   const std::optional<std::filesystem::path>& file);
+void write_figure_reports(std::span<const evaluation::FigureReport> reports,
+                          const std::optional<std::filesystem::path>& file);
 
 /// Settings of an output as those of a report, without the names in `left_out`.
 std::vector<evaluation::ReportSetting> report_settings(std::span<const pipeline::Setting> settings,

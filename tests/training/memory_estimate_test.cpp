@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/training/memory_estimate.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "tests/support/errors.h"
