@@ -19,9 +19,12 @@ namespace {
 constexpr size_t kBlockBytes = 64 * 1024;
 constexpr size_t kBlocksPerFile = 16;
 
+// Of a model, or of an adapter in PEFT's form.
 bool is_model_file(const std::filesystem::path& file) {
-  return file.filename() == "config.json" || file.extension() == ".safetensors" ||
-         file.filename().string().starts_with("pytorch_model");
+  const std::string name = file.filename().string();
+  return name == "config.json" || name == "adapter_config.json" ||
+         file.extension() == ".safetensors" || name.starts_with("pytorch_model") ||
+         name.starts_with("adapter_model");
 }
 
 // The files of a GGUF: NAME-00001-of-00003.gguf is one of several.

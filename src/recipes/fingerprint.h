@@ -11,8 +11,9 @@
 
 namespace cpx::recipes {
 
-/// Size and hash of a model's files: the .gguf, or config and weights of a folder. The hash takes
-/// in the first, the last and evenly spaced blocks of each file, so it is quick for any size.
+/// Size and hash of a model's files: the .gguf, or config and weights of a folder, be it a model's
+/// or an adapter's. The hash takes in the first, the last and evenly spaced blocks of each file, so
+/// it is quick for any size.
 std::string model_fingerprint(const std::filesystem::path& model);
 
 /// The same of one file.

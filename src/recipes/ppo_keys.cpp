@@ -78,9 +78,9 @@ void RolloutKeys::visit_fields(config::FieldVisitor& visit) {
 }
 
 void RewardKeys::visit_fields(config::FieldVisitor& visit) {
-  visit.field(
-      "model", model,
-      "Folder of a RoBERTa classifier, or owner/name of the cache; this or words must be given");
+  visit.field("model", model,
+              "Folder of a classifier or reward model, or owner/name of the cache; this or words "
+              "must be given");
   visit.field("words", words,
               "In place of a classifier: label 0 counts the words of a response that are among "
               "these, label 1 the others");

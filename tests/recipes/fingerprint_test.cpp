@@ -67,6 +67,17 @@ TEST_F(ModelFingerprint, SeesShardsOfTorchSave) {
   EXPECT_NE(print("weights 1"), print("weights 2"));
 }
 
+TEST_F(ModelFingerprint, SeesEveryFileOfAnAdapter) {
+  for (const char* file :
+       {"adapter_config.json", "adapter_model.bin", "adapter_model.safetensors"}) {
+    const auto print = [&](const std::string& content) {
+      write_file_atomically(folder_ / file, content);
+      return model_fingerprint(folder_);
+    };
+    EXPECT_NE(print("rank 1"), print("rank 2")) << file;
+  }
+}
+
 TEST_F(ModelFingerprint, SeesAChangedByteOfASmallFile) {
   EXPECT_NE(with("weights 1"), with("weights 2"));
   EXPECT_EQ(with("weights 1"), with("weights 1"));
