@@ -52,6 +52,7 @@ struct PlacedText {
 class PerplexityScorer {
  public:
   /// Reads the tokenizer, checks that the adapters can be read, and settles the compute type.
+  /// `scoring` must outlive the object.
   /// `recorded_dtype` is that of an earlier run that goes on; empty: none. Throws DataError, with
   /// its place, for a text with a token that the model lacks.
   PerplexityScorer(const TextScoring& scoring, std::vector<PlacedText> texts,

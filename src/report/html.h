@@ -14,8 +14,8 @@ namespace cpx::report {
 /// A name or a piece of markup that is a constant of the program.
 class Markup {
  public:
-  consteval Markup(const char* constant)
-      : text_(constant) {}  // NOLINT(google-explicit-constructor)
+  /// A constant stands where a Markup is expected. NOLINTNEXTLINE(google-explicit-constructor)
+  consteval Markup(const char* constant) : text_(constant) {}
   constexpr std::string_view text() const { return text_; }
 
  private:

@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <ranges>
 
 #include <fmt/format.h>
 
@@ -149,9 +148,9 @@ class ChartDrawing {
       letters[i].y = std::max(letters[i].y, letters[i - 1].y + kLetterHeight);
     }
     double limit = y_.begin;
-    for (Letter& letter : std::ranges::reverse_view(letters)) {
-      letter.y = std::min(letter.y, limit);
-      limit = letter.y - kLetterHeight;
+    for (auto letter = letters.rbegin(); letter != letters.rend(); ++letter) {
+      letter->y = std::min(letter->y, limit);
+      limit = letter->y - kLetterHeight;
     }
     for (const Letter& letter : letters) {
       html_.leaf("text", letter.line->letter,

@@ -50,7 +50,8 @@ TEST(PerplexityScorer, QuantisedWeightsAreNearTheDenseOnes) {
 
 // Through the cache, row by row, the dense model gives what it gives in a pack.
 TEST(PerplexityScorer, ScoresAsDecodedAreThoseOfThePack) {
-  PerplexityScorer scorer(scoring("dense"), few_texts(), "");
+  const TextScoring command = scoring("dense");
+  PerplexityScorer scorer(command, few_texts(), "");
   for (const bool has_adapter : {false, true}) {
     const auto model = scorer.model_with(
         has_adapter ? std::optional(testing_support::fixture("models/llama_gqa/adapter"))

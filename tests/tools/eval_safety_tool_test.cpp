@@ -49,7 +49,8 @@ TEST_F(EvalSafetyTool, GivenPerplexitiesHaveTheScoresOfSafeNlp) {
       run({"--perplexities", kItems, "--resamples", "0", "--report", path("report.json")});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const Json report = Json::parse(read("report.json"));
-  const Json expected = Json::parse(read_text_file("tests/fixtures/evaluation/safety_score.json"));
+  const Json expected = Json::parse(
+      read_text_file(std::string(CPX_SOURCE_DIR) + "/tests/fixtures/evaluation/safety_score.json"));
   EXPECT_NEAR(report.at("average").get<double>(), expected.at("average").get<double>(), 1e-15);
   EXPECT_EQ(report.at("groups_counted"), expected.at("groups_counted"));
   EXPECT_EQ(report.at("kind"), "safety");
