@@ -23,13 +23,12 @@
 #include "cpx/evaluation/choice_report.h"
 #include "cpx/evaluation/request_encoder.h"
 #include "cpx/evaluation/score_requests.h"
-#include "cpx/formats/peft.h"
 #include "cpx/models/load.h"
 #include "cpx/tensor/device.h"
-#include "cpx/tensor/matmul_peak.h"
 #include "cpx/tokenizer/text_ends.h"
 #include "exit_status.h"
 #include "fingerprint.h"
+#include "measured_model.h"
 
 namespace cpx::recipes {
 
@@ -43,7 +42,6 @@ using evaluation::EncodedRequest;
 using evaluation::RequestScore;
 using Adapter = std::optional<fs::path>;
 
-constexpr const char* kDenseWeights = "dense";
 constexpr int64_t kUnknownLength = 2048;  // of a model whose config has none, as in the harness
 // Documents are finished in windows of so many passes: like lengths go together within one, and a
 // killed run loses one at most.
@@ -136,43 +134,8 @@ class Encoding {
   evaluation::RequestEncoder encoder_;
 };
 
-// The model with one adapter after the other; loaded when it is first needed.
-class AdaptedModel {
- public:
-  AdaptedModel(const EvalChoiceCommand& command, torch::Dtype dtype, torch::Device device)
-      : command_(command), dtype_(dtype), device_(device) {}
-
-  models::Llama& with(const Adapter& adapter) {
-    if (model_ != nullptr && adapter_ == adapter) return *model_;
-    if (base_ == nullptr) base_ = load();
-    model_ = adapter ? models::with_same_weights(*base_) : base_;
-    adapter_ = adapter;
-    if (adapter) models::attach_adapter(*model_, formats::read_peft(*adapter));
-    return *model_;
-  }
-
- private:
-  std::shared_ptr<models::Llama> load() const {
-    if (command_.weights == kDenseWeights) {
-      return models::load_model(command_.model, dtype_, device_);
-    }
-    return models::load_for_decoding(command_.model, models::parse_weight_format(command_.weights),
-                                     dtype_, device_);
-  }
-
-  const EvalChoiceCommand& command_;
-  torch::Dtype dtype_;
-  torch::Device device_;
-  std::shared_ptr<models::Llama> base_;
-  std::shared_ptr<models::Llama> model_;
-  Adapter adapter_;
-};
-
-torch::Dtype compute_type(const EvalChoiceCommand& command, const torch::Device& device) {
-  if (const auto wanted = tensor::parse_compute_dtype(command.dtype)) return *wanted;
-  if (command.weights == kDenseWeights) return tensor::choose_compute_dtype(device);
-  return models::decoding_dtype(command.model, models::parse_weight_format(command.weights),
-                                device);
+MeasuredModelPlace measured_place(const EvalChoiceCommand& command, const torch::Device& device) {
+  return {.model = command.model, .weights = command.weights, .device = device};
 }
 
 int64_t reading_length(const EvalChoiceCommand& command) {
@@ -205,10 +168,10 @@ class ChoiceRun {
       : command_(command),
         inputs_(std::move(inputs)),
         device_(tensor::resolve_device(command.device)),
-        dtype_(compute_type(command, device_)),
+        dtype_(measured_dtype(measured_place(command, device_), command.dtype)),
         max_length_(reading_length(command)),
         sides_(sides_of(command)),
-        model_(command, dtype_, device_) {
+        model_(measured_place(command, device_), dtype_) {
     const Encoding encoding(command_, max_length_);
     log_info("{}: {}", describe_model(command_.model), encoding.describe_ends());
     for (const ChoiceInput& input : inputs_) tasks_.push_back(encoding.encode(input));
@@ -262,7 +225,7 @@ class ChoiceRun {
     for (size_t i = begin; i < end; ++i) {
       window.add(task.documents[i], tree_of(input, i, command_.shots > 0));
     }
-    models::Llama& model = model_.with(side);
+    models::Llama& model = *model_.with(side);
     const auto num_requests = std::ssize(window.requests);
     const auto num_documents = static_cast<int64_t>(end - begin);
     const auto scores = evaluation::score_requests(
@@ -393,7 +356,7 @@ class ChoiceRun {
   torch::Dtype dtype_;
   int64_t max_length_;
   std::vector<Adapter> sides_;
-  AdaptedModel model_;
+  MeasuredModel model_;
   std::vector<EncodedTask> tasks_;
 };
 

@@ -17,7 +17,6 @@
 #include "cpx/models/load.h"
 #include "cpx/nn/frozen_module.h"
 #include "cpx/tensor/device.h"
-#include "cpx/tensor/matmul_peak.h"
 #include "cpx/tokenizer/limited.h"
 #include "fingerprint.h"
 
@@ -27,16 +26,12 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kDenseWeights = "dense";
 constexpr const char* kScoringType = "dtype";
 
-torch::Dtype scoring_dtype(const TextScoring& scoring, const torch::Device& device,
-                           const std::string& recorded) {
-  const std::string& name = scoring.dtype == "auto" && !recorded.empty() ? recorded : scoring.dtype;
-  if (const auto wanted = tensor::parse_compute_dtype(name)) return *wanted;
-  if (scoring.weights == kDenseWeights) return tensor::choose_compute_dtype(device);
-  return models::decoding_dtype(scoring.model, models::parse_weight_format(scoring.weights),
-                                device);
+MeasuredModelPlace measured_place(const TextScoring& scoring) {
+  return {.model = scoring.model,
+          .weights = scoring.weights,
+          .device = tensor::resolve_device(scoring.device)};
 }
 
 fs::path journal_of(const fs::path& output) { return output.string() + ".journal"; }
@@ -95,7 +90,7 @@ evaluation::ReportOrigin origin_of(const TextScoring& scoring,
 PerplexityScorer::PerplexityScorer(const TextScoring& scoring, std::vector<PlacedText> texts,
                                    const std::string& recorded_dtype)
     : scoring_(scoring),
-      device_(tensor::resolve_device(scoring.device)),
+      place_(measured_place(scoring)),
       texts_(std::move(texts)),
       encoder_(models::read_tokenizer(scoring.model), {.append_eos = scoring.append_eos,
                                                        .max_tokens = scoring.max_tokens,
@@ -106,7 +101,9 @@ PerplexityScorer::PerplexityScorer(const TextScoring& scoring, std::vector<Place
   for (const auto& one : measured_adapters(scoring)) {
     if (one) formats::read_peft(*one);
   }
-  dtype_ = scoring_dtype(scoring, device_, recorded_dtype);
+  const bool is_settled = scoring.dtype == "auto" && !recorded_dtype.empty();
+  dtype_ = measured_dtype(place_, is_settled ? recorded_dtype : scoring.dtype);
+  model_.emplace(place_, dtype_);
 }
 
 // Encodes all texts where one may have a token that the model lacks.
@@ -119,22 +116,14 @@ void PerplexityScorer::check_tokens() const {
 
 std::string PerplexityScorer::dtype() const { return tensor::dtype_name(dtype_); }
 
-std::shared_ptr<models::Llama> PerplexityScorer::load() const {
-  if (scoring_.weights == kDenseWeights) return models::load_model(scoring_.model, dtype_, device_);
-  auto model = models::load_for_decoding(
-      scoring_.model, models::parse_weight_format(scoring_.weights), dtype_, device_);
-  if (device_.is_cpu()) nn::hold_in_memory(*model);
-  log_info("{}: weights in {}", describe_model(scoring_.model), models::weight_types(*model));
-  return model;
-}
-
 std::shared_ptr<models::Llama> PerplexityScorer::model_with(
     const std::optional<fs::path>& adapter) {
-  if (base_ == nullptr) base_ = load();
-  if (!adapter) return base_;
-  auto model = models::with_same_weights(*base_);
-  models::attach_adapter(*model, formats::read_peft(*adapter));
-  return model;
+  if (!model_->is_loaded() && scoring_.weights != kDenseWeights) {
+    const auto base = model_->with(std::nullopt);
+    if (base->device().is_cpu()) nn::hold_in_memory(*base);
+    log_info("{}: weights in {}", describe_model(scoring_.model), models::weight_types(*base));
+  }
+  return model_->with(adapter);
 }
 
 std::optional<std::vector<evaluation::TextScore>> PerplexityScorer::score(

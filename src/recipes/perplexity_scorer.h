@@ -18,6 +18,7 @@
 #include "cpx/models/llama.h"
 #include "cpx/pipeline/batch_journal.h"
 #include "cpx/recipes/text_scoring.h"
+#include "measured_model.h"
 
 namespace cpx::recipes {
 
@@ -47,8 +48,7 @@ struct PlacedText {
   std::string where;
 };
 
-/// Scores the same texts under several models. The base is loaded when it is first needed and stays
-/// loaded; models with adapters share its weights.
+/// Scores the same texts under several models (see MeasuredModel).
 class PerplexityScorer {
  public:
   /// Reads the tokenizer, checks that the adapters can be read, and settles the compute type.
@@ -76,14 +76,13 @@ class PerplexityScorer {
 
  private:
   void check_tokens() const;
-  std::shared_ptr<models::Llama> load() const;
 
   const TextScoring& scoring_;
-  torch::Device device_;
+  MeasuredModelPlace place_;
   std::vector<PlacedText> texts_;
   data::TextEncoder encoder_;
   torch::Dtype dtype_ = torch::kFloat32;
-  std::shared_ptr<models::Llama> base_;
+  std::optional<MeasuredModel> model_;  // once the compute type is settled
 };
 
 /// The work in progress of scoring texts under several models, beside an output. Without an output,
