@@ -395,6 +395,7 @@ TEST_F(EvalPplJournal, AnInterruptSaysHowToGoOn) {
 TEST_F(EvalPplJournal, ASecondProcessIsRefusedUnderTheItemsFlag) {
   BackgroundTool first("cpx-eval-ppl", arguments("out.jsonl"));
   ASSERT_TRUE(first.runs_until([&] { return exists("out.jsonl.journal"); }));
+  first.send(SIGSTOP);  // else it may end before the second one begins
   const ToolResult second = run_tool("cpx-eval-ppl", arguments("out.jsonl"));
   first.send(SIGKILL);
   first.wait();
