@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from compare import busy, growth, inputs, machine, page, processes, rounds, sides, themes
+from compare import busy, evaluation, growth, inputs, machine, page, processes, rounds, sides, themes
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ["data/demo/train/*.json", "data/demo/heldout/*.json"]
@@ -37,14 +37,17 @@ THEMES = {
     "busy": busy.busy,
     "published-padding": themes.published_padding,
     "growth": growth.growth,
+    "choice": evaluation.choice,
+    "toxicity": evaluation.toxicity,
 }
+NOT_IN_ALL = ("choice", "toxicity")  # they need data that are no part of cpx
 
 
 def parse_arguments():
     defaults = sides.Places(shards=())
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("theme", nargs="+", choices=[*THEMES, "all"], metavar="THEME",
-                        help=f"{', '.join(THEMES)} or all")  # fmt: skip
+                        help=f"{', '.join(THEMES)}, or all but {' and '.join(NOT_IN_ALL)}: all")  # fmt: skip
     add = parser.add_argument
     add("--rounds", type=positive, default=5, help="rounds of each theme but published-padding and growth (5)")
     add("--steps", type=positive, default=6, help="training steps of a run, the first of them not timed (6)")
@@ -62,6 +65,7 @@ def parse_arguments():
     add("--preload", default="auto", help="allocator of the peers: a library, none, or auto (jemalloc, as cpx has it)")
     add("--llama-python", default=defaults.llama_python, help="the Python that has xllamacpp")
     add("--inputs", default=defaults.inputs, help="exported model and adapters; made if missing")
+    add("--sources", default="build/study/sources", help="data and classifiers of choice and toxicity (README.md)")
     add("--gguf", default=GGUF, help="what they are made of")
     add("--scratch", default=defaults.scratch, help="run folders and texts")
     add("--results", default="benchmarks/results", help="folder of the pages")
@@ -120,6 +124,7 @@ def make_setting(arguments):
         records=records,
         growth_groups=tuple(arguments.growth_groups),
         long_lengths=tuple(arguments.long_lengths),
+        sources=place(arguments.sources, "build/study/sources"),
     )
 
 
@@ -192,7 +197,7 @@ def tables_of(plan, measured):
     tables += plan.tables(measured)
     if plan.has_rounds:
         tables.append(page.rounds_table(measured, plan.sides, plan.unit, plan.counted))
-    if plan.compared:
+    if plan.compared and plan.has_values:
         tolerance = rounds.TOLERANCES[plan.compared]
         tables.append(page.values_table(measured, plan.sides, plan.compared, tolerance))
     return tables
@@ -226,7 +231,7 @@ def stop(*_):
 def main():
     arguments = parse_arguments()
     signal.signal(signal.SIGTERM, stop)
-    names = list(THEMES) if "all" in arguments.theme else arguments.theme
+    names = [n for n in THEMES if n not in NOT_IN_ALL] if "all" in arguments.theme else arguments.theme
     try:
         setting = make_setting(arguments)
         agreed = [run_theme(name, arguments, setting) for name in names]

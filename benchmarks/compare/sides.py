@@ -57,6 +57,7 @@ class Run:
     padded_per_second: float | None = None  # tokens with pads
     head_per_second: float | None = None  # tokens that the head computed
     pairs_per_second: float | None = None
+    documents_per_second: float | None = None  # or prompts
     tokens: list[int] = field(default_factory=list)
     values: list[float] = field(default_factory=list)
     first_step_seconds: float | None = None

@@ -53,6 +53,7 @@ class Setting:
     records: list
     growth_groups: tuple[int, ...]
     long_lengths: tuple[int, ...]
+    sources: str = "build/study/sources"
 
     def work(self, **changes):
         defaults = {"steps": self.steps, "groups": self.groups, "texts": self.texts, "threads": self.threads}
@@ -84,6 +85,7 @@ class Plan:
     warm_up: bool = False
     has_results: bool = True  # a table of all sides; not where they do different things
     has_rounds: bool = True
+    has_values: bool = True  # a table of what must agree
     facts: list = field(default_factory=list)
 
     @property

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Prepares the studies' data and runs the studies: benchmarks/studies/run.sh DATA [STUDY...]
-# DATA: folder of the SafeNLP contrast shards (not part of cpx). STUDY: anchored, evidence; both without one.
+# DATA: folder of the SafeNLP contrast shards (not part of cpx). STUDY: anchored, push, evidence or detoxify; all without one.
+# push and detoxify also need what benchmarks/README.md lists, in build/study/sources.
 # Pages go to benchmarks/results/STUDY_smollm2_HARDWARE_DATE.md (HARDWARE: this machine's, or $CPX_HARDWARE). What has
 # been run on the same data is not run again. Needs the release build ($CPX_BIN: another one) and the SmolLM2 GGUF.
 set -euo pipefail
@@ -27,8 +28,11 @@ if [ ! -s "$out/retain.jsonl" ]; then
 fi
 python3 benchmarks/studies/telling_words.py "$out"/train/*.json --out "$out/words.json"
 
-[ $# -gt 0 ] || set -- anchored evidence
+[ $# -gt 0 ] || set -- anchored push evidence detoxify
 for study in "$@"; do
+  if [ "$study" = detoxify ]; then
+    python3 benchmarks/studies/evaluation_data.py build/study/sources "$out" --out build/study/evaluated
+  fi
   page=benchmarks/results/${study}_smollm2_${hardware}_$(date +%F).md
   python3 benchmarks/study.py "benchmarks/studies/$study.json" --bin "$bin" --out "$page"
   echo "written: $page"
