@@ -41,11 +41,16 @@ using evaluation::DocumentScores;
 using evaluation::EncodedRequest;
 using evaluation::RequestScore;
 using Adapter = std::optional<fs::path>;
+using Clock = std::chrono::steady_clock;
 
 constexpr int64_t kUnknownLength = 2048;  // of a model whose config has none, as in the harness
 // Documents are finished in windows of so many passes: like lengths go together within one, and a
 // killed run loses one at most.
 constexpr int64_t kPassesPerWindow = 8;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
 
 // A task's documents as tokens.
 struct EncodedTask {
@@ -174,7 +179,9 @@ class ChoiceRun {
         model_(measured_place(command, device_), dtype_) {
     const Encoding encoding(command_, max_length_);
     log_info("{}: {}", describe_model(command_.model), encoding.describe_ends());
+    const auto start = Clock::now();
     for (const ChoiceInput& input : inputs_) tasks_.push_back(encoding.encode(input));
+    encoding_seconds_ = seconds_since(start);
   }
 
   int run() {
@@ -183,13 +190,12 @@ class ChoiceRun {
     std::vector<DocumentScores> first;
     for (const Adapter& side : sides_) {
       std::vector<DocumentScores> scores;
-      const auto start = std::chrono::steady_clock::now();
+      const auto start = Clock::now();
       for (size_t task = 0; task < inputs_.size(); ++task) {
         scores.push_back(score_task(side, task, items));
         if (interrupt_requested()) return interrupted(items);
       }
-      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
-      reports.push_back(report_of(side, scores, first, elapsed.count()));
+      reports.push_back(report_of(side, scores, first, encoding_seconds_ + seconds_since(start)));
       if (first.empty()) first = std::move(scores);
     }
     items.finish();
@@ -358,6 +364,7 @@ class ChoiceRun {
   std::vector<Adapter> sides_;
   MeasuredModel model_;
   std::vector<EncodedTask> tasks_;
+  double encoding_seconds_ = 0.0;
 };
 
 void check_outputs(const EvalChoiceCommand& command, const std::vector<ChoiceInput>& inputs) {

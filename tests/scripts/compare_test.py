@@ -16,7 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from compare import busy, figures, growth, inputs, machine, page, processes, rounds, sides, themes
+from compare import busy, evaluation, figures, growth, inputs, machine, page, processes, rounds, sides, themes
 
 
 
@@ -428,6 +428,81 @@ class Processes(unittest.TestCase):
     def test_a_missing_program_is_one_line(self):
         with self.assertRaisesRegex(processes.BenchmarkError, "no-such-tool cannot be started"):
             processes.run(["./no-such-tool"], ".")
+
+
+class Evaluation(unittest.TestCase):
+    """The themes of the evaluation tools, on a folder of made-up data."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.root = Path(folder.name)
+        self.scratch = self.root / "scratch"
+        places = sides.Places(shards=(), scratch="scratch")
+        self.setting = types.SimpleNamespace(root=folder.name, places=places, sources="data", threads=2, num_rounds=1)
+        for task in ("hellaswag", "arc_easy", "boolq", "piqa"):
+            self.write(f"data/eval/{task}.jsonl", [{"number": i} for i in range(300)])
+        self.write("data/eval/mmlu.jsonl", [{"subject": f"s{i % 10}", "number": i} for i in range(30)])
+        self.write("data/eval/rtp.jsonl", [{"prompt": {"text": f"p{i}", "toxicity": None}} for i in range(30)])
+        self.write("data/minilm-a/config.json", [{}])
+
+    def write(self, name, rows):
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    def read_side(self, side, stdout=""):
+        return side.read(types.SimpleNamespace(seconds=9.0, peak_mib=50.0, stdout=stdout), self.scratch)
+
+    def both(self, values):
+        """Runs of the first task: cpx's with log-likelihoods -1 and -2, the harness's with `values`."""
+        self.write("scratch/choice.json", [{"tasks": [{"documents": 2, "acc": 0.5}], "seconds": 0.5}])
+        self.write("scratch/choice_items.jsonl", [{"log_likelihoods": [-1.0]}, {"log_likelihoods": [-2.0]}])
+        told = {"documents": 2, "seconds": 4.0, "log_likelihoods": values, "correct": 1.0}
+        plan = evaluation.choice(self.setting)
+        cpx, peer = plan.sides[:2]
+        runs = {cpx.name: self.read_side(cpx), peer.name: self.read_side(peer, "Loading\n" + json.dumps(told))}
+        measured = [rounds.Round({2: 100.0}, runs)]
+        tolerance = rounds.TOLERANCES[plan.compared]
+        return rounds.Measured(measured, rounds.disagreements(measured, plan.sides[:2], tolerance)), plan.sides[:2]
+
+    def test_speed_is_in_documents_of_scoring(self):
+        measured, (cpx, peer) = self.both([-1.0, -2.0004])
+        self.assertEqual(measured.faults, [])
+        self.assertAlmostEqual(rounds.ratio(measured, cpx.name, peer.name, "documents_per_second"), 8.0)
+        self.assertIn("| harness-hellaswag | 2 | 2 | 1 and 1 | 4.0e-04 |",
+                      page.section(evaluation.agreement_table(measured, (cpx, peer))))  # fmt: skip
+
+    def test_another_log_likelihood_forbids_a_ratio(self):
+        measured, (cpx, peer) = self.both([-1.0, -2.002])
+        self.assertEqual(measured.faults, ["harness-hellaswag differs from cpx-hellaswag by 2.0e-03 (allowed: 1e-03)."])
+        self.assertIsNone(rounds.ratio(measured, cpx.name, peer.name, "documents_per_second"))
+
+    def test_both_sides_read_the_same_documents(self):
+        plan = evaluation.choice(self.setting)
+        for cpx, peer in zip(plan.sides[::2], plan.sides[1::2]):
+            task = cpx.name.removeprefix("cpx-")
+            self.assertIn(f"{task}=scratch/{task}_documents.jsonl", cpx.command(self.setting.places))
+            self.assertIn(f"scratch/{task}_documents.jsonl", peer.command(self.setting.places))
+        counts = {path.name: len(path.read_text().splitlines()) for path in self.scratch.glob("*_documents.jsonl")}
+        self.assertEqual(counts["boolq_documents.jsonl"], 100)
+        self.assertEqual(counts["mmlu_documents.jsonl"], 18)  # 6 subjects of 3
+
+    def test_prompts_a_second_include_scoring(self):
+        plan = evaluation.toxicity(self.setting)
+        self.assertEqual(len((self.scratch / evaluation.PROMPTS_FILE).read_text().splitlines()), 20)
+        self.write("scratch/toxicity.json", [{"prompts": 20, "continuations": 500}])
+        cpx = self.read_side(plan.sides[0])
+        peer = self.read_side(plan.sides[1], json.dumps({"prompts": 20, "texts": 500, "seconds": 40.0}))
+        self.assertEqual(cpx.tokens, peer.tokens)
+        self.assertAlmostEqual(cpx.documents_per_second, 20 / 9)  # the whole process
+        self.assertAlmostEqual(peer.documents_per_second, 0.5)
+
+    def test_data_that_are_missing_are_named(self):
+        (self.root / "data/eval/piqa.jsonl").unlink()
+        with self.assertRaisesRegex(processes.BenchmarkError, "^data/eval/piqa.jsonl: no such file. It is no part of cpx; "
+                                    "benchmarks/README.md says what it is, and --sources where it lies.$"):  # fmt: skip
+            evaluation.choice(self.setting)
 
 
 if __name__ == "__main__":
