@@ -53,10 +53,11 @@ struct Texts {
   std::vector<TextSpan> short_ones;
   std::vector<TextSpan> long_ones;
 
-  explicit Texts(const std::vector<int32_t>& cu_seqlens) {
+  Texts(const std::vector<int32_t>& cu_seqlens, const std::vector<int64_t>& first_rows) {
     for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
       const TextSpan span{.begin = cu_seqlens[text],
-                          .length = cu_seqlens[text + 1] - cu_seqlens[text]};
+                          .length = cu_seqlens[text + 1] - cu_seqlens[text],
+                          .first_row = first_rows.empty() ? 0 : first_rows[text]};
       (span.length <= kMaxShortText ? short_ones : long_ones).push_back(span);
     }
   }
@@ -231,37 +232,47 @@ AttentionGradients gradients_by_blocks(const Kept& kept, const Tensor& grad_outp
   return gradients;
 }
 
-// Fills what is kept beside q, k and v.
-Tensor attend(Kept& kept, const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+// Where the texts are, and from where on they are asked for (empty: from their beginning).
+struct Bounds {
+  std::vector<int32_t> cu_seqlens;
+  std::vector<int64_t> first_rows;
+
+  Texts texts() const { return {cu_seqlens, first_rows}; }
+};
+
+// Fills what is kept beside q, k and v. Only the kernels leave out what is not asked for.
+Tensor attend(Kept& kept, const Bounds& bounds, const AttentionOptions& options) {
   if (has_flash_attention(kept.q)) {
-    return attend_by_flash(kept, FlashPack(cu_seqlens, options, kept.q.device()));
+    return attend_by_flash(kept, FlashPack(bounds.cu_seqlens, options, kept.q.device()));
   }
-  if (has_cpu_kernels(kept.q)) return attend_by_kernels(kept, Texts(cu_seqlens), options);
-  return attend_by_blocks(kept, cu_seqlens, options);
+  if (has_cpu_kernels(kept.q)) return attend_by_kernels(kept, bounds.texts(), options);
+  return attend_by_blocks(kept, bounds.cu_seqlens, options);
 }
 
-AttentionGradients gradients_of(const Kept& kept, const Tensor& grad_output,
-                                const std::vector<int32_t>& cu_seqlens,
+AttentionGradients gradients_of(const Kept& kept, const Tensor& grad_output, const Bounds& bounds,
                                 const AttentionOptions& options) {
   if (has_flash_attention(kept.q)) {
-    return gradients_by_flash(kept, grad_output, FlashPack(cu_seqlens, options, kept.q.device()));
+    return gradients_by_flash(kept, grad_output,
+                              FlashPack(bounds.cu_seqlens, options, kept.q.device()));
   }
   if (has_cpu_kernels(kept.q)) {
-    return gradients_by_kernels(kept, grad_output, Texts(cu_seqlens), options);
+    return gradients_by_kernels(kept, grad_output, bounds.texts(), options);
   }
-  return gradients_by_blocks(kept, grad_output, cu_seqlens, options);
+  return gradients_by_blocks(kept, grad_output, bounds.cu_seqlens, options);
 }
 
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
  public:
   static Tensor forward(AutogradContext* context, const Tensor& q, const Tensor& k, const Tensor& v,
-                        const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+                        const Bounds& bounds, const AttentionOptions& options) {
     RECORD_USER_SCOPE("cpx::attention");
     Kept kept{.q = q, .k = k, .v = v};
-    const Tensor output = attend(kept, cu_seqlens, options);
+    const Tensor output = attend(kept, bounds, options);
     context->save_for_backward(
         {kept.q, kept.k, kept.v, kept.output, kept.log_sums, kept.rng_state, kept.unused});
-    context->saved_data["cu_seqlens"] = std::vector<int64_t>(cu_seqlens.begin(), cu_seqlens.end());
+    context->saved_data["cu_seqlens"] =
+        std::vector<int64_t>(bounds.cu_seqlens.begin(), bounds.cu_seqlens.end());
+    context->saved_data["first_rows"] = bounds.first_rows;
     context->saved_data["scale"] = options.scale;
     context->saved_data["window"] = options.window;
     return output;
@@ -272,14 +283,29 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     const auto saved = context->get_saved_variables();
     const Kept kept{saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6]};
     const auto stored = context->saved_data["cu_seqlens"].toIntVector();
-    const std::vector<int32_t> cu_seqlens(stored.begin(), stored.end());
+    const Bounds bounds{.cu_seqlens = {stored.begin(), stored.end()},
+                        .first_rows = context->saved_data["first_rows"].toIntVector()};
     const AttentionOptions options{.scale = context->saved_data["scale"].toDouble(),
                                    .window = context->saved_data["window"].toInt()};
     const AttentionGradients gradients =
-        gradients_of(kept, grad_outputs[0].contiguous(), cu_seqlens, options);
+        gradients_of(kept, grad_outputs[0].contiguous(), bounds, options);
     return {gradients.q, gradients.k, gradients.v, Tensor(), Tensor()};
   }
 };
+
+void check_first_rows(const std::vector<int64_t>& first_rows,
+                      const std::vector<int32_t>& cu_seqlens) {
+  if (first_rows.empty()) return;
+  CPX_CHECK(first_rows.size() + 1 == cu_seqlens.size(),
+            "[packed_attention] got first rows of {} texts, expected {}.", first_rows.size(),
+            cu_seqlens.size() - 1);
+  for (size_t text = 0; text < first_rows.size(); ++text) {
+    const int64_t length = cu_seqlens[text + 1] - cu_seqlens[text];
+    CPX_CHECK(first_rows[text] >= 0 && first_rows[text] <= length,
+              "[packed_attention] got first row {} of text {}, expected 0 to {}.", first_rows[text],
+              text, length);
+  }
+}
 
 }  // namespace
 
@@ -292,7 +318,8 @@ void check_cu_seqlens(const std::vector<int32_t>& cu_seqlens, int64_t num_tokens
 }
 
 Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                        const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+                        const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options,
+                        const std::vector<int64_t>& first_rows) {
   CPX_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) &&
                 q.size(2) == k.size(2) && q.size(1) % k.size(1) == 0,
             "[packed_attention] shapes do not fit: got q {}, k {}, v {}, expected [T, H, E] and "
@@ -300,8 +327,10 @@ Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
             tensor::shape_text(q.sizes()), tensor::shape_text(k.sizes()),
             tensor::shape_text(v.sizes()));
   check_cu_seqlens(cu_seqlens, q.size(0));
+  check_first_rows(first_rows, cu_seqlens);
   if (uses_reference()) return reference::packed_attention(q, k, v, cu_seqlens, options);
-  return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), cu_seqlens,
+  return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(),
+                                Bounds{.cu_seqlens = cu_seqlens, .first_rows = first_rows},
                                 options);
 }
 

@@ -107,14 +107,18 @@ struct KeyBlock {
 struct Head {
   HeadRows<const float> q, k, v;
   int64_t length;
-  int64_t size;    // E
-  int64_t window;  // 0: none
+  int64_t first_row;  // rows before it are not asked for
+  int64_t size;       // E
+  int64_t window;     // 0: none
   float scale;
 
   KeyBlock key_block(int64_t begin) const {
     const int64_t count = std::min(kKeys, length - begin);
     const int64_t row_end = window > 0 ? std::min(length, begin + count - 1 + window) : length;
-    return {.begin = begin, .count = count, .first_row = begin, .row_end = row_end};
+    return {.begin = begin,
+            .count = count,
+            .first_row = std::max(begin, first_row),
+            .row_end = row_end};
   }
   // The keys of the block that `row` sees are [first, last).
   int64_t first_key(const KeyBlock& block, int64_t row) const {
@@ -147,17 +151,18 @@ class HeadForward {
         keys_(static_cast<size_t>(head.size * kKeys)) {}
 
   void run() {
-    for (int64_t row = 0; row < head_.length; ++row) {
+    for (int64_t row = head_.first_row; row < head_.length; ++row) {
       std::fill(output_[row], output_[row] + head_.size, 0.0F);
     }
     for (int64_t begin = 0; begin < head_.length; begin += kKeys) {
       const KeyBlock block = head_.key_block(begin);
+      if (block.first_row >= block.row_end) continue;
       transpose_block(head_.k, block.begin, block.count, head_.size, keys_.data());
       for (int64_t row = block.first_row; row < block.row_end; row += kRows) {
         add_block(block, row, std::min(kRows, block.row_end - row));
       }
     }
-    for (int64_t row = 0; row < head_.length; ++row) {
+    for (int64_t row = head_.first_row; row < head_.length; ++row) {
       const auto index = static_cast<size_t>(row);
       scale_row(output_[row], head_.size, 1.0F / sums_[index]);
       *log_sums_[row] = highest_[index] + std::log(sums_[index]);
@@ -209,7 +214,7 @@ class HeadBackward {
         means_(static_cast<size_t>(head.length)),
         keys_(static_cast<size_t>(head.size * kKeys)),
         values_(static_cast<size_t>(head.size * kKeys)) {
-    for (int64_t row = 0; row < head.length; ++row) {
+    for (int64_t row = head.first_row; row < head.length; ++row) {
       means_[static_cast<size_t>(row)] = dot(grad_output[row], output[row], head.size);
     }
   }
@@ -221,6 +226,7 @@ class HeadBackward {
     }
     for (int64_t begin = 0; begin < head_.length; begin += kKeys) {
       const KeyBlock block = head_.key_block(begin);
+      if (block.first_row >= block.row_end) continue;
       transpose_block(head_.k, block.begin, block.count, head_.size, keys_.data());
       transpose_block(head_.v, block.begin, block.count, head_.size, values_.data());
       for (int64_t row = block.first_row; row < block.row_end; row += kRows) {
@@ -294,6 +300,7 @@ struct Shape {
             .k = rows(k, text, index / group()),
             .v = rows(v, text, index / group()),
             .length = text.length,
+            .first_row = text.first_row,
             .size = size,
             .window = options.window,
             .scale = static_cast<float>(options.scale)};

@@ -189,7 +189,7 @@ void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
       const int64_t head = key_head * shape.group() + g;
       const HeadRows rows = shape.head_rows(q, k, v, text.begin, head);
       const auto out = shape.rows(output_data, shape.num_heads, text.begin, head);
-      for (int64_t row = 0; row < text.length; ++row) {
+      for (int64_t row = text.first_row; row < text.length; ++row) {
         shape.attend(rows, row, weights);
         weighted_sum(weights, rows.v, shape.first_key(row), row + 1, shape.head_dim, out[row]);
       }
@@ -216,7 +216,10 @@ void short_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
       const HeadRows rows = shape.head_rows(q, k, v, text.begin, head);
       const auto grad_q = shape.rows(grad_q_data, shape.num_heads, text.begin, head);
       const auto grad_out = shape.rows(grad_output_data, shape.num_heads, text.begin, head);
-      for (int64_t row = 0; row < text.length; ++row) {
+      for (int64_t row = 0; row < text.first_row; ++row) {
+        std::fill(grad_q[row], grad_q[row] + size, 0.0F);
+      }
+      for (int64_t row = text.first_row; row < text.length; ++row) {
         const int64_t begin = shape.first_key(row);
         const int64_t end = row + 1;
         shape.attend(rows, row, weights);

@@ -17,13 +17,14 @@ namespace cpx::kernels {
 struct TextSpan {
   int64_t begin = 0;
   int64_t length = 0;
+  int64_t first_row = 0;  // rows before it are seen, but not asked for
 };
 
 /// The longest text that short_attention() computes.
 constexpr int64_t kMaxShortText = 128;
 
-/// Writes the rows of `texts` of `output`; all tensors are float32 and contiguous, as in
-/// packed_attention(), with E a multiple of 8.
+/// Writes the rows of `texts` that are asked for of `output`; all tensors are float32 and
+/// contiguous, as in packed_attention(), with E a multiple of 8.
 void short_attention(const torch::Tensor& q, const torch::Tensor& k, const torch::Tensor& v,
                      const std::vector<TextSpan>& texts, const AttentionOptions& options,
                      torch::Tensor& output);
@@ -35,8 +36,8 @@ struct AttentionGradients {
   torch::Tensor v;
 };
 
-/// Writes the rows of `texts` of the gradients of q, k and v, given the gradient of the output.
-/// Those of k and v are zeros before.
+/// Writes the rows of `texts` of the gradients of q, k and v, given the gradient of the output, of
+/// which the rows that are not asked for are not read. Those of k and v are zeros before.
 void short_attention_backward(const torch::Tensor& q, const torch::Tensor& k,
                               const torch::Tensor& v, const torch::Tensor& grad_output,
                               const std::vector<TextSpan>& texts, const AttentionOptions& options,

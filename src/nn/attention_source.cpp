@@ -37,12 +37,12 @@ std::vector<int64_t> PackedTexts::positions() const {
 
 Tensor PackedTexts::attend(int64_t /*layer*/, const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionOptions& options) const {
-  return kernels::packed_attention(q, k, v, cu_seqlens_, options);
+  return kernels::packed_attention(q, k, v, cu_seqlens_, options, first_rows_);
 }
 
 SharedTexts::SharedTexts(const PackedTokens& tokens)
     : shared_(share_tokens(tokens.token_of_place, tokens.ids.size(0), tokens.ids.device())),
-      texts_(tokens.cu_seqlens),
+      texts_(tokens.cu_seqlens, num_shared_before(tokens.cu_seqlens, tokens.token_of_place)),
       positions_(token_positions(tokens.cu_seqlens, tokens.token_of_place, tokens.ids.size(0))) {}
 
 Tensor SharedTexts::attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,

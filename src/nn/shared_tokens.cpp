@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/nn/shared_tokens.h"
 
+#include <algorithm>
+#include <unordered_set>
+
 #include "cpx/core/error.h"
 
 namespace cpx::nn {
@@ -57,6 +60,22 @@ std::vector<int64_t> token_positions(const std::vector<int32_t>& cu_seqlens,
   }
   check_all_placed(positions);
   return positions;
+}
+
+std::vector<int64_t> num_shared_before(const std::vector<int32_t>& cu_seqlens,
+                                       std::span<const int64_t> token_of_place) {
+  std::unordered_set<int64_t> placed;
+  std::vector<int64_t> counts;
+  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
+    const auto own =
+        token_of_place.subspan(static_cast<size_t>(cu_seqlens[text]),
+                               static_cast<size_t>(cu_seqlens[text + 1] - cu_seqlens[text]));
+    const auto first =
+        std::ranges::find_if_not(own, [&](int64_t token) { return placed.contains(token); });
+    counts.push_back(first - own.begin());
+    placed.insert(first, own.end());
+  }
+  return counts;
 }
 
 }  // namespace cpx::nn

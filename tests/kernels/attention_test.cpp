@@ -125,6 +125,87 @@ TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
   }
 }
 
+// Texts of which the beginning is not asked for: of a short one, of a long one, of a whole one.
+struct AskedCase {
+  AttentionCase shape;
+  std::vector<int64_t> first_rows;
+
+  // 1 in the rows [T, 1, 1] that are asked for, else 0.
+  Tensor asked() const {
+    auto rows = at::zeros({shape.cu_seqlens.back(), 1, 1});
+    for (size_t text = 0; text < first_rows.size(); ++text) {
+      rows.slice(0, shape.cu_seqlens[text] + first_rows[text], shape.cu_seqlens[text + 1]).fill_(1);
+    }
+    return rows;
+  }
+
+  // The output where it is asked for, 0 elsewhere, then the gradients of q, k and v.
+  std::vector<Tensor> results(std::vector<Tensor> inputs, const std::vector<int64_t>& rows) const {
+    for (Tensor& input : inputs) input = input.to(at::kFloat).requires_grad_(true);
+    const auto output =
+        packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options(), rows);
+    const auto read = at::where(asked() > 0, output, at::zeros_like(output));
+    const auto weights = random_tensor(read.sizes(), 9).to(at::kFloat);
+    std::vector<Tensor> found = torch::autograd::grad({(read * weights).sum()}, inputs);
+    found.insert(found.begin(), read.detach());
+    return found;
+  }
+};
+
+std::vector<AskedCase> asked_cases() {
+  std::vector<AskedCase> cases;
+  for (const int64_t head_dim : {6, 8, 72}) {
+    for (const int64_t window : {0, 5, 90}) {
+      cases.push_back({.shape = {.num_heads = 4,
+                                 .num_kv_heads = 2,
+                                 .head_dim = head_dim,
+                                 .window = window,
+                                 .cu_seqlens = {0, 128, 333, 366, 376, 506}},
+                       .first_rows = {100, 70, 33, 0, 130}});
+    }
+  }
+  return cases;
+}
+
+TEST(PackedAttentionFirstRows, WhatIsAskedForIsWhatAllRowsGive) {
+  for (const AskedCase& one : asked_cases()) {
+    const auto all = one.results(one.shape.inputs(), {});
+    const auto asked = one.results(one.shape.inputs(), one.first_rows);
+    for (size_t i = 0; i < all.size(); ++i) {
+      EXPECT_TRUE(is_close(asked[i], all[i])) << testing::PrintToString(one.shape) << ", " << i;
+    }
+  }
+}
+
+// Queries that are no numbers would spoil what they are used for.
+TEST(PackedAttentionFirstRows, NothingIsComputedOfTheOthers) {
+  for (const AskedCase& one : asked_cases()) {
+    if (one.shape.head_dim % 8 != 0) continue;  // computed by blocks of all rows
+    auto inputs = one.shape.inputs();
+    const auto expected = one.results(inputs, one.first_rows);
+    inputs[0] = at::where(one.asked() > 0, inputs[0], std::nan(""));
+    const auto found = one.results(inputs, one.first_rows);
+    for (size_t i = 0; i < found.size(); ++i) {
+      EXPECT_TRUE(at::equal(found[i], expected[i]))
+          << testing::PrintToString(one.shape) << ", " << i;
+    }
+  }
+}
+
+TEST(PackedAttentionFirstRows, BoundsMustFit) {
+  const AttentionCase shape{.cu_seqlens = {0, 3, 7}};
+  const auto inputs = shape.inputs();
+  const auto message = [&](const std::vector<int64_t>& first_rows) {
+    return message_of<std::invalid_argument>([&] {
+      packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options(),
+                       first_rows);
+    });
+  };
+  EXPECT_EQ(message({1}), "[packed_attention] got first rows of 1 texts, expected 2.");
+  EXPECT_EQ(message({1, 5}), "[packed_attention] got first row 5 of text 1, expected 0 to 4.");
+  EXPECT_EQ(message({-1, 0}), "[packed_attention] got first row -1 of text 0, expected 0 to 3.");
+}
+
 // Short and long texts in float32 have kernels of their own.
 TEST(PackedAttentionBlocks, ShortAndLongTextsOfOnePackEqualTheFormula) {
   for (const int64_t head_dim : {8, 64, 72, 136}) {

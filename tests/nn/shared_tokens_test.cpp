@@ -32,6 +32,13 @@ TEST(SharedTokens, ATokenIsReadAtItsFirstPlace) {
   EXPECT_THAT(shared.places_of_tokens->taken_for(5), ElementsAre());
 }
 
+TEST(SharedTokens, ABeginningIsCountedWhereItStoodBefore) {
+  EXPECT_THAT(num_shared_before(kEnds, kPlaces), ElementsAre(0, 2));
+  // The second text is the beginning of the first one, the third has nothing in common with them.
+  EXPECT_THAT(num_shared_before({0, 3, 5, 5, 7}, std::vector<int64_t>{0, 1, 2, 0, 1, 3, 4}),
+              ElementsAre(0, 2, 0, 0));
+}
+
 TEST(SharedTokens, FaultsAreNamed) {
   EXPECT_EQ(message_of<std::invalid_argument>([] { share_tokens(kPlaces, 4, torch::kCPU); }),
             "[shared tokens] got token 4 at a place, expected 0 to 3.");

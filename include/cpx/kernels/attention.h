@@ -22,9 +22,15 @@ struct AttentionOptions {
 /// of K (grouped-query attention: query head h reads key head h / (H / K)). Softmax in at least
 /// float32. Differentiable in q, k and v; nothing of size T x T is kept for the backward pass.
 /// Follows Hugging Face's eager_attention_forward (transformers 5.23, modeling_mistral.py).
+///
+/// `first_rows` says from which of its tokens on text i is asked for, so that what nobody reads
+/// need not be computed (empty: from the first). Of tokens before that one the output is
+/// unspecified, and no gradient may come back to them; other tokens see them all the same.
+/// Throws std::invalid_argument for shapes and bounds that do not fit.
 torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const std::vector<int32_t>& cu_seqlens,
-                               const AttentionOptions& options);
+                               const AttentionOptions& options,
+                               const std::vector<int64_t>& first_rows = {});
 
 /// Throws std::invalid_argument unless `cu_seqlens` starts at 0, never falls and ends at
 /// `num_tokens`.

@@ -40,7 +40,9 @@ class AttentionSource {
 /// Texts end to end: text i has the tokens cu_seqlens[i] to cu_seqlens[i + 1] and sees only itself.
 class PackedTexts : public AttentionSource {
  public:
-  explicit PackedTexts(std::vector<int32_t> cu_seqlens) : cu_seqlens_(std::move(cu_seqlens)) {}
+  /// `first_rows` says from which token on each text is asked for, as in packed_attention().
+  explicit PackedTexts(std::vector<int32_t> cu_seqlens, std::vector<int64_t> first_rows = {})
+      : cu_seqlens_(std::move(cu_seqlens)), first_rows_(std::move(first_rows)) {}
 
   std::vector<int64_t> positions() const override;
   torch::Tensor attend(int64_t layer, const torch::Tensor& q, const torch::Tensor& k,
@@ -49,10 +51,11 @@ class PackedTexts : public AttentionSource {
 
  private:
   std::vector<int32_t> cu_seqlens_;
+  std::vector<int64_t> first_rows_;
 };
 
 /// Texts that share tokens (PackedTokens::token_of_place): attention runs over the L places of the
-/// texts, and a token reads the same in each of its texts.
+/// texts, and a token reads the same in each of its texts. It is computed for the first of them.
 class SharedTexts : public AttentionSource {
  public:
   /// Throws std::invalid_argument for a token that is out of range, in no text, or at different

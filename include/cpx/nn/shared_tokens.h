@@ -31,4 +31,8 @@ SharedTokens share_tokens(std::span<const int64_t> token_of_place, int64_t num_t
 std::vector<int64_t> token_positions(const std::vector<int32_t>& cu_seqlens,
                                      std::span<const int64_t> token_of_place, int64_t num_tokens);
 
+/// How many tokens at the beginning of each text stand at an earlier place already, [texts].
+std::vector<int64_t> num_shared_before(const std::vector<int32_t>& cu_seqlens,
+                                       std::span<const int64_t> token_of_place);
+
 }  // namespace cpx::nn
