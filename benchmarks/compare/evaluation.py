@@ -12,9 +12,7 @@ from . import figures, page, processes, rounds
 from .sides import Run, Side
 from .themes import Plan, goals_against
 
-TASKS_FILE = "{}_documents.jsonl"
 PROMPTS_FILE = "toxicity_prompts.jsonl"
-MMLU_SUBJECTS = 6
 NUM_PROMPTS = 20
 SAMPLES = 25
 NEW_TOKENS = 20
@@ -22,20 +20,28 @@ NEW_TOKENS = 20
 
 @dataclass(frozen=True)
 class ChoiceWork:
-    """A task with its goal. `count`: documents, the first of the file."""
+    """A task with its goal. `count`: documents, the first of the file. `batch`: the peer's, of 1, 4, 8, 16 and 32 the fastest."""
 
+    name: str
     task: str
     count: int
     goal: float
     shots: int = 0
+    is_one_subject: bool = False
+    batch: int = 16
+
+    @property
+    def file(self):
+        return f"{self.name}_documents.jsonl"
 
 
 CHOICES = [
-    ChoiceWork("hellaswag", 100, 3.0),
-    ChoiceWork("arc_easy", 200, 3.0),
-    ChoiceWork("boolq", 100, 1.5),
-    ChoiceWork("piqa", 200, 1.5),
-    ChoiceWork("mmlu", 48, 8.0, shots=5),
+    ChoiceWork("hellaswag", "hellaswag", 100, 3.0),
+    ChoiceWork("arc_easy", "arc_easy", 200, 3.0),
+    ChoiceWork("boolq", "boolq", 100, 1.5),
+    ChoiceWork("piqa", "piqa", 200, 1.5),
+    ChoiceWork("mmlu", "mmlu", 48, 8.0, shots=5, batch=1),
+    ChoiceWork("mmlu-subject", "mmlu", 120, 8.0, shots=5, is_one_subject=True, batch=1),
 ]
 
 
@@ -59,12 +65,12 @@ def write_lines(setting, name, lines):
 
 
 def documents_of(setting, work):
-    """The first documents; of MMLU all those of its first subjects."""
-    lines = lines_of(setting, f"eval/{work.task}.jsonl")
-    if work.task != "mmlu":
-        return lines[: work.count]
-    subjects = list(dict.fromkeys(json.loads(line)["subject"] for line in lines))[:MMLU_SUBJECTS]
-    return [line for line in lines if json.loads(line)["subject"] in subjects]
+    """The first documents; where they are to be one subject, all under the name of the first one's."""
+    lines = lines_of(setting, f"eval/{work.task}.jsonl")[: work.count]
+    if not work.is_one_subject:
+        return lines
+    rows = [json.loads(line) for line in lines]
+    return [json.dumps({**row, "subject": rows[0]["subject"]}) for row in rows]
 
 
 def shots_flags(setting, work):
@@ -75,7 +81,7 @@ def cpx_choice(setting, work):
     def command(places):
         return [
             f"{places.bin}/cpx-eval-choice", "--model", f"{places.inputs}/model", "--dtype", "float32",
-            "--threads", str(setting.threads), "--task", f"{work.task}={places.scratch}/{TASKS_FILE.format(work.task)}",
+            "--threads", str(setting.threads), "--task", f"{work.task}={places.scratch}/{work.file}",
             *shots_flags(setting, work), "--report", f"{places.scratch}/choice.json",
             "--items", f"{places.scratch}/choice_items.jsonl", "--overwrite",
         ]  # fmt: skip
@@ -83,12 +89,19 @@ def cpx_choice(setting, work):
     def read(finished, scratch_folder):
         report = json.loads((scratch_folder / "choice.json").read_text(encoding="utf-8"))
         items = figures.json_lines((scratch_folder / "choice_items.jsonl").read_text(encoding="utf-8"))
-        values = [value for item in items for value in item["log_likelihoods"]]
+        documents = figures.json_lines((scratch_folder / work.file).read_text(encoding="utf-8"))
+        values = [value for item in in_file_order(items, documents) for value in item["log_likelihoods"]]
         count = report["tasks"][0]["documents"]
         correct = round(report["tasks"][0]["acc"] * count)
         return choice_run(finished, count, report["seconds"], values, correct)
 
-    return Side(f"cpx-{work.task}", command, read, setting.threads)
+    return Side(f"cpx-{work.name}", command, read, setting.threads)
+
+
+def in_file_order(items, documents):
+    """cpx takes the subjects of MMLU by their categories."""
+    subjects = list(dict.fromkeys(document.get("subject") for document in documents))
+    return sorted(items, key=lambda item: (subjects.index(item.get("subject")), item["document"]))
 
 
 def harness_choice(setting, work):
@@ -96,7 +109,8 @@ def harness_choice(setting, work):
         return [
             places.python, "benchmarks/peers/harness_choice.py", "--model", f"{places.inputs}/model",
             "--threads", str(setting.threads), "--task", work.task,
-            "--data", f"{places.scratch}/{TASKS_FILE.format(work.task)}", *shots_flags(setting, work),
+            "--data", f"{places.scratch}/{work.file}", *shots_flags(setting, work),
+            "--batch", str(work.batch),
         ]  # fmt: skip
 
     def read(finished, _):
@@ -104,7 +118,7 @@ def harness_choice(setting, work):
         return choice_run(finished, report["documents"], report["seconds"], report["log_likelihoods"],
                           round(report["correct"]))  # fmt: skip
 
-    return Side(f"harness-{work.task}", command, read, setting.threads, f"cpx-{work.task}", is_peer=True)
+    return Side(f"harness-{work.name}", command, read, setting.threads, f"cpx-{work.name}", is_peer=True)
 
 
 def choice_run(finished, count, seconds, values, correct):
@@ -132,13 +146,13 @@ def agreement_table(measured, sides):
 def choice(setting):
     sides = []
     for work in CHOICES:
-        write_lines(setting, TASKS_FILE.format(work.task), documents_of(setting, work))
+        write_lines(setting, work.file, documents_of(setting, work))
         sides += [cpx_choice(setting, work), harness_choice(setting, work)]
 
     def goals(measured):
         speed = []
         for work, cpx, peer in zip(CHOICES, sides[::2], sides[1::2]):
-            what = f"documents/s, {work.task}, {work.shots} shots"
+            what = f"documents/s, {work.name}, {work.shots} shots"
             speed += [
                 rounds.Goal(f"{what}, {cpx.name} / {peer.name}", work.goal,
                             rounds.ratio(measured, cpx.name, peer.name, "documents_per_second"), True)
@@ -147,11 +161,11 @@ def choice(setting):
 
     about = (
         "`cpx-eval-choice` beside lm-evaluation-harness 0.4.13 with transformers, in float32, on the same documents, with "
-        "every log-likelihood compared. Time is that of tokenizing and scoring; loading is left out, of the harness its making of "
-        f"prompts too. MMLU: {MMLU_SUBJECTS} subjects of 8 documents each; in the whole of it a subject has 246, and its "
-        "examples weigh less on cpx."
+        "every log-likelihood compared. Time is that of tokenizing and scoring; loading is left out, of the harness its making of prompts "
+        "too. `mmlu` has 6 subjects of 8 documents each; in the whole set a subject has 246, which share its examples. "
+        "So `mmlu-subject` has 120 documents of 15 subjects under the name of one."
     )
-    facts = [("documents", ", ".join(f"{work.task} {work.count}" for work in CHOICES) + ": the first of samples of the sets")]
+    facts = [("documents", ", ".join(f"{work.name} {work.count}" for work in CHOICES) + ": the first of samples of the sets")]
     return Plan("Choice tasks beside lm-evaluation-harness", about, sides, goals, setting.num_rounds,
                 lambda measured: [agreement_table(measured, sides)], unit="documents_per_second",
                 compared="log_likelihood", counted="documents", has_values=False, facts=facts)  # fmt: skip

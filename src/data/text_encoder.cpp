@@ -108,9 +108,7 @@ EncodedText TextEncoder::encode_unframed(const std::string& text) const {
 tokenizer::ChatTemplate TextEncoder::chat_template() const {
   const std::string& jinja =
       options_.chat_template.empty() ? tokenizer_->chat_template() : options_.chat_template;
-  if (jinja.empty()) {
-    refuse_model_without_template("conversations", "Give one");
-  }
+  if (jinja.empty()) refuse_model_without_template("conversations", "Give one");
   return {jinja, spelling(*tokenizer_, tokenizer_->bos_id()),
           spelling(*tokenizer_, tokenizer_->eos_id())};
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <memory>
 #include <numeric>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "cpx/core/error.h"
 #include "cpx/data/packed_batch.h"
 #include "cpx/kernels/row_rounding.h"
+#include "cpx/nn/kept_beginning.h"
 
 namespace cpx::evaluation {
 
@@ -23,6 +25,8 @@ using TokenIds = std::span<const TokenId>;
 // Attention runs over the places of the texts, so sharing saves it nothing: at most so many places
 // for a token of the limit.
 constexpr int64_t kPlacesPerToken = 8;
+// A shorter beginning is computed in each pass: a pass of its own would cost more.
+constexpr int64_t kShortestKept = 64;
 
 TokenIds read_tokens(const EncodedRequest& request) {
   return TokenIds(request.ids).first(request.ids.size() - 1);
@@ -98,13 +102,50 @@ std::vector<Tree> trees_of(const std::vector<ReadText>& texts) {
   return trees;
 }
 
+// Texts that are scored together, all of them behind a beginning that is computed before (empty:
+// none).
+struct Job {
+  TokenIds beginning = {};
+  std::vector<ReadText> texts = {};
+};
+
+// How many tokens all texts of a tree begin with. What predicts is a text's own.
+int64_t num_kept(std::span<const ReadText> texts) {
+  int64_t count = num_common(texts.front().read(), texts.back().read());
+  for (const ReadText& text : texts) {
+    count = std::min(count, std::ssize(text.ids) - text.num_scored - 1);
+  }
+  return count;
+}
+
+// A tree that does not fit into one pass is a job of its own, its texts without their beginning.
+std::vector<Job> jobs_of(const std::vector<ReadText>& texts, int64_t batch_tokens) {
+  std::vector<Job> jobs(1);
+  for (const Tree& tree : trees_of(texts)) {
+    const std::span<const ReadText> own(&texts[tree.begin], tree.end - tree.begin);
+    const bool is_split = own.size() > 1 && tree.num_tokens > batch_tokens;
+    const int64_t kept = is_split ? num_kept(own) : 0;
+    if (kept < kShortestKept) {
+      jobs.front().texts.insert(jobs.front().texts.end(), own.begin(), own.end());
+      continue;
+    }
+    const auto count = static_cast<size_t>(kept);
+    Job job{.beginning = own.front().ids.first(count), .texts = {own.begin(), own.end()}};
+    for (ReadText& text : job.texts) text.ids = text.ids.subspan(count);
+    jobs.push_back(std::move(job));
+  }
+  return jobs;
+}
+
 // Deals texts out into packs. Trees are kept whole where they fit; the largest come first, so that
 // memory is at its highest at once.
 class Packing {
  public:
   using Pack = std::vector<const ReadText*>;
 
-  Packing(const std::vector<ReadText>& texts, int64_t batch_tokens) : batch_tokens_(batch_tokens) {
+  // All texts stand behind `num_before` tokens.
+  Packing(const std::vector<ReadText>& texts, int64_t num_before, int64_t batch_tokens)
+      : num_before_(num_before), batch_tokens_(batch_tokens) {
     std::vector<Tree> trees = trees_of(texts);
     std::ranges::stable_sort(trees, std::greater(), &Tree::num_tokens);
     for (const Tree& tree : trees) {
@@ -118,7 +159,7 @@ class Packing {
 
  private:
   void add(const ReadText& text) {
-    const auto num_places = std::ssize(text.read());
+    const int64_t num_places = num_before_ + std::ssize(text.read());
     const bool is_full = num_tokens_ + num_added(text, last()) > batch_tokens_ ||
                          num_places_ + num_places > kPlacesPerToken * batch_tokens_;
     if (is_full) close();
@@ -135,6 +176,7 @@ class Packing {
     num_places_ = 0;
   }
 
+  int64_t num_before_;
   int64_t batch_tokens_;
   std::vector<Pack> packs_;
   Pack pack_;
@@ -231,7 +273,14 @@ torch::Tensor logits_of(nn::CausalLm& model, const torch::Tensor& hidden,
   return model.logits(rows, options).narrow(0, 0, num_rows);
 }
 
-void score_pack(nn::CausalLm& model, const Packing::Pack& pack,
+using Kept = std::shared_ptr<const nn::KeptBeginning>;
+
+Kept kept_beginning(nn::CausalLm& model, TokenIds ids, const nn::ForwardOptions& options) {
+  if (ids.empty()) return nullptr;
+  return model.keep_beginning(index_tensor({ids.begin(), ids.end()}, model.device()), options);
+}
+
+void score_pack(nn::CausalLm& model, const Packing::Pack& pack, const Kept& behind,
                 std::span<const EncodedRequest> requests, const nn::ForwardOptions& options,
                 std::vector<RequestScore>& scores) {
   const data::PackedBatch batch = packed(pack);
@@ -241,7 +290,8 @@ void score_pack(nn::CausalLm& model, const Packing::Pack& pack,
                                              .cu_seqlens = batch.cu_seqlens,
                                              .rows = asked.rows,
                                              .targets = {},
-                                             .token_of_place = batch.token_of_place},
+                                             .token_of_place = batch.token_of_place,
+                                             .behind = behind},
                                             options);  // [N, D]
   const int64_t piece = nn::rows_in_a_piece(model.shape());
   auto first = asked.tokens.begin();
@@ -268,11 +318,15 @@ std::vector<RequestScore> score_requests(nn::CausalLm& model,
   const std::vector<ReadText> texts = read_texts(requests, trees);
   std::vector<RequestScore> scores(requests.size());
   int64_t num_done = 0;
-  const Packing packing(texts, options.batch_tokens);
-  for (const Packing::Pack& pack : packing.packs()) {
-    score_pack(model, pack, requests, {.is_by_row = options.is_by_row}, scores);
-    for (const ReadText* text : pack) num_done += std::ssize(text->requests);
-    if (options.on_progress && !options.on_progress(num_done)) return {};
+  const nn::ForwardOptions forward{.is_by_row = options.is_by_row};
+  for (const Job& job : jobs_of(texts, options.batch_tokens)) {
+    const Kept behind = kept_beginning(model, job.beginning, forward);
+    const Packing packing(job.texts, std::ssize(job.beginning), options.batch_tokens);
+    for (const Packing::Pack& pack : packing.packs()) {
+      score_pack(model, pack, behind, requests, forward, scores);
+      for (const ReadText* text : pack) num_done += std::ssize(text->requests);
+      if (options.on_progress && !options.on_progress(num_done)) return {};
+    }
   }
   return scores;
 }

@@ -26,23 +26,33 @@ using torch::autograd::variable_list;
 // Query rows whose scores are held at once.
 constexpr int64_t kRowsPerBlock = 512;
 
+// Where the texts and their queries are.
+struct Bounds {
+  std::vector<int32_t> cu_seqlens;
+  std::vector<int32_t> queries;
+
+  size_t num_texts() const { return cu_seqlens.size() - 1; }
+};
+
 // A block of query rows of one text and the keys that it sees.
 struct Block {
-  int64_t row_begin;  // token index in the pack
+  int64_t row_begin;  // in q
   int64_t num_rows;
+  int64_t position;  // of the token that asks the first of them, in the pack
   int64_t key_begin;
   int64_t num_keys;
 };
 
-std::vector<Block> blocks_of(const std::vector<int32_t>& cu_seqlens, int64_t window) {
+std::vector<Block> blocks_of(const Bounds& bounds, int64_t window) {
   std::vector<Block> blocks;
-  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
-    const int64_t begin = cu_seqlens[text];
-    const int64_t end = cu_seqlens[text + 1];
-    for (int64_t row = begin; row < end; row += kRowsPerBlock) {
+  for (size_t text = 0; text < bounds.num_texts(); ++text) {
+    const int64_t begin = bounds.cu_seqlens[text];
+    const int64_t end = bounds.queries[text + 1];
+    const int64_t shift = bounds.cu_seqlens[text + 1] - end;
+    for (int64_t row = bounds.queries[text]; row < end; row += kRowsPerBlock) {
       const int64_t row_end = std::min(row + kRowsPerBlock, end);
-      const int64_t key = window > 0 ? std::max(begin, row - window + 1) : begin;
-      blocks.push_back({row, row_end - row, key, row_end - key});
+      const int64_t key = window > 0 ? std::max(begin, row + shift - window + 1) : begin;
+      blocks.push_back({row, row_end - row, row + shift, key, row_end + shift - key});
     }
   }
   return blocks;
@@ -53,11 +63,14 @@ struct Texts {
   std::vector<TextSpan> short_ones;
   std::vector<TextSpan> long_ones;
 
-  Texts(const std::vector<int32_t>& cu_seqlens, const std::vector<int64_t>& first_rows) {
-    for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
-      const TextSpan span{.begin = cu_seqlens[text],
-                          .length = cu_seqlens[text + 1] - cu_seqlens[text],
-                          .first_row = first_rows.empty() ? 0 : first_rows[text]};
+  explicit Texts(const Bounds& bounds) {
+    for (size_t text = 0; text < bounds.num_texts(); ++text) {
+      const int64_t length = bounds.cu_seqlens[text + 1] - bounds.cu_seqlens[text];
+      const int64_t num_queries = bounds.queries[text + 1] - bounds.queries[text];
+      const TextSpan span{.begin = bounds.cu_seqlens[text],
+                          .length = length,
+                          .first_row = length - num_queries,
+                          .query_begin = bounds.queries[text]};
       (span.length <= kMaxShortText ? short_ones : long_ones).push_back(span);
     }
   }
@@ -72,7 +85,7 @@ bool has_cpu_kernels(const Tensor& q) {
 Tensor hidden_keys(const Block& block, int64_t window, const torch::Device& device) {
   if (block.num_rows == 1) return {};
   const auto options = at::TensorOptions().device(device).dtype(at::kLong);
-  const auto rows = at::arange(block.row_begin, block.row_begin + block.num_rows, options);
+  const auto rows = at::arange(block.position, block.position + block.num_rows, options);
   const auto keys = at::arange(block.key_begin, block.key_begin + block.num_keys, options);
   const auto distance = rows.unsqueeze(1) - keys.unsqueeze(0);
   auto hidden = distance < 0;
@@ -128,28 +141,37 @@ bool has_flash_attention(const Tensor& q) {
   return q.is_cuda() && is_half && q.size(2) % 8 == 0 && q.size(2) <= 256;
 }
 
-// Its arguments for a pack.
-struct FlashPack {
+// The bounds of texts, or of their queries, as flash attention takes them.
+struct FlashBounds {
   Tensor offsets;  // int32 [texts + 1], on the device
   int64_t longest = 0;
+
+  FlashBounds(const std::vector<int32_t>& bounds, const torch::Device& device)
+      : offsets(at::tensor(bounds, at::kInt).to(device)) {
+    for (size_t text = 0; text + 1 < bounds.size(); ++text) {
+      longest = std::max<int64_t>(longest, bounds[text + 1] - bounds[text]);
+    }
+  }
+};
+
+// Its arguments for a pack. Queries belong to the last tokens of their text, as here.
+struct FlashPack {
+  FlashBounds queries;
+  FlashBounds texts;
   std::optional<double> scale;
   std::optional<int64_t> window_left;  // keys before a row's own
 
-  FlashPack(const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options,
-            const torch::Device& device)
-      : offsets(at::tensor(cu_seqlens, at::kInt).to(device)), scale(options.scale) {
-    for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
-      longest = std::max<int64_t>(longest, cu_seqlens[text + 1] - cu_seqlens[text]);
-    }
+  FlashPack(const Bounds& bounds, const AttentionOptions& options, const torch::Device& device)
+      : queries(bounds.queries, device), texts(bounds.cu_seqlens, device), scale(options.scale) {
     if (options.window > 0) window_left = options.window - 1;
   }
 };
 
 Tensor attend_by_flash(Kept& kept, const FlashPack& pack) {
   auto [output, log_sums, rng_state, unused, mask] = at::_flash_attention_forward(
-      kept.q, kept.k, kept.v, pack.offsets, pack.offsets, pack.longest, pack.longest,
-      /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false, pack.scale,
-      pack.window_left);
+      kept.q, kept.k, kept.v, pack.queries.offsets, pack.texts.offsets, pack.queries.longest,
+      pack.texts.longest, /*dropout_p=*/0.0, /*is_causal=*/true, /*return_debug_mask=*/false,
+      pack.scale, pack.window_left);
   kept.output = output;
   kept.log_sums = log_sums;
   kept.rng_state = rng_state;
@@ -160,9 +182,9 @@ Tensor attend_by_flash(Kept& kept, const FlashPack& pack) {
 AttentionGradients gradients_by_flash(const Kept& kept, const Tensor& grad_output,
                                       const FlashPack& pack) {
   auto [grad_q, grad_k, grad_v] = at::_flash_attention_backward(
-      grad_output, kept.q, kept.k, kept.v, kept.output, kept.log_sums, pack.offsets, pack.offsets,
-      pack.longest, pack.longest, /*dropout_p=*/0.0, /*is_causal=*/true, kept.rng_state,
-      kept.unused, pack.scale, pack.window_left);
+      grad_output, kept.q, kept.k, kept.v, kept.output, kept.log_sums, pack.queries.offsets,
+      pack.texts.offsets, pack.queries.longest, pack.texts.longest, /*dropout_p=*/0.0,
+      /*is_causal=*/true, kept.rng_state, kept.unused, pack.scale, pack.window_left);
   return {grad_q, grad_k, grad_v};
 }
 
@@ -191,11 +213,10 @@ AttentionGradients gradients_by_kernels(const Kept& kept, const Tensor& grad_out
   return {gradients.q.to(dtype), gradients.k.to(dtype), gradients.v.to(dtype)};
 }
 
-Tensor attend_by_blocks(const Kept& kept, const std::vector<int32_t>& cu_seqlens,
-                        const AttentionOptions& options) {
+Tensor attend_by_blocks(const Kept& kept, const Bounds& bounds, const AttentionOptions& options) {
   const auto &q = kept.q, &k = kept.k, &v = kept.v;
   auto output = at::empty_like(q);
-  for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+  for (const Block& block : blocks_of(bounds, options.window)) {
     const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
     const auto weights = attention_weights(q_rows, keys_of(k, block), block, options);
     const auto mixed = at::bmm(weights.to(v.scalar_type()), keys_of(v, block));
@@ -205,12 +226,11 @@ Tensor attend_by_blocks(const Kept& kept, const std::vector<int32_t>& cu_seqlens
 }
 
 AttentionGradients gradients_by_blocks(const Kept& kept, const Tensor& grad_output,
-                                       const std::vector<int32_t>& cu_seqlens,
-                                       const AttentionOptions& options) {
+                                       const Bounds& bounds, const AttentionOptions& options) {
   const auto &q = kept.q, &k = kept.k, &v = kept.v;
   AttentionGradients gradients{
       .q = at::empty_like(q), .k = at::zeros_like(k), .v = at::zeros_like(v)};
-  for (const Block& block : blocks_of(cu_seqlens, options.window)) {
+  for (const Block& block : blocks_of(bounds, options.window)) {
     const auto q_rows = grouped_rows(q, block.row_begin, block.num_rows, k.size(1));
     const auto grad_rows = grouped_rows(grad_output, block.row_begin, block.num_rows, k.size(1));
     const auto k_keys = keys_of(k, block);
@@ -232,33 +252,24 @@ AttentionGradients gradients_by_blocks(const Kept& kept, const Tensor& grad_outp
   return gradients;
 }
 
-// Where the texts are, and from where on they are asked for (empty: from their beginning).
-struct Bounds {
-  std::vector<int32_t> cu_seqlens;
-  std::vector<int64_t> first_rows;
-
-  Texts texts() const { return {cu_seqlens, first_rows}; }
-};
-
-// Fills what is kept beside q, k and v. Only the kernels leave out what is not asked for.
+// Fills what is kept beside q, k and v.
 Tensor attend(Kept& kept, const Bounds& bounds, const AttentionOptions& options) {
   if (has_flash_attention(kept.q)) {
-    return attend_by_flash(kept, FlashPack(bounds.cu_seqlens, options, kept.q.device()));
+    return attend_by_flash(kept, FlashPack(bounds, options, kept.q.device()));
   }
-  if (has_cpu_kernels(kept.q)) return attend_by_kernels(kept, bounds.texts(), options);
-  return attend_by_blocks(kept, bounds.cu_seqlens, options);
+  if (has_cpu_kernels(kept.q)) return attend_by_kernels(kept, Texts(bounds), options);
+  return attend_by_blocks(kept, bounds, options);
 }
 
 AttentionGradients gradients_of(const Kept& kept, const Tensor& grad_output, const Bounds& bounds,
                                 const AttentionOptions& options) {
   if (has_flash_attention(kept.q)) {
-    return gradients_by_flash(kept, grad_output,
-                              FlashPack(bounds.cu_seqlens, options, kept.q.device()));
+    return gradients_by_flash(kept, grad_output, FlashPack(bounds, options, kept.q.device()));
   }
   if (has_cpu_kernels(kept.q)) {
-    return gradients_by_kernels(kept, grad_output, bounds.texts(), options);
+    return gradients_by_kernels(kept, grad_output, Texts(bounds), options);
   }
-  return gradients_by_blocks(kept, grad_output, bounds.cu_seqlens, options);
+  return gradients_by_blocks(kept, grad_output, bounds, options);
 }
 
 class PackedAttention : public torch::autograd::Function<PackedAttention> {
@@ -270,9 +281,11 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     const Tensor output = attend(kept, bounds, options);
     context->save_for_backward(
         {kept.q, kept.k, kept.v, kept.output, kept.log_sums, kept.rng_state, kept.unused});
-    context->saved_data["cu_seqlens"] =
-        std::vector<int64_t>(bounds.cu_seqlens.begin(), bounds.cu_seqlens.end());
-    context->saved_data["first_rows"] = bounds.first_rows;
+    const auto stored = [](const std::vector<int32_t>& values) {
+      return std::vector<int64_t>(values.begin(), values.end());
+    };
+    context->saved_data["cu_seqlens"] = stored(bounds.cu_seqlens);
+    context->saved_data["queries"] = stored(bounds.queries);
     context->saved_data["scale"] = options.scale;
     context->saved_data["window"] = options.window;
     return output;
@@ -282,9 +295,11 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
     RECORD_USER_SCOPE("cpx::attention backward");
     const auto saved = context->get_saved_variables();
     const Kept kept{saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6]};
-    const auto stored = context->saved_data["cu_seqlens"].toIntVector();
-    const Bounds bounds{.cu_seqlens = {stored.begin(), stored.end()},
-                        .first_rows = context->saved_data["first_rows"].toIntVector()};
+    const auto stored = [&](const char* name) {
+      const auto values = context->saved_data[name].toIntVector();
+      return std::vector<int32_t>(values.begin(), values.end());
+    };
+    const Bounds bounds{.cu_seqlens = stored("cu_seqlens"), .queries = stored("queries")};
     const AttentionOptions options{.scale = context->saved_data["scale"].toDouble(),
                                    .window = context->saved_data["window"].toInt()};
     const AttentionGradients gradients =
@@ -293,17 +308,19 @@ class PackedAttention : public torch::autograd::Function<PackedAttention> {
   }
 };
 
-void check_first_rows(const std::vector<int64_t>& first_rows,
-                      const std::vector<int32_t>& cu_seqlens) {
-  if (first_rows.empty()) return;
-  CPX_CHECK(first_rows.size() + 1 == cu_seqlens.size(),
-            "[packed_attention] got first rows of {} texts, expected {}.", first_rows.size(),
-            cu_seqlens.size() - 1);
-  for (size_t text = 0; text < first_rows.size(); ++text) {
-    const int64_t length = cu_seqlens[text + 1] - cu_seqlens[text];
-    CPX_CHECK(first_rows[text] >= 0 && first_rows[text] <= length,
-              "[packed_attention] got first row {} of text {}, expected 0 to {}.", first_rows[text],
-              text, length);
+void check_queries(const Bounds& bounds, int64_t num_queries) {
+  CPX_CHECK(bounds.queries.size() == bounds.cu_seqlens.size() && bounds.queries.front() == 0 &&
+                bounds.queries.back() == num_queries,
+            "[packed_attention] query_bounds must go from 0 to the number of queries: got {} "
+            "entries that end at {}, expected {} that end at {}.",
+            bounds.queries.size(), bounds.queries.empty() ? -1 : bounds.queries.back(),
+            bounds.cu_seqlens.size(), num_queries);
+  for (size_t text = 0; text < bounds.num_texts(); ++text) {
+    const int64_t count = bounds.queries[text + 1] - bounds.queries[text];
+    const int64_t length = bounds.cu_seqlens[text + 1] - bounds.cu_seqlens[text];
+    CPX_CHECK(count >= 0 && count <= length,
+              "[packed_attention] got {} queries of text {}, expected 0 to {}.", count, text,
+              length);
   }
 }
 
@@ -319,19 +336,23 @@ void check_cu_seqlens(const std::vector<int32_t>& cu_seqlens, int64_t num_tokens
 
 Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
                         const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options,
-                        const std::vector<int64_t>& first_rows) {
-  CPX_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() && q.size(0) == k.size(0) &&
-                q.size(2) == k.size(2) && q.size(1) % k.size(1) == 0,
+                        const std::vector<int32_t>& query_bounds) {
+  const bool is_asked_by_all = query_bounds.empty();
+  CPX_CHECK(q.dim() == 3 && k.dim() == 3 && k.sizes() == v.sizes() &&
+                (q.size(0) == k.size(0) || !is_asked_by_all) && q.size(2) == k.size(2) &&
+                q.size(1) % k.size(1) == 0,
             "[packed_attention] shapes do not fit: got q {}, k {}, v {}, expected [T, H, E] and "
             "twice [T, K, E] with H a multiple of K.",
             tensor::shape_text(q.sizes()), tensor::shape_text(k.sizes()),
             tensor::shape_text(v.sizes()));
-  check_cu_seqlens(cu_seqlens, q.size(0));
-  check_first_rows(first_rows, cu_seqlens);
-  if (uses_reference()) return reference::packed_attention(q, k, v, cu_seqlens, options);
-  return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(),
-                                Bounds{.cu_seqlens = cu_seqlens, .first_rows = first_rows},
-                                options);
+  check_cu_seqlens(cu_seqlens, k.size(0));
+  const Bounds bounds{.cu_seqlens = cu_seqlens,
+                      .queries = is_asked_by_all ? cu_seqlens : query_bounds};
+  check_queries(bounds, q.size(0));
+  if (uses_reference()) {
+    return reference::packed_attention(q, k, v, cu_seqlens, options, bounds.queries);
+  }
+  return PackedAttention::apply(q.contiguous(), k.contiguous(), v.contiguous(), bounds, options);
 }
 
 }  // namespace cpx::kernels

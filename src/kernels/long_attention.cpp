@@ -74,13 +74,14 @@ CPX_MULTIVERSION void add_row(const float* x, int64_t size, float* sum) {
 
 // ---- Blocks -------------------------------------------------------------------------------------
 
-// A head's rows of a text, `stride` apart.
+// A head's rows of a text, `stride` apart, of which `data` is number `first`.
 template <class Number>
 struct HeadRows {
   Number* data;
   int64_t stride;
+  int64_t first = 0;
 
-  Number* operator[](int64_t row) const { return data + row * stride; }
+  Number* operator[](int64_t row) const { return data + (row - first) * stride; }
 };
 
 // Columns kKeys apart: transposed[e * kKeys + j] = rows[begin + j][e], zeros past `count` rows.
@@ -107,7 +108,7 @@ struct KeyBlock {
 struct Head {
   HeadRows<const float> q, k, v;
   int64_t length;
-  int64_t first_row;  // rows before it are not asked for
+  int64_t first_row;  // that asks
   int64_t size;       // E
   int64_t window;     // 0: none
   float scale;
@@ -221,7 +222,7 @@ class HeadBackward {
 
   // The gradient of q is written, those of k and v are added.
   void run(HeadRows<float> grad_q, HeadRows<float> grad_k, HeadRows<float> grad_v) {
-    for (int64_t row = 0; row < head_.length; ++row) {
+    for (int64_t row = head_.first_row; row < head_.length; ++row) {
       std::fill(grad_q[row], grad_q[row] + head_.size, 0.0F);
     }
     for (int64_t begin = 0; begin < head_.length; begin += kKeys) {
@@ -271,7 +272,7 @@ class HeadBackward {
 
 // ---- All heads ----------------------------------------------------------------------------------
 
-// Sizes of the tensors; head `head` of the rows of a text of a [T, heads, width] tensor.
+// Sizes of the tensors, and heads of a text's rows in them.
 struct Shape {
   int64_t num_heads;
   int64_t num_kv_heads;
@@ -286,17 +287,28 @@ struct Shape {
 
   int64_t group() const { return num_heads / num_kv_heads; }
 
+  static int64_t offset(const Tensor& x, int64_t row, int64_t head) {
+    return (row * x.size(1) + head) * x.size(2);
+  }
+  // Of keys and values, [T, heads, width].
   static HeadRows<const float> rows(const Tensor& x, const TextSpan& text, int64_t head) {
-    return {x.const_data_ptr<float>() + (text.begin * x.size(1) + head) * x.size(2),
-            x.size(1) * x.size(2)};
+    return {x.const_data_ptr<float>() + offset(x, text.begin, head), x.size(1) * x.size(2)};
   }
   static HeadRows<float> mutable_rows(const Tensor& x, const TextSpan& text, int64_t head) {
-    return {x.mutable_data_ptr<float>() + (text.begin * x.size(1) + head) * x.size(2),
-            x.size(1) * x.size(2)};
+    return {x.mutable_data_ptr<float>() + offset(x, text.begin, head), x.size(1) * x.size(2)};
+  }
+  // Of queries and what belongs to them, [Q, heads, width]; rows have their numbers in the text.
+  static HeadRows<const float> query_rows(const Tensor& x, const TextSpan& text, int64_t head) {
+    return {x.const_data_ptr<float>() + offset(x, text.query_begin, head), x.size(1) * x.size(2),
+            text.first_row};
+  }
+  static HeadRows<float> mutable_query_rows(const Tensor& x, const TextSpan& text, int64_t head) {
+    return {x.mutable_data_ptr<float>() + offset(x, text.query_begin, head), x.size(1) * x.size(2),
+            text.first_row};
   }
   Head head(const Tensor& q, const Tensor& k, const Tensor& v, const TextSpan& text,
             int64_t index) const {
-    return {.q = rows(q, text, index),
+    return {.q = query_rows(q, text, index),
             .k = rows(k, text, index / group()),
             .v = rows(v, text, index / group()),
             .length = text.length,
@@ -340,8 +352,8 @@ Tensor long_attention(const Tensor& q, const Tensor& k, const Tensor& v,
   auto log_sums = at::empty({q.size(0), shape.num_heads, 1}, q.options());
   for_each_head(texts, shape.num_heads, [&](const TextSpan& text, int64_t index) {
     const Head head = shape.head(q, k, v, text, index);
-    HeadForward(head, Shape::mutable_rows(output, text, index),
-                Shape::mutable_rows(log_sums, text, index))
+    HeadForward(head, Shape::mutable_query_rows(output, text, index),
+                Shape::mutable_query_rows(log_sums, text, index))
         .run();
   });
   return log_sums;
@@ -355,13 +367,17 @@ void long_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
   const Shape shape(q, k, options);
   // Tasks of one key head would add to the same places: each query head has gradients of its own.
   const bool is_grouped = shape.group() > 1;
-  const auto grad_k = is_grouped ? at::zeros_like(q) : gradients.k;  // [T, H, E]
-  const auto grad_v = is_grouped ? at::zeros_like(q) : gradients.v;
+  const auto by_head = [&](const Tensor& sum) {
+    return is_grouped ? at::zeros({k.size(0), q.size(1), q.size(2)}, q.options()) : sum;
+  };
+  const auto grad_k = by_head(gradients.k);  // [T, H, E]
+  const auto grad_v = by_head(gradients.v);
   for_each_head(texts, shape.num_heads, [&](const TextSpan& text, int64_t index) {
     const Head head = shape.head(q, k, v, text, index);
-    HeadBackward(head, Shape::rows(output, text, index), Shape::rows(log_sums, text, index),
-                 Shape::rows(grad_output, text, index))
-        .run(Shape::mutable_rows(gradients.q, text, index),
+    HeadBackward(head, Shape::query_rows(output, text, index),
+                 Shape::query_rows(log_sums, text, index),
+                 Shape::query_rows(grad_output, text, index))
+        .run(Shape::mutable_query_rows(gradients.q, text, index),
              Shape::mutable_rows(grad_k, text, index), Shape::mutable_rows(grad_v, text, index));
   });
   if (!is_grouped) return;

@@ -42,6 +42,18 @@ Tensor visible_tokens(const std::vector<int32_t>& cu_seqlens, int64_t window) {
   return visible;
 }
 
+// The tokens that ask: the last ones of each text, as many as it has queries.
+Tensor asking_tokens(const std::vector<int32_t>& cu_seqlens, const std::vector<int32_t>& queries) {
+  std::vector<int64_t> tokens;
+  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
+    const int64_t end = cu_seqlens[text + 1];
+    for (int64_t token = end - (queries[text + 1] - queries[text]); token < end; ++token) {
+      tokens.push_back(token);
+    }
+  }
+  return at::tensor(tokens, at::kLong);
+}
+
 }  // namespace
 
 bool uses_reference() {
@@ -73,17 +85,21 @@ Tensor rotate(const Tensor& x, const Tensor& cosine, const Tensor& sine) {
 Tensor swiglu(const Tensor& gate, const Tensor& up) { return at::silu(gate) * up; }
 
 Tensor packed_attention(const Tensor& q, const Tensor& k, const Tensor& v,
-                        const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options) {
+                        const std::vector<int32_t>& cu_seqlens, const AttentionOptions& options,
+                        const std::vector<int32_t>& query_bounds) {
   const int64_t group = q.size(1) / k.size(1);
   const auto all_keys = k.repeat_interleave(group, 1).transpose(0, 1);    // [H, T, E]
   const auto all_values = v.repeat_interleave(group, 1).transpose(0, 1);  // [H, T, E]
   const auto scores = at::matmul(q.transpose(0, 1), all_keys.transpose(1, 2)) * options.scale;
-  const auto hidden = visible_tokens(cu_seqlens, options.window).logical_not().to(q.device());
+  const auto hidden = visible_tokens(cu_seqlens, options.window)
+                          .index_select(0, asking_tokens(cu_seqlens, query_bounds))
+                          .logical_not()
+                          .to(q.device());
   const auto weights = to_at_least_float(scores)
                            .masked_fill(hidden, -std::numeric_limits<double>::infinity())
                            .softmax(-1)
-                           .to(v.scalar_type());                        // [H, T, T]
-  return at::matmul(weights, all_values).transpose(0, 1).contiguous();  // [T, H, E]
+                           .to(v.scalar_type());                        // [H, Q, T]
+  return at::matmul(weights, all_values).transpose(0, 1).contiguous();  // [Q, H, E]
 }
 
 Tensor linear(const Tensor& x, const LinearWeights& layer) {

@@ -20,13 +20,14 @@ using torch::Tensor;
 constexpr int64_t kLanes = 8;
 constexpr int64_t kLanesAtOnce = 8;  // accumulators of eight numbers
 
-// Rows of E numbers, `stride` apart.
+// Rows of E numbers, `stride` apart, of which `data` is number `first`.
 template <class Number>
 struct Rows {
   Number* data;
   int64_t stride;
+  int64_t first = 0;
 
-  Number* operator[](int64_t row) const { return data + row * stride; }
+  Number* operator[](int64_t row) const { return data + (row - first) * stride; }
 };
 
 // The sums of the eight numbers of each of four registers.
@@ -141,18 +142,24 @@ struct Shape {
     return options.window > 0 ? std::max<int64_t>(0, row - options.window + 1) : 0;
   }
 
-  // Head `head` of the text's rows of a [T, heads, E] tensor.
+  // Key head `head` of the text's rows of a [T, K, E] tensor.
   template <class Number>
-  Rows<Number> rows(Number* data, int64_t heads, int64_t begin, int64_t head) const {
-    return {data + (begin * heads + head) * head_dim, heads * head_dim};
+  Rows<Number> key_rows(Number* data, const TextSpan& text, int64_t head) const {
+    return {data + (text.begin * num_kv_heads + head) * head_dim, num_kv_heads * head_dim};
+  }
+  // Head `head` of the text's rows of a [Q, H, E] tensor, by their numbers in the text.
+  template <class Number>
+  Rows<Number> query_rows(Number* data, const TextSpan& text, int64_t head) const {
+    return {data + (text.query_begin * num_heads + head) * head_dim, num_heads * head_dim,
+            text.first_row};
   }
 
-  HeadRows head_rows(const Tensor& q, const Tensor& k, const Tensor& v, int64_t begin,
+  HeadRows head_rows(const Tensor& q, const Tensor& k, const Tensor& v, const TextSpan& text,
                      int64_t head) const {
     const int64_t key_head = head / group();
-    return {rows(q.const_data_ptr<float>(), num_heads, begin, head),
-            rows(k.const_data_ptr<float>(), num_kv_heads, begin, key_head),
-            rows(v.const_data_ptr<float>(), num_kv_heads, begin, key_head)};
+    return {query_rows(q.const_data_ptr<float>(), text, head),
+            key_rows(k.const_data_ptr<float>(), text, key_head),
+            key_rows(v.const_data_ptr<float>(), text, key_head)};
   }
 
   // The attention weights of `row` in weights[first_key(row)..row].
@@ -187,8 +194,8 @@ void short_attention(const Tensor& q, const Tensor& k, const Tensor& v,
     float weights[kBufferSize];
     for (int64_t g = 0; g < shape.group(); ++g) {
       const int64_t head = key_head * shape.group() + g;
-      const HeadRows rows = shape.head_rows(q, k, v, text.begin, head);
-      const auto out = shape.rows(output_data, shape.num_heads, text.begin, head);
+      const HeadRows rows = shape.head_rows(q, k, v, text, head);
+      const auto out = shape.query_rows(output_data, text, head);
       for (int64_t row = text.first_row; row < text.length; ++row) {
         shape.attend(rows, row, weights);
         weighted_sum(weights, rows.v, shape.first_key(row), row + 1, shape.head_dim, out[row]);
@@ -209,16 +216,13 @@ void short_attention_backward(const Tensor& q, const Tensor& k, const Tensor& v,
   for_each_key_head(texts, shape.num_kv_heads, [&](const TextSpan& text, int64_t key_head) {
     float weights[kBufferSize];      // P
     float grad_scores[kBufferSize];  // dP, then dS
-    const auto grad_k = shape.rows(grad_k_data, shape.num_kv_heads, text.begin, key_head);
-    const auto grad_v = shape.rows(grad_v_data, shape.num_kv_heads, text.begin, key_head);
+    const auto grad_k = shape.key_rows(grad_k_data, text, key_head);
+    const auto grad_v = shape.key_rows(grad_v_data, text, key_head);
     for (int64_t g = 0; g < shape.group(); ++g) {
       const int64_t head = key_head * shape.group() + g;
-      const HeadRows rows = shape.head_rows(q, k, v, text.begin, head);
-      const auto grad_q = shape.rows(grad_q_data, shape.num_heads, text.begin, head);
-      const auto grad_out = shape.rows(grad_output_data, shape.num_heads, text.begin, head);
-      for (int64_t row = 0; row < text.first_row; ++row) {
-        std::fill(grad_q[row], grad_q[row] + size, 0.0F);
-      }
+      const HeadRows rows = shape.head_rows(q, k, v, text, head);
+      const auto grad_q = shape.query_rows(grad_q_data, text, head);
+      const auto grad_out = shape.query_rows(grad_output_data, text, head);
       for (int64_t row = text.first_row; row < text.length; ++row) {
         const int64_t begin = shape.first_key(row);
         const int64_t end = row + 1;

@@ -184,6 +184,19 @@ torch::Tensor Llama::pack_states(const nn::PackedTokens& tokens, const nn::Forwa
   });
 }
 
+std::shared_ptr<const nn::KeptBeginning> Llama::keep_beginning(const torch::Tensor& ids,
+                                                               const nn::ForwardOptions& options) {
+  const torch::NoGradGuard no_grad;
+  check_ids(ids);
+  const auto kept = std::make_shared<nn::KeptBeginning>(ids.size(0), shape_.num_layers);
+  padded(ids.size(0), [&](int64_t num_added) {
+    return states(
+        with_added_rows(ids, num_added),
+        {.source = std::make_shared<nn::BeginningToKeep>(kept, num_added), .options = options});
+  });
+  return kept;
+}
+
 torch::Tensor Llama::prefill(nn::KvCache& cache, const torch::Tensor& ids,
                              const std::vector<nn::PromptSlot>& prompts) {
   const torch::NoGradGuard no_grad;

@@ -5,6 +5,8 @@
 #include <numeric>
 #include <utility>
 
+#include <ATen/ATen.h>
+
 #include "cpx/nn/forward_context.h"
 
 namespace cpx::nn {
@@ -24,6 +26,14 @@ std::vector<int32_t> prompt_bounds(const std::vector<PromptSlot>& prompts, int64
   return cu_seqlens;
 }
 
+// The token at each place of the texts, [L].
+std::vector<int64_t> tokens_of_places(const PackedTokens& tokens) {
+  if (!tokens.token_of_place.empty()) return tokens.token_of_place;
+  std::vector<int64_t> places(static_cast<size_t>(tokens.ids.size(0)));
+  std::iota(places.begin(), places.end(), int64_t{0});
+  return places;
+}
+
 }  // namespace
 
 std::vector<int64_t> PackedTexts::positions() const {
@@ -37,27 +47,46 @@ std::vector<int64_t> PackedTexts::positions() const {
 
 Tensor PackedTexts::attend(int64_t /*layer*/, const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionOptions& options) const {
-  return kernels::packed_attention(q, k, v, cu_seqlens_, options, first_rows_);
+  return kernels::packed_attention(q, k, v, cu_seqlens_, options);
 }
 
-SharedTexts::SharedTexts(const PackedTokens& tokens)
-    : shared_(share_tokens(tokens.token_of_place, tokens.ids.size(0), tokens.ids.device())),
-      texts_(tokens.cu_seqlens, num_shared_before(tokens.cu_seqlens, tokens.token_of_place)),
-      positions_(token_positions(tokens.cu_seqlens, tokens.token_of_place, tokens.ids.size(0))) {}
+SharedTexts::SharedTexts(const PackedTokens& tokens) : beginning_(tokens.behind) {
+  const std::vector<int64_t> places = tokens_of_places(tokens);
+  const int64_t num_tokens = tokens.ids.size(0);
+  const int64_t num_before = beginning_ == nullptr ? 0 : beginning_->num_tokens();
+  shared_ = share_tokens(tokens.cu_seqlens, places, num_tokens, tokens.ids.device(), num_before);
+  positions_ = token_positions(tokens.cu_seqlens, places, num_tokens);
+  for (int64_t& position : positions_) position += num_before;
+}
 
 Tensor SharedTexts::attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
                            const AttentionOptions& options) const {
   const auto at_places = [this](const Tensor& x) {
-    return kernels::select_rows(x, shared_.tokens_of_places);  // [L, ...]
+    return kernels::select_rows(x, shared_.tokens_of_places);  // [places, K, E]
   };
-  const auto read =
-      texts_.attend(layer, at_places(q), at_places(k), at_places(v), options);  // [L, H, E]
-  return kernels::select_rows(read, shared_.places_of_tokens);                  // [T, H, E]
+  if (beginning_ == nullptr) {
+    return kernels::packed_attention(q, at_places(k), at_places(v), shared_.cu_seqlens, options,
+                                     shared_.own_bounds);
+  }
+  const auto keys = at::cat({beginning_->keys(layer), k});      // [P + T, K, E]
+  const auto values = at::cat({beginning_->values(layer), v});  // [P + T, K, E]
+  return kernels::packed_attention(q, at_places(keys), at_places(values), shared_.cu_seqlens,
+                                   options, shared_.own_bounds);
 }
 
 std::shared_ptr<const AttentionSource> attention_source(const PackedTokens& tokens) {
-  if (tokens.token_of_place.empty()) return std::make_shared<PackedTexts>(tokens.cu_seqlens);
+  const bool is_plain = tokens.token_of_place.empty() && tokens.behind == nullptr;
+  if (is_plain) return std::make_shared<PackedTexts>(tokens.cu_seqlens);
   return std::make_shared<SharedTexts>(tokens);
+}
+
+BeginningToKeep::BeginningToKeep(std::shared_ptr<KeptBeginning> kept, int64_t num_added)
+    : kept_(std::move(kept)), texts_(prompt_bounds({{0, kept_->num_tokens()}}, num_added)) {}
+
+Tensor BeginningToKeep::attend(int64_t layer, const Tensor& q, const Tensor& k, const Tensor& v,
+                               const AttentionOptions& options) const {
+  kept_->store(layer, k.narrow(0, 0, kept_->num_tokens()), v.narrow(0, 0, kept_->num_tokens()));
+  return texts_.attend(layer, q, k, v, options);
 }
 
 CachedPrompts::CachedPrompts(KvCache& cache, std::vector<PromptSlot> prompts, int64_t num_added)

@@ -69,6 +69,11 @@ ReadTokens read_tokens(const Predictions& predictions) {
 
 }  // namespace
 
+std::shared_ptr<const KeptBeginning> CausalLm::keep_beginning(const torch::Tensor& /*ids*/,
+                                                              const ForwardOptions& /*options*/) {
+  throw_cannot_decode();
+}
+
 torch::Tensor CausalLm::prefill(KvCache& /*cache*/, const torch::Tensor& /*ids*/,
                                 const std::vector<PromptSlot>& /*prompts*/) {
   throw_cannot_decode();
@@ -114,7 +119,8 @@ torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
   const ReadTokens read = read_tokens(predictions);
   const auto hidden = model.hidden_states({.ids = to_tensor(read.ids, device),
                                            .cu_seqlens = read.cu_seqlens,
-                                           .token_of_place = read.token_of_place},
+                                           .token_of_place = read.token_of_place,
+                                           .behind = predictions.behind},
                                           options);  // [T, D]
   const bool is_every_token =
       std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));

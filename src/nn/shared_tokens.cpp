@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cpx/nn/shared_tokens.h"
 
-#include <algorithm>
-#include <unordered_set>
-
 #include "cpx/core/error.h"
 
 namespace cpx::nn {
@@ -27,19 +24,35 @@ void check_all_placed(const std::vector<int64_t>& of_tokens) {
 
 }  // namespace
 
-SharedTokens share_tokens(std::span<const int64_t> token_of_place, int64_t num_tokens,
-                          const torch::Device& device) {
-  std::vector<int64_t> first_place(static_cast<size_t>(num_tokens), kNowhere);
-  for (size_t place = 0; place < token_of_place.size(); ++place) {
-    check_token(token_of_place[place], num_tokens);
-    int64_t& first = first_place[static_cast<size_t>(token_of_place[place])];
-    if (first == kNowhere) first = static_cast<int64_t>(place);
+SharedTokens share_tokens(const std::vector<int32_t>& cu_seqlens,
+                          std::span<const int64_t> token_of_place, int64_t num_tokens,
+                          const torch::Device& device, int64_t num_before) {
+  SharedTokens shared;
+  std::vector<int64_t> rows;
+  int64_t next = 0;  // the first token that has not come yet
+  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
+    for (int64_t row = 0; row < num_before; ++row) rows.push_back(row);
+    const int64_t before = next;
+    for (int64_t place = cu_seqlens[text]; place < cu_seqlens[text + 1]; ++place) {
+      const int64_t token = token_of_place[static_cast<size_t>(place)];
+      check_token(token, num_tokens);
+      const bool is_own = next > before;
+      CPX_CHECK(is_own ? token == next : token <= next,
+                "[shared tokens] got token {} at place {}, expected {}{}: tokens are numbered as "
+                "they come.",
+                token, place, is_own ? "" : "at most ", next);
+      if (token == next) ++next;
+      rows.push_back(num_before + token);
+    }
+    shared.cu_seqlens.push_back(static_cast<int32_t>(rows.size()));
+    shared.own_bounds.push_back(static_cast<int32_t>(next));
   }
-  check_all_placed(first_place);
-  return {.tokens_of_places =
-              std::make_shared<kernels::RowSelection>(token_of_place, num_tokens, device),
-          .places_of_tokens = std::make_shared<kernels::RowSelection>(
-              first_place, std::ssize(token_of_place), device)};
+  CPX_CHECK(next == num_tokens,
+            "[shared tokens] token {} has no place, expected one in each text that it is of.",
+            next);
+  shared.tokens_of_places =
+      std::make_shared<kernels::RowSelection>(rows, num_before + num_tokens, device);
+  return shared;
 }
 
 std::vector<int64_t> token_positions(const std::vector<int32_t>& cu_seqlens,
@@ -60,22 +73,6 @@ std::vector<int64_t> token_positions(const std::vector<int32_t>& cu_seqlens,
   }
   check_all_placed(positions);
   return positions;
-}
-
-std::vector<int64_t> num_shared_before(const std::vector<int32_t>& cu_seqlens,
-                                       std::span<const int64_t> token_of_place) {
-  std::unordered_set<int64_t> placed;
-  std::vector<int64_t> counts;
-  for (size_t text = 0; text + 1 < cu_seqlens.size(); ++text) {
-    const auto own =
-        token_of_place.subspan(static_cast<size_t>(cu_seqlens[text]),
-                               static_cast<size_t>(cu_seqlens[text + 1] - cu_seqlens[text]));
-    const auto first =
-        std::ranges::find_if_not(own, [&](int64_t token) { return placed.contains(token); });
-    counts.push_back(first - own.begin());
-    placed.insert(first, own.end());
-  }
-  return counts;
 }
 
 }  // namespace cpx::nn

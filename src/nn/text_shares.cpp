@@ -130,6 +130,7 @@ TextShare share_of(const PackedTokens& tokens, const Unit& unit) {
   }
   share.tokens.ids = tokens.ids.index_select(0, at::tensor(rows, at::kLong));
   if (!tokens.token_of_place.empty()) share.tokens.token_of_place = std::move(token_of_place);
+  share.tokens.behind = tokens.behind;
   share.rows = std::make_shared<const std::vector<int64_t>>(std::move(rows));
   return share;
 }

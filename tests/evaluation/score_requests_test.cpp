@@ -3,10 +3,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <stdexcept>
 
 #include <ATen/ATen.h>
 #include <gtest/gtest.h>
+
+#include "cpx/nn/kept_beginning.h"
 
 namespace cpx::evaluation {
 namespace score_requests_test {
@@ -31,12 +34,21 @@ double logit(int64_t state, int64_t token) {
 // it sees.
 class StateModel : public nn::CausalLm {
  public:
+  std::shared_ptr<const nn::KeptBeginning> keep_beginning(const torch::Tensor& ids,
+                                                          const nn::ForwardOptions&) override {
+    num_kept.push_back(ids.size(0));
+    const int64_t* first = ids.const_data_ptr<int64_t>();
+    kept_ids_.assign(first, first + ids.size(0));
+    kept_ = std::make_shared<nn::KeptBeginning>(ids.size(0), 1);
+    return kept_;
+  }
   torch::Tensor hidden_states(const nn::PackedTokens& tokens, const nn::ForwardOptions&) override {
     num_tokens.push_back(tokens.ids.size(0));
     auto hidden = at::zeros({tokens.ids.size(0), 1}, at::kFloat);
     const int64_t* ids = tokens.ids.const_data_ptr<int64_t>();
     for (size_t text = 0; text + 1 < tokens.cu_seqlens.size(); ++text) {
-      Ids seen;
+      Ids seen = tokens.behind == nullptr ? Ids() : kept_ids_;
+      EXPECT_TRUE(tokens.behind == nullptr || tokens.behind == kept_);
       for (int32_t place = tokens.cu_seqlens[text]; place < tokens.cu_seqlens[text + 1]; ++place) {
         const int64_t token = tokens.token_of_place.empty() ? place : tokens.token_of_place[place];
         seen.push_back(static_cast<TokenId>(ids[token]));
@@ -64,9 +76,12 @@ class StateModel : public nn::CausalLm {
   torch::Dtype dtype() const override { return torch::kFloat32; }
 
   std::vector<int64_t> num_tokens;  // of each pass
+  std::vector<int64_t> num_kept;    // of each beginning
   int64_t num_rows = 0;             // that went through the head
 
  private:
+  std::shared_ptr<nn::KeptBeginning> kept_;
+  Ids kept_ids_;
   nn::ModelShape shape_{.vocabulary_size = kVocabulary};
 };
 
@@ -138,6 +153,32 @@ TEST(ScoreRequests, AContextIsComputedOnceForItsChoices) {
   // 1 2 3 4; 2 2 5; 7; 5 4 3 2 1: the last token of a text is never read.
   EXPECT_EQ(model.num_tokens, (std::vector<int64_t>{13}));
   EXPECT_EQ(num_computed_tokens(requests, some_trees()), 13);
+}
+
+// Twelve documents behind 70 tokens; one of them has nothing else to read.
+TEST(ScoreRequests, ABeginningIsComputedOnceForATreeThatNoPassHolds) {
+  Ids beginning;
+  for (int i = 0; i < 70; ++i) beginning.push_back(static_cast<TokenId>(i % 7));
+  std::vector<EncodedRequest> requests;
+  for (TokenId document = 0; document < 12; ++document) {
+    Ids ids = beginning;
+    ids.insert(ids.end(), {static_cast<TokenId>(document % 8), 3,
+                           static_cast<TokenId>(document / 8), static_cast<TokenId>(document % 5)});
+    requests.push_back(request(std::move(ids), 1 + document % 3));
+  }
+  requests.push_back(request({7, 7, 2}, 2));
+  std::vector<int64_t> trees(requests.size(), 0);
+  trees.back() = 1;
+  StateModel model;
+  expect_equal(score_requests(model, requests, trees, {.batch_tokens = 12}), requests);
+  EXPECT_EQ(model.num_kept, (std::vector<int64_t>{70}));
+  for (const int64_t count : model.num_tokens) EXPECT_LE(count, 12);
+  // What predicts is computed with its text, even where the beginning would reach further.
+  for (EncodedRequest& one : requests)
+    one.num_scored = std::min<int64_t>(5, std::ssize(one.ids) - 1);
+  StateModel another;
+  expect_equal(score_requests(another, requests, trees, {.batch_tokens = 12}), requests);
+  EXPECT_EQ(another.num_kept, (std::vector<int64_t>{68}));
 }
 
 TEST(ScoreRequests, OneTokenAnswersShareOneRowOfTheHead) {

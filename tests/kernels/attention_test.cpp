@@ -13,6 +13,7 @@
 #include <fmt/ranges.h>
 #include <gtest/gtest.h>
 
+#include "cpx/kernels/reference.h"
 #include "tests/support/errors.h"
 #include "tests/support/gradient_check.h"
 #include "tests/support/names.h"
@@ -125,85 +126,76 @@ TEST(PackedAttentionBlocks, LongTextsEqualTheFormula) {
   }
 }
 
-// Texts of which the beginning is not asked for: of a short one, of a long one, of a whole one.
+// Texts whose last tokens alone ask: of a short one, of a long one, none of one, all of one.
 struct AskedCase {
   AttentionCase shape;
-  std::vector<int64_t> first_rows;
+  std::vector<int32_t> query_bounds;
 
-  // 1 in the rows [T, 1, 1] that are asked for, else 0.
-  Tensor asked() const {
-    auto rows = at::zeros({shape.cu_seqlens.back(), 1, 1});
-    for (size_t text = 0; text < first_rows.size(); ++text) {
-      rows.slice(0, shape.cu_seqlens[text] + first_rows[text], shape.cu_seqlens[text + 1]).fill_(1);
+  // The tokens that ask, int64 [Q].
+  Tensor asking() const {
+    std::vector<int64_t> tokens;
+    for (size_t text = 0; text + 1 < query_bounds.size(); ++text) {
+      const int64_t end = shape.cu_seqlens[text + 1];
+      const int64_t count = query_bounds[text + 1] - query_bounds[text];
+      for (int64_t token = end - count; token < end; ++token) tokens.push_back(token);
     }
-    return rows;
+    return at::tensor(tokens, at::kLong);
   }
 
-  // The output where it is asked for, 0 elsewhere, then the gradients of q, k and v.
-  std::vector<Tensor> results(std::vector<Tensor> inputs, const std::vector<int64_t>& rows) const {
-    for (Tensor& input : inputs) input = input.to(at::kFloat).requires_grad_(true);
-    const auto output =
-        packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options(), rows);
-    const auto read = at::where(asked() > 0, output, at::zeros_like(output));
-    const auto weights = random_tensor(read.sizes(), 9).to(at::kFloat);
-    std::vector<Tensor> found = torch::autograd::grad({(read * weights).sum()}, inputs);
-    found.insert(found.begin(), read.detach());
+  // What the asking tokens read, then the gradients of their queries, of k and of v.
+  std::vector<Tensor> results(bool asks_of_all) const {
+    std::vector<Tensor> inputs;
+    for (const Tensor& input : shape.inputs()) inputs.push_back(input.to(at::kFloat));
+    if (!asks_of_all) inputs[0] = inputs[0].index_select(0, asking());
+    for (Tensor& input : inputs) input.requires_grad_(true);
+    auto output =
+        packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options(),
+                         asks_of_all ? std::vector<int32_t>() : query_bounds);
+    if (asks_of_all) output = output.index_select(0, asking());
+    const auto weights = random_tensor(output.sizes(), 9).to(at::kFloat);
+    std::vector<Tensor> found = torch::autograd::grad({(output * weights).sum()}, inputs);
+    if (asks_of_all) found[0] = found[0].index_select(0, asking());
+    found.insert(found.begin(), output.detach());
     return found;
   }
 };
 
-std::vector<AskedCase> asked_cases() {
-  std::vector<AskedCase> cases;
+TEST(PackedAttentionQueries, TheLastTokensReadWhatTheyReadAmongAll) {
   for (const int64_t head_dim : {6, 8, 72}) {
     for (const int64_t window : {0, 5, 90}) {
-      cases.push_back({.shape = {.num_heads = 4,
-                                 .num_kv_heads = 2,
-                                 .head_dim = head_dim,
-                                 .window = window,
-                                 .cu_seqlens = {0, 128, 333, 366, 376, 506}},
-                       .first_rows = {100, 70, 33, 0, 130}});
-    }
-  }
-  return cases;
-}
-
-TEST(PackedAttentionFirstRows, WhatIsAskedForIsWhatAllRowsGive) {
-  for (const AskedCase& one : asked_cases()) {
-    const auto all = one.results(one.shape.inputs(), {});
-    const auto asked = one.results(one.shape.inputs(), one.first_rows);
-    for (size_t i = 0; i < all.size(); ++i) {
-      EXPECT_TRUE(is_close(asked[i], all[i])) << testing::PrintToString(one.shape) << ", " << i;
+      const AskedCase one{.shape = {.head_dim = head_dim,
+                                    .window = window,
+                                    .cu_seqlens = {0, 128, 333, 366, 376, 506}},
+                          .query_bounds = {0, 28, 163, 163, 173, 174}};
+      const auto all = one.results(/*asks_of_all=*/true);
+      const auto asked = one.results(/*asks_of_all=*/false);
+      for (size_t i = 0; i < all.size(); ++i) {
+        EXPECT_TRUE(is_close(asked[i], all[i])) << head_dim << ", " << window << ", " << i;
+      }
+      const PlainPathGuard plain;
+      EXPECT_TRUE(is_close(one.results(/*asks_of_all=*/false)[0], all[0]))
+          << head_dim << ", " << window;
     }
   }
 }
 
-// Queries that are no numbers would spoil what they are used for.
-TEST(PackedAttentionFirstRows, NothingIsComputedOfTheOthers) {
-  for (const AskedCase& one : asked_cases()) {
-    if (one.shape.head_dim % 8 != 0) continue;  // computed by blocks of all rows
-    auto inputs = one.shape.inputs();
-    const auto expected = one.results(inputs, one.first_rows);
-    inputs[0] = at::where(one.asked() > 0, inputs[0], std::nan(""));
-    const auto found = one.results(inputs, one.first_rows);
-    for (size_t i = 0; i < found.size(); ++i) {
-      EXPECT_TRUE(at::equal(found[i], expected[i]))
-          << testing::PrintToString(one.shape) << ", " << i;
-    }
-  }
-}
-
-TEST(PackedAttentionFirstRows, BoundsMustFit) {
+TEST(PackedAttentionQueries, BoundsMustFit) {
   const AttentionCase shape{.cu_seqlens = {0, 3, 7}};
   const auto inputs = shape.inputs();
-  const auto message = [&](const std::vector<int64_t>& first_rows) {
+  const auto message = [&](const std::vector<int32_t>& bounds) {
     return message_of<std::invalid_argument>([&] {
-      packed_attention(inputs[0], inputs[1], inputs[2], shape.cu_seqlens, shape.options(),
-                       first_rows);
+      packed_attention(inputs[0].narrow(0, 0, 5), inputs[1], inputs[2], shape.cu_seqlens,
+                       shape.options(), bounds);
     });
   };
-  EXPECT_EQ(message({1}), "[packed_attention] got first rows of 1 texts, expected 2.");
-  EXPECT_EQ(message({1, 5}), "[packed_attention] got first row 5 of text 1, expected 0 to 4.");
-  EXPECT_EQ(message({-1, 0}), "[packed_attention] got first row -1 of text 0, expected 0 to 3.");
+  EXPECT_EQ(message({0, 5}),
+            "[packed_attention] query_bounds must go from 0 to the number of queries: got 2 "
+            "entries that end at 5, expected 3 that end at 5.");
+  EXPECT_EQ(message({0, 2, 4}),
+            "[packed_attention] query_bounds must go from 0 to the number of queries: got 3 "
+            "entries that end at 4, expected 3 that end at 5.");
+  EXPECT_EQ(message({0, 4, 5}), "[packed_attention] got 4 queries of text 0, expected 0 to 3.");
+  EXPECT_EQ(message({0, -1, 5}), "[packed_attention] got -1 queries of text 0, expected 0 to 3.");
 }
 
 // Short and long texts in float32 have kernels of their own.

@@ -83,6 +83,30 @@ TEST_P(CachedStates, EqualTheWholeTexts) {
   }
 }
 
+// Texts behind a beginning that is longer than the window of 8, so many that lanes deal them out;
+// the first token of the first two is the same one.
+TEST_P(CachedStates, BehindAKeptBeginningEqualTheWholeTexts) {
+  const auto model = load_fixture_with_adapter(GetParam());
+  const auto beginning = random_ids(11, model->shape().vocabulary_size, 3);
+  const auto ids = random_ids(160, model->shape().vocabulary_size, 4);
+  nn::PackedTokens behind{.ids = ids,
+                          .cu_seqlens = {0, 40, 81, 121, 161},
+                          .behind = model->keep_beginning(beginning, {})};
+  std::vector<std::vector<int64_t>> texts(4);
+  for (int64_t token = 0; token < 160; ++token) texts[token / 40].push_back(token);
+  texts[1].insert(texts[1].begin(), 0);
+  for (const auto& text : texts) {
+    behind.token_of_place.insert(behind.token_of_place.end(), text.begin(), text.end());
+  }
+  const torch::NoGradGuard no_grad;
+  const auto states = model->hidden_states(behind, {});
+  for (const auto& text : texts) {
+    const auto tokens = at::tensor(text, at::kLong);
+    const auto expected = whole_text(*model, at::cat({beginning, ids.index_select(0, tokens)}));
+    EXPECT_TRUE(is_close(states.index_select(0, tokens), expected.slice(0, 11))) << text[0];
+  }
+}
+
 // The logits of the first of so many sequences that continue one prompt, after three tokens.
 Tensor first_logits(Llama& model, int64_t num_sequences) {
   const int64_t vocabulary = model.shape().vocabulary_size;

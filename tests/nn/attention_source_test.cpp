@@ -117,6 +117,42 @@ TEST(SharedTexts, GradientsAreThoseOfEachTokenOnce) {
   for (size_t i = 0; i < 3; ++i) EXPECT_TRUE(is_close(shared[i], apart[i])) << i;
 }
 
+// ---- Behind a beginning -------------------------------------------------------------------------
+
+// The tokens of `one`, then those of `other`.
+Heads joined(const Heads& one, const Heads& other) {
+  return {at::cat({one.q, other.q}), at::cat({one.k, other.k}), at::cat({one.v, other.v})};
+}
+
+// Two texts behind five tokens, longer than the window: apart, and with a token in common.
+TEST(KeptBeginning, TextsBehindItReadIt) {
+  const Heads beginning = random_heads(5, 40), added = random_heads(2, 50);
+  const auto kept = std::make_shared<KeptBeginning>(5, /*num_layers=*/2);
+  const BeginningToKeep source(kept, /*num_added=*/2);
+  EXPECT_THAT(source.positions(), ElementsAre(0, 1, 2, 3, 4, 0, 1));
+  const auto read = read_by(source, joined(beginning, added), /*layer=*/1);
+  EXPECT_TRUE(is_close(read.slice(0, 0, 5), read_alone(beginning)));
+  EXPECT_TRUE(is_close(read.slice(0, 5, 7), read_alone(added)));
+
+  const Heads heads = random_heads(5, 60);
+  const auto expect_texts = [&](const PackedTokens& tokens,
+                                const std::vector<std::vector<int64_t>>& texts,
+                                const std::vector<int64_t>& positions) {
+    const auto behind = attention_source(tokens);
+    EXPECT_EQ(behind->positions(), positions);
+    const auto found = read_by(*behind, heads, /*layer=*/1);
+    for (const auto& text : texts) {
+      const auto whole = read_alone(joined(beginning, heads.rows(text)));
+      EXPECT_TRUE(is_close(found.index_select(0, at::tensor(text, at::kLong)), whole.slice(0, 5)));
+    }
+  };
+  PackedTokens tokens{.ids = at::arange(5, at::kLong), .cu_seqlens = {0, 3, 5}, .behind = kept};
+  expect_texts(tokens, {{0, 1, 2}, {3, 4}}, {5, 6, 7, 5, 6});
+  tokens.cu_seqlens = {0, 3, 6};
+  tokens.token_of_place = {0, 1, 2, 0, 3, 4};
+  expect_texts(tokens, {{0, 1, 2}, {0, 3, 4}}, {5, 6, 7, 6, 7});
+}
+
 TEST(AttentionSource, OfPackedTokensKnowsWhetherTheyShareSome) {
   EXPECT_THAT(attention_source(three_texts())->positions(), ElementsAre(0, 1, 2, 3, 2, 3));
   EXPECT_THAT(
@@ -125,11 +161,6 @@ TEST(AttentionSource, OfPackedTokensKnowsWhetherTheyShareSome) {
 }
 
 // ---- With a cache -------------------------------------------------------------------------------
-
-// The tokens of `one`, then those of `other`.
-Heads joined(const Heads& one, const Heads& other) {
-  return {at::cat({one.q, other.q}), at::cat({one.k, other.k}), at::cat({one.v, other.v})};
-}
 
 // Two texts continue prompts of 5 and 2 tokens: first by one token each, then by a candidate each.
 TEST(CachedSources, PromptsThenNextTokensThenCandidatesReadTheWholeTexts) {

@@ -457,7 +457,8 @@ class Evaluation(unittest.TestCase):
     def both(self, values):
         """Runs of the first task: cpx's with log-likelihoods -1 and -2, the harness's with `values`."""
         self.write("scratch/choice.json", [{"tasks": [{"documents": 2, "acc": 0.5}], "seconds": 0.5}])
-        self.write("scratch/choice_items.jsonl", [{"log_likelihoods": [-1.0]}, {"log_likelihoods": [-2.0]}])
+        self.write("scratch/choice_items.jsonl", [{"document": 0, "log_likelihoods": [-1.0]},
+                                                  {"document": 1, "log_likelihoods": [-2.0]}])  # fmt: skip
         told = {"documents": 2, "seconds": 4.0, "log_likelihoods": values, "correct": 1.0}
         plan = evaluation.choice(self.setting)
         cpx, peer = plan.sides[:2]
@@ -481,12 +482,27 @@ class Evaluation(unittest.TestCase):
     def test_both_sides_read_the_same_documents(self):
         plan = evaluation.choice(self.setting)
         for cpx, peer in zip(plan.sides[::2], plan.sides[1::2]):
-            task = cpx.name.removeprefix("cpx-")
-            self.assertIn(f"{task}=scratch/{task}_documents.jsonl", cpx.command(self.setting.places))
-            self.assertIn(f"scratch/{task}_documents.jsonl", peer.command(self.setting.places))
-        counts = {path.name: len(path.read_text().splitlines()) for path in self.scratch.glob("*_documents.jsonl")}
-        self.assertEqual(counts["boolq_documents.jsonl"], 100)
-        self.assertEqual(counts["mmlu_documents.jsonl"], 18)  # 6 subjects of 3
+            name = cpx.name.removeprefix("cpx-")
+            task = name.removesuffix("-subject")
+            self.assertIn(f"{task}=scratch/{name}_documents.jsonl", cpx.command(self.setting.places))
+            self.assertIn(f"scratch/{name}_documents.jsonl", peer.command(self.setting.places))
+        documents = (self.scratch / "boolq_documents.jsonl").read_text(encoding="utf-8").splitlines()
+        self.assertEqual([json.loads(line)["number"] for line in documents], list(range(100)))
+
+    def test_documents_can_be_put_under_one_subject(self):
+        evaluation.choice(self.setting)
+        subjects = {}
+        for name in ("mmlu", "mmlu-subject"):
+            lines = (self.scratch / f"{name}_documents.jsonl").read_text(encoding="utf-8").splitlines()
+            subjects[name] = [json.loads(line)["subject"] for line in lines]
+        self.assertEqual(subjects["mmlu"], [f"s{i % 10}" for i in range(30)])
+        self.assertEqual(subjects["mmlu-subject"], ["s0"] * 30)
+
+    def test_subjects_are_compared_in_the_order_of_the_file(self):
+        items = [{"subject": subject, "document": i} for subject in ("b", "a") for i in (0, 1)]
+        documents = [{"subject": "a"}, {"subject": "a"}, {"subject": "b"}, {"subject": "b"}]
+        self.assertEqual([(item["subject"], item["document"]) for item in evaluation.in_file_order(items, documents)],
+                         [("a", 0), ("a", 1), ("b", 0), ("b", 1)])  # fmt: skip
 
     def test_prompts_a_second_include_scoring(self):
         plan = evaluation.toxicity(self.setting)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Causal attention over texts that are packed end to end, without padding.
-// Legend: T tokens of all texts, H query heads, K key heads, E head size.
+// Legend: T tokens of all texts, Q queries (T unless some tokens ask nothing), H query heads, K key
+// heads, E head size.
 #pragma once
 
 #include <cstdint>
@@ -23,14 +24,14 @@ struct AttentionOptions {
 /// float32. Differentiable in q, k and v; nothing of size T x T is kept for the backward pass.
 /// Follows Hugging Face's eager_attention_forward (transformers 5.23, modeling_mistral.py).
 ///
-/// `first_rows` says from which of its tokens on text i is asked for, so that what nobody reads
-/// need not be computed (empty: from the first). Of tokens before that one the output is
-/// unspecified, and no gradient may come back to them; other tokens see them all the same.
-/// Throws std::invalid_argument for shapes and bounds that do not fit.
+/// Where only the last tokens of a text ask, `query_bounds` (else empty) is like cu_seqlens for the
+/// queries: those of text i are the rows query_bounds[i] to query_bounds[i + 1] of `q` [Q, H, E],
+/// its last tokens ask them, and the result is [Q, H, E]. Throws std::invalid_argument for shapes
+/// and bounds that do not fit.
 torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const std::vector<int32_t>& cu_seqlens,
                                const AttentionOptions& options,
-                               const std::vector<int64_t>& first_rows = {});
+                               const std::vector<int32_t>& query_bounds = {});
 
 /// Throws std::invalid_argument unless `cu_seqlens` starts at 0, never falls and ends at
 /// `num_tokens`.

@@ -38,7 +38,8 @@ torch::Tensor rotate(const torch::Tensor& x, const torch::Tensor& cosine,
 torch::Tensor swiglu(const torch::Tensor& gate, const torch::Tensor& up);
 torch::Tensor packed_attention(const torch::Tensor& q, const torch::Tensor& k,
                                const torch::Tensor& v, const std::vector<int32_t>& cu_seqlens,
-                               const AttentionOptions& options);
+                               const AttentionOptions& options,
+                               const std::vector<int32_t>& query_bounds);
 torch::Tensor linear(const torch::Tensor& x, const LinearWeights& layer);
 torch::Tensor token_nll(const torch::Tensor& hidden, const torch::Tensor& weight,
                         const torch::Tensor& targets);

@@ -60,6 +60,8 @@ class Llama : public torch::nn::Module, public nn::CausalLm {
 
   torch::Tensor hidden_states(const nn::PackedTokens& tokens,
                               const nn::ForwardOptions& options) override;
+  std::shared_ptr<const nn::KeptBeginning> keep_beginning(
+      const torch::Tensor& ids, const nn::ForwardOptions& options) override;
   torch::Tensor prefill(nn::KvCache& cache, const torch::Tensor& ids,
                         const std::vector<nn::PromptSlot>& prompts) override;
   torch::Tensor next_tokens(nn::KvCache& cache, const torch::Tensor& ids,

@@ -14,6 +14,7 @@
 #include <torch/types.h>
 
 #include "cpx/kernels/attention.h"
+#include "cpx/nn/kept_beginning.h"
 #include "cpx/nn/kv_cache.h"
 #include "cpx/nn/shared_tokens.h"
 
@@ -40,9 +41,7 @@ class AttentionSource {
 /// Texts end to end: text i has the tokens cu_seqlens[i] to cu_seqlens[i + 1] and sees only itself.
 class PackedTexts : public AttentionSource {
  public:
-  /// `first_rows` says from which token on each text is asked for, as in packed_attention().
-  explicit PackedTexts(std::vector<int32_t> cu_seqlens, std::vector<int64_t> first_rows = {})
-      : cu_seqlens_(std::move(cu_seqlens)), first_rows_(std::move(first_rows)) {}
+  explicit PackedTexts(std::vector<int32_t> cu_seqlens) : cu_seqlens_(std::move(cu_seqlens)) {}
 
   std::vector<int64_t> positions() const override;
   torch::Tensor attend(int64_t layer, const torch::Tensor& q, const torch::Tensor& k,
@@ -51,15 +50,15 @@ class PackedTexts : public AttentionSource {
 
  private:
   std::vector<int32_t> cu_seqlens_;
-  std::vector<int64_t> first_rows_;
 };
 
-/// Texts that share tokens (PackedTokens::token_of_place): attention runs over the L places of the
-/// texts, and a token reads the same in each of its texts. It is computed for the first of them.
+/// Texts that share tokens (PackedTokens::token_of_place), or stand behind a kept beginning, or
+/// both. A token reads the same in each of its texts: it asks in the first of them, and its keys
+/// and values stand in all.
 class SharedTexts : public AttentionSource {
  public:
   /// Throws std::invalid_argument for a token that is out of range, in no text, or at different
-  /// positions in two of them.
+  /// positions in two of them, and for tokens that are not numbered as they come.
   explicit SharedTexts(const PackedTokens& tokens);
 
   std::vector<int64_t> positions() const override { return positions_; }
@@ -68,13 +67,30 @@ class SharedTexts : public AttentionSource {
                        const kernels::AttentionOptions& options) const override;
 
  private:
+  std::shared_ptr<const KeptBeginning> beginning_;  // null: none
   SharedTokens shared_;
-  PackedTexts texts_;  // with L tokens
   std::vector<int64_t> positions_;
 };
 
-/// SharedTexts where `tokens` has texts that share some, else PackedTexts.
+/// SharedTexts where `tokens` has texts that share some or stand behind a beginning, else
+/// PackedTexts.
 std::shared_ptr<const AttentionSource> attention_source(const PackedTokens& tokens);
+
+/// A beginning by itself, whose keys and values are kept.
+class BeginningToKeep : public AttentionSource {
+ public:
+  /// Behind the beginning come `num_added` tokens that are a text of their own and are not kept.
+  BeginningToKeep(std::shared_ptr<KeptBeginning> kept, int64_t num_added);
+
+  std::vector<int64_t> positions() const override { return texts_.positions(); }
+  torch::Tensor attend(int64_t layer, const torch::Tensor& q, const torch::Tensor& k,
+                       const torch::Tensor& v,
+                       const kernels::AttentionOptions& options) const override;
+
+ private:
+  std::shared_ptr<KeptBeginning> kept_;
+  PackedTexts texts_;
+};
 
 /// Prompts end to end, each of which sees only itself and is stored in its slot of the cache.
 class CachedPrompts : public AttentionSource {

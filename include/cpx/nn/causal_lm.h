@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -55,6 +56,11 @@ class CausalLm {
   /// Final hidden states (after the last norm), [T, D], in the compute type.
   virtual torch::Tensor hidden_states(const PackedTokens& tokens,
                                       const ForwardOptions& options) = 0;
+
+  /// Computes a beginning that many texts have, `ids` [P], and keeps its keys and values, for
+  /// PackedTokens::behind. A model without them throws std::logic_error.
+  virtual std::shared_ptr<const KeptBeginning> keep_beginning(const torch::Tensor& ids,
+                                                              const ForwardOptions& options);
 
   // Decoding: the three calls below read and fill a cache, return final hidden states in the
   // compute type, and compute no gradients. A model without a cache throws std::logic_error.
@@ -107,6 +113,8 @@ struct Predictions {
   std::span<const int64_t> targets;        // [N]
   /// [L], as in PackedTokens; empty: no tokens are shared.
   std::span<const int64_t> token_of_place = {};
+  /// As in PackedTokens.
+  std::shared_ptr<const KeptBeginning> behind = {};
 };
 
 /// Hidden states (after the last norm) from which the predictions are made, [N, D]. The model

@@ -13,6 +13,8 @@
 
 namespace cpx::nn {
 
+class KeptBeginning;
+
 /// Texts packed end to end, without padding.
 struct PackedTokens {
   /// Token ids, int64 [T], on the model's device.
@@ -22,8 +24,13 @@ struct PackedTokens {
   std::vector<int32_t> cu_seqlens;
   /// Texts that begin alike may share the tokens of that beginning. Then this is [L], the token at
   /// each place of the texts, and cu_seqlens counts places. A token must stand at the same place in
-  /// each of its texts, behind the same tokens. Empty: no token is shared, place i is token i.
+  /// each of its texts, behind the same tokens, and tokens are numbered as they come: a text's own
+  /// ones follow each other behind those that it shares. Empty: no token is shared, place i is
+  /// token i.
   std::vector<int64_t> token_of_place = {};
+  /// Set: every text stands behind this beginning, which is no part of `ids`. No gradient goes
+  /// through it.
+  std::shared_ptr<const KeptBeginning> behind = {};
 };
 
 /// What to keep for the backward pass, and whether dropout is on.
