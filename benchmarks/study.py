@@ -17,9 +17,9 @@ A figure is a path into the tool's report, such as sides/toxic/perplexity; in a 
 part as its task, label or scorer. Several paths give the mean of their figures. Figures are shown as times or percent (over the
 base's), share or number; a star stands behind a cell if the paired interval of every seed's difference excludes 0.
 
-The base is evaluated first, each setting when its last seed is trained. The page is written anew but for its text above the line
-"<!-- table -->". What has been run already is not run again, and a run that was stopped goes on from its checkpoint. Needs the
-release build; Python's standard library alone.
+The base is evaluated first, each setting when its last seed is trained; a table has the settings that have all its figures.
+The page is written anew but for its text above the line "<!-- table -->". What has been run already is not run again, and a run
+that was stopped goes on from its checkpoint. Needs the release build; Python's standard library alone.
 """
 
 import argparse
@@ -181,11 +181,11 @@ class Study:
                 self.evaluate(setting, name)
 
     def reports(self, setting):
-        """name -> the report of each seed (of the base: one); None where some are missing."""
+        """name -> the report of each seed (of the base: one), of the evaluations that have been done."""
+        if not self.is_trained(setting):
+            return {}
         files = {name: self.report_file(setting, name) for name in self.plan["evaluations"]}
-        if not self.is_trained(setting) or not all(file.exists() for file in files.values()):
-            return None
-        found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items()}
+        found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
         return {name: [report] if setting == BASE else report[1:] for name, report in found.items()}
 
 
@@ -267,10 +267,16 @@ def tokens_cell(study, setting):
     return f"{tokens / 1000:.0f} k"
 
 
+def evaluated(measured, columns):
+    """The settings that have all evaluations of some columns."""
+    needed = {column["evaluation"] for column in columns}
+    return {setting: reports for setting, reports in measured.items() if needed <= reports.keys()}
+
+
 def table_text(study, table, measured, base):
     columns = table["columns"]
     rows = [[BASE, "", *(base_cell(column, base) for column in columns), ""]]
-    for setting, reports in measured.items():
+    for setting, reports in evaluated(measured, columns).items():
         cells = [cell(column, reports, base) for column in columns]
         rows.append([setting, str(len(study.seeds(setting))), *cells, tokens_cell(study, setting)])
     lines = page.table_text(["setting", "seeds", *(column["title"] for column in columns), "tokens"], rows)
@@ -305,7 +311,7 @@ def picture(plan, measured, base):
     x_of, y_of = plan["x"], plan["y"]
     points = {
         setting: list(zip(over_base(x_of, reports, base), over_base(y_of, reports, base)))
-        for setting, reports in measured.items()
+        for setting, reports in evaluated(measured, [x_of, y_of]).items()
     }
     every = [p for runs in points.values() for p in runs] + [(1.0, 1.0)]
     least = 1e-3  # of a share that may be 0
@@ -370,11 +376,12 @@ def main():
         if study.is_asked_for(setting):
             study.run(setting)
     base = study.reports(BASE)
-    if base is None:
-        fail("--only: the base has not been evaluated; name it too")
     measured = {setting: study.reports(setting) for setting in settings}
-    measured = {setting: reports for setting, reports in measured.items() if reports is not None}
-    tables = "\n\n".join(table_text(study, table, measured, base) for table in study.plan["tables"])
+    measured = {setting: reports for setting, reports in measured.items() if reports}
+    shown = [table for table in study.plan["tables"] if evaluated({BASE: base}, table["columns"])]
+    if not shown:
+        fail("--only: the base has not been evaluated; name it too")
+    tables = "\n\n".join(table_text(study, table, measured, base) for table in shown)
     print(tables)
     if study.arguments.out and measured:
         write_page(study, tables, measured, base)

@@ -167,6 +167,17 @@ class StudyTest(unittest.TestCase):
         self.assertIn("| once | 1 |", out)
         self.assertNotIn("| fast |", out)
 
+    def test_a_table_has_the_settings_that_have_its_figures(self):
+        self.study()
+        more = {"tool": "cpx-eval", "flags": ["--more"]}
+        tables = [*PLAN["tables"], {"title": "More", "columns": [{**MEAN, "evaluation": "more"}]}]
+        self.plan({**PLAN, "evaluations": {**PLAN["evaluations"], "more": more}, "tables": tables})
+        out = self.study("--only", "base", "fast")[1]
+        first, second = out.split("## More")
+        self.assertIn("| slow | 3 |", first)
+        self.assertIn("| fast | 3 |", second)
+        self.assertNotIn("| slow |", second)
+
     def test_a_figure_that_is_not_there_is_named(self):
         wrong = {"title": "ppl", "evaluation": "texts", "figure": "scorers/juge/share", "show": "share"}
         self.plan({**PLAN, "tables": [{"columns": [wrong]}]})
