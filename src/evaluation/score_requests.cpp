@@ -220,7 +220,7 @@ AskedRows asked_rows(const Packing::Pack& pack, const data::PackedBatch& batch,
                      std::span<const EncodedRequest> requests) {
   AskedRows asked{.rows = batch.rows};
   std::ranges::sort(asked.rows);
-  asked.rows.erase(std::ranges::unique(asked.rows).begin(), asked.rows.end());
+  asked.rows.erase(std::unique(asked.rows.begin(), asked.rows.end()), asked.rows.end());
   const auto index_of = [&](int64_t row) {
     return std::ranges::lower_bound(asked.rows, row) - asked.rows.begin();
   };
