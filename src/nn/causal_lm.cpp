@@ -2,7 +2,6 @@
 #include "cpx/nn/causal_lm.h"
 
 #include <algorithm>
-#include <ranges>
 #include <stdexcept>
 
 #include <ATen/ATen.h>
@@ -61,6 +60,15 @@ ReadTokens read_tokens(const Predictions& predictions) {
   }
   for (const int64_t row : predictions.rows) read.rows.push_back(row - shifts[text_of[row]]);
   return read;
+}
+
+// True for the rows 0 to count - 1 in their order.
+bool are_all_rows(const std::vector<int64_t>& rows, int64_t count) {
+  if (std::ssize(rows) != count) return false;
+  for (int64_t row = 0; row < count; ++row) {
+    if (rows[static_cast<size_t>(row)] != row) return false;
+  }
+  return true;
 }
 
 [[noreturn]] void throw_cannot_decode() {
@@ -122,8 +130,7 @@ torch::Tensor predicting_states(CausalLm& model, const Predictions& predictions,
                                            .token_of_place = read.token_of_place,
                                            .behind = predictions.behind},
                                           options);  // [T, D]
-  const bool is_every_token =
-      std::ranges::equal(read.rows, std::views::iota(int64_t{0}, hidden.size(0)));
+  const bool is_every_token = are_all_rows(read.rows, hidden.size(0));
   return is_every_token ? hidden : hidden.index_select(0, to_tensor(read.rows, device));
 }
 
