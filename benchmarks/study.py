@@ -186,7 +186,13 @@ class Study:
             return {}
         files = {name: self.report_file(setting, name) for name in self.plan["evaluations"]}
         found = {name: json.loads(file.read_text(encoding="utf-8")) for name, file in files.items() if file.exists()}
-        return {name: [report] if setting == BASE else report[1:] for name, report in found.items()}
+        return {name: of_models(report, setting == BASE) for name, report in found.items()}
+
+
+def of_models(report, is_base):
+    """The reports of the adapters, or of the base: rows that no model wrote (the copy of cpx-eval-rewrite) are left out."""
+    reports = report if isinstance(report, list) else [report]
+    return reports[:1] if is_base else [one for one in reports if one["adapter"]]
 
 
 def write_json(path, value):

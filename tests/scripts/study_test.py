@@ -37,9 +37,9 @@ import json, pathlib, sys
 adapters = sys.argv[sys.argv.index("--compare") + 1 :] if "--compare" in sys.argv else []
 with open("calls", "a") as file:
     file.write("evaluate %d\\n" % len(adapters))
-def report(rate, seed):
+def report(rate, seed, adapter=None):
     low, high = (-0.2, -0.1) if rate else (-0.1, 0.1)
-    return {"perplexity": 10.0 * (1 + rate * seed), "scorers": [
+    return {"adapter": adapter, "perplexity": 10.0 * (1 + rate * seed), "scorers": [
         {"scorer": "models/other", "share": 1.0},
         {"scorer": "models/judge", "share": 0.4 - rate * seed / 10,
          "share_difference_interval": {"low": low, "high": high}}],
@@ -47,8 +47,9 @@ def report(rate, seed):
 reports = [report(0.0, 0)]
 for adapter in adapters:
     rate, seed = pathlib.Path(adapter).read_text().split()
-    reports.append(report(float(rate), int(seed)))
-pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(reports if adapters else reports[0]))
+    reports.append(report(float(rate), int(seed), adapter))
+reports.append({"adapter": None, "name": "the copy"})
+pathlib.Path(sys.argv[sys.argv.index("--report") + 1]).write_text(json.dumps(reports))
 """
 PERPLEXITY = {"title": "ppl", "evaluation": "texts", "figure": "perplexity", "show": "times"}
 SHARE = {"title": "toxic", "evaluation": "texts", "figure": "scorers/judge/share", "show": "share"}
