@@ -34,6 +34,23 @@ def load(folder, threads):
     return model.eval(), AutoTokenizer.from_pretrained(folder)
 
 
+def sampled(model, tokenizer, encoded, samples, new_tokens, top_p=1.0):
+    """`samples` continuations of each encoded prompt, ids [prompts x samples, new_tokens]; none ends early."""
+    with torch.inference_mode():
+        output = model.generate(
+            **encoded,
+            do_sample=True,
+            temperature=1.0,
+            top_k=0,
+            top_p=top_p,
+            num_return_sequences=samples,
+            min_new_tokens=new_tokens,
+            max_new_tokens=new_tokens,
+            pad_token_id=tokenizer.eos_token_id,
+        )
+    return output[:, encoded.input_ids.shape[1] :]
+
+
 def pad(texts, length, pad_id, left=False):
     """Ids [B, length] and the mask of real tokens."""
     ids = torch.full((len(texts), length), pad_id, dtype=torch.long)

@@ -14,19 +14,8 @@ import hf_common
 def generate(model, tokenizer, encoded, samples, new_tokens):
     """New tokens of the batch, and the seconds they took."""
     start = time.perf_counter()
-    with torch.inference_mode():
-        output = model.generate(
-            **encoded,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            top_p=1.0,
-            num_return_sequences=samples,
-            min_new_tokens=new_tokens,
-            max_new_tokens=new_tokens,
-            pad_token_id=tokenizer.eos_token_id,
-        )
-    return output[:, encoded.input_ids.shape[1] :].numel(), time.perf_counter() - start
+    output = hf_common.sampled(model, tokenizer, encoded, samples, new_tokens)
+    return output.numel(), time.perf_counter() - start
 
 
 def generate_batches(model, tokenizer, arguments):

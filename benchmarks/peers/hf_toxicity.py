@@ -14,19 +14,8 @@ import hf_common
 
 def continuations(model, tokenizer, prompt, arguments):
     encoded = tokenizer(prompt, return_tensors="pt")
-    with torch.inference_mode():
-        output = model.generate(
-            **encoded,
-            do_sample=True,
-            temperature=1.0,
-            top_k=0,
-            top_p=0.9,
-            num_return_sequences=arguments.samples,
-            min_new_tokens=arguments.new_tokens,
-            max_new_tokens=arguments.new_tokens,
-            pad_token_id=tokenizer.eos_token_id,
-        )
-    return tokenizer.batch_decode(output[:, encoded.input_ids.shape[1] :], skip_special_tokens=True)
+    output = hf_common.sampled(model, tokenizer, encoded, arguments.samples, arguments.new_tokens, top_p=0.9)
+    return tokenizer.batch_decode(output, skip_special_tokens=True)
 
 
 def main():

@@ -22,8 +22,8 @@ namespace {
 using tokenizer::TokenId;
 using TokenIds = std::span<const TokenId>;
 
-// Attention runs over the places of the texts, so sharing saves it nothing: at most so many places
-// for a token of the limit.
+// Keys and values stand at every place of the texts, shared or not: at most so many places for a
+// token of the limit.
 constexpr int64_t kPlacesPerToken = 8;
 // A shorter beginning is computed in each pass: a pass of its own would cost more.
 constexpr int64_t kShortestKept = 64;
