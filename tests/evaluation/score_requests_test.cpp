@@ -174,8 +174,9 @@ TEST(ScoreRequests, ABeginningIsComputedOnceForATreeThatNoPassHolds) {
   EXPECT_EQ(model.num_kept, (std::vector<int64_t>{70}));
   for (const int64_t count : model.num_tokens) EXPECT_LE(count, 12);
   // What predicts is computed with its text, even where the beginning would reach further.
-  for (EncodedRequest& one : requests)
+  for (EncodedRequest& one : requests) {
     one.num_scored = std::min<int64_t>(5, std::ssize(one.ids) - 1);
+  }
   StateModel another;
   expect_equal(score_requests(another, requests, trees, {.batch_tokens = 12}), requests);
   EXPECT_EQ(another.num_kept, (std::vector<int64_t>{68}));
